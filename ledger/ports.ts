@@ -1,0 +1,140 @@
+/**
+ * The ports: everything impure that the ledger needs, and nothing else. What stands above them runs unchanged on the
+ * real adapters and in a simulator with virtual time. The contract of each port is stated here and checked by one
+ * suite per port (`test/contracts/`) on the fake and on every real adapter.
+ */
+
+/** Lower-case hex of a SHA-256 digest; sorts as its bytes do. At the edges it is shown as a CID (`ids.ts`). */
+export type Id = string;
+
+/** A peer's name on the network: its libp2p peer id in base58 text. */
+export type PeerName = string;
+
+/** Wall and monotonic time, and timers. Never called by pure code. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch, UTC, an integer; may step. */
+  wall_ms(): number;
+  /** Milliseconds from an arbitrary start; never goes back. */
+  monotonic_ms(): number;
+  /** Calls `fire` once after `delay_ms` (at least 0). The returned function cancels; cancelling twice is harmless. */
+  after(delay_ms: number, fire: () => void): () => void;
+}
+
+/** A source of unpredictable bytes. */
+export interface Entropy {
+  /** `count` fresh bytes. */
+  bytes(count: number): Uint8Array;
+}
+
+/** Makes ML-DSA-65 signatures (FIPS 204, pure, empty context) with one private key, which never leaves it. */
+export interface Signer {
+  /** Name and version of the engine, e.g. `liboqs 0.15.1 (wasm)`. */
+  readonly engine: string;
+  /** The raw public key, 1,952 bytes. */
+  readonly publicKey: Uint8Array;
+  /** The signature over `message`: 3,309 bytes, randomised, so two calls differ. */
+  sign(message: Uint8Array): Promise<Uint8Array>;
+}
+
+/** One signature to check: raw key of 1,952 bytes, raw signature of 3,309 bytes; other lengths are simply invalid. */
+export interface SignatureJob {
+  readonly publicKey: Uint8Array;
+  readonly message: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** Checks ML-DSA-65 signatures. Pure, so a call may be repeated. */
+export interface Verifier {
+  readonly engine: string;
+  /**
+   * One boolean per job, in the order of the jobs. Never rejects because of what a job holds; rejects with
+   * `engine_closed` after `close`. The caller bounds how many jobs are under way.
+   */
+  verify(jobs: readonly SignatureJob[]): Promise<boolean[]>;
+  /** Ends worker threads, if any. Calls under way reject. Idempotent. */
+  close(): Promise<void>;
+}
+
+export type StoreOp =
+  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: string };
+
+export interface StoreRange {
+  /** First key, inclusive. */
+  readonly gte: string;
+  /** End, exclusive. */
+  readonly lt: string;
+  readonly reverse?: boolean;
+  /** At most so many rows. */
+  readonly limit?: number;
+}
+
+/**
+ * An ordered key-value store; keys are ASCII or UTF-8 text ordered by their bytes. One process opens it at a time.
+ * A batch is atomic: after a crash all of it is there or nothing. `sync` batches survive a power cut, with every
+ * batch written before them.
+ */
+export interface BlockStore {
+  get(key: string): Uint8Array | undefined;
+  /** Rejects with `store_failed`; after that the store takes no more writes. Writes apply in the order of the calls. */
+  write(ops: readonly StoreOp[], options: { readonly sync: boolean }): Promise<void>;
+  /** Rows in key order from a consistent snapshot taken at the call. */
+  range(range: StoreRange): AsyncIterable<readonly [string, Uint8Array]>;
+  close(): Promise<void>;
+}
+
+/** What a receiver says of a gossiped message: pass it on, drop it, or drop it and hold it against the sender. */
+export type GossipVerdict = 'accept' | 'ignore' | 'reject';
+
+/** The gossiped topics: one sealed block per message, or one batch of pool entries. */
+export type Topic = 'block' | 'events';
+
+/** The request/response protocols; each has its handler in `ledger/sync/`. */
+export type Protocol = 'blocks' | 'frontier' | 'range' | 'events';
+
+export interface RequestOptions {
+  /** The whole exchange ends with `request_timeout` after this time. */
+  readonly timeout_ms: number;
+  /** More bytes than this in all frames end it with `response_too_large`. */
+  readonly responseBytes_max: number;
+}
+
+export interface PeerInfo {
+  readonly peer: PeerName;
+  /** The actor that the peer's signed hello proved. */
+  readonly actor: Id;
+  /** Last measured round trip. */
+  readonly rtt_ms: number | undefined;
+}
+
+/**
+ * Authenticated links to peers of the same chain. Only peers whose `hello` was accepted are seen here. Messages may be
+ * lost, doubled and reordered; nothing is retried. A slow peer loses gossip, never delays the caller.
+ */
+export interface Network {
+  readonly self: PeerName;
+  peers(): readonly PeerInfo[];
+  /** Called after a peer was admitted or has gone. One listener. */
+  onPeer(listener: (peer: PeerInfo, change: 'up' | 'down') => void): void;
+  /** Hands one message of at most `GOSSIP_BYTES_MAX` to the transport; resolves without waiting for peers. */
+  publish(topic: Topic, message: Uint8Array): Promise<void>;
+  /** The handler of a topic; one each, set before `start`. It may take its time: the message spreads on `accept`. */
+  subscribe(topic: Topic, handler: (message: Uint8Array, from: PeerName) => Promise<GossipVerdict>): void;
+  /**
+   * Sends one request frame and yields the response frames. Ends with a coded `X0tError` on timeout, oversize,
+   * disconnection (`peer_gone`) or the peer's refusal. Breaking out of the loop ends the exchange.
+   */
+  request(peer: PeerName, protocol: Protocol, message: Uint8Array, options: RequestOptions): AsyncIterable<Uint8Array>;
+  /** The handler of a protocol; one each, set before `start`. A throw ends the exchange and is counted. */
+  serve(protocol: Protocol, handler: (message: Uint8Array, from: PeerName) => AsyncIterable<Uint8Array>): void;
+  /** Holds an error code against a peer; enough of them disconnect it for a time (`p2p/score.ts`). */
+  penalise(peer: PeerName, code: string): void;
+}
+
+/** A leveled structured log; `pino` fits it. Fields hold no secrets. */
+export interface Log {
+  debug(fields: object, message: string): void;
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
