@@ -1,0 +1,87 @@
+import { hash } from 'node:crypto';
+import { fail } from './errors.ts';
+import { concatBytes } from './ids.ts';
+
+/**
+ * The Merkle tree hash of RFC 9162 section 2.1 over SHA-256, for payload roots (a whole list at once) and for the final
+ * log (one leaf after the other, keeping the roots of the complete subtrees only).
+ */
+
+const LEAF = Uint8Array.of(0);
+
+export type Hash = Uint8Array;
+
+/** SHA-256(0x00 ‖ leaf). */
+export function leafHash(leaf: Uint8Array): Hash {
+  return hash('sha256', concatBytes([LEAF, leaf]), 'buffer');
+}
+
+const pair = new Uint8Array(65);
+pair[0] = 1;
+
+/** SHA-256(0x01 ‖ left ‖ right). */
+export function nodeHash(left: Hash, right: Hash): Hash {
+  pair.set(left, 1);
+  pair.set(right, 33);
+  return hash('sha256', pair, 'buffer');
+}
+
+/** The root of the empty tree: SHA-256 of nothing. */
+export function emptyRoot(): Hash {
+  return hash('sha256', new Uint8Array(0), 'buffer');
+}
+
+/** The root over leaf hashes. */
+export function rootOf(leaves: readonly Hash[]): Hash {
+  const tree = new MerkleLog();
+  for (const leaf of leaves) tree.append(leaf);
+  return tree.root();
+}
+
+/** An append-only tree that keeps O(log n) hashes. */
+export class MerkleLog {
+  #size: number;
+  /** Roots of the complete subtrees, largest first: one for each set bit of the size. */
+  #peaks: Hash[];
+
+  constructor(size = 0, peaks: readonly Hash[] = []) {
+    this.#size = size;
+    this.#peaks = [...peaks];
+    if (peaks.length !== bits(size)) fail('store_corrupt', 'The stored tree does not fit its size.', { size });
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** What a store keeps to go on from here. */
+  get peaks(): readonly Hash[] {
+    return this.#peaks;
+  }
+
+  /** Adds one leaf's hash. */
+  append(leaf: Hash): void {
+    let node = leaf;
+    for (let rest = this.#size; rest % 2 === 1; rest = (rest - 1) / 2) {
+      node = nodeHash(this.#peaks.pop() as Hash, node);
+    }
+    this.#peaks.push(node);
+    this.#size += 1;
+  }
+
+  /** The root over all leaves so far. */
+  root(): Hash {
+    let root: Hash | undefined;
+    for (let i = this.#peaks.length - 1; i >= 0; i--) {
+      const peak = this.#peaks[i] as Hash;
+      root = root ? nodeHash(peak, root) : peak;
+    }
+    return root ?? emptyRoot();
+  }
+}
+
+function bits(size: number): number {
+  let count = 0;
+  for (let rest = size; rest > 0; rest = Math.floor(rest / 2)) count += rest % 2;
+  return count;
+}
