@@ -23,6 +23,7 @@ interface Change {
 export class StateHash {
   readonly #sum: Uint16Array;
   readonly #changes = new Map<string, Change>();
+  #isUnsaved = false;
 
   /** Goes on from what `bytes` gave, or starts with no rows. */
   constructor(bytes?: Uint8Array) {
@@ -32,14 +33,21 @@ export class StateHash {
 
   /** A row changes from `before` to `after`; `undefined` is no row. `before` is what was said last of this key. */
   replace(key: string, before: Uint8Array | undefined, after: Uint8Array | undefined): void {
+    this.#isUnsaved = true;
     const change = this.#changes.get(key);
     if (change) change.after = after;
     else this.#changes.set(key, { before, after });
   }
 
+  /** Whether there are changes since the last `bytes`. */
+  get isChanged(): boolean {
+    return this.#isUnsaved;
+  }
+
   /** The sum, 2,048 bytes, to keep. */
   bytes(): Uint8Array {
     this.#fold();
+    this.#isUnsaved = false;
     return new Uint8Array(this.#sum.buffer.slice(0));
   }
 

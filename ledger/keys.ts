@@ -1,0 +1,94 @@
+import type { Id } from './ports.ts';
+import type { Ref } from './header.ts';
+
+/**
+ * The layout of a node's store: one place for every key. Numbers are fixed-width hex, so that keys sort as they count.
+ * `range` ends are the prefix with its last character raised by one.
+ */
+
+function hex(value: number, width: number): string {
+  return value.toString(16).padStart(width, '0');
+}
+
+export const storeKeys = {
+  /** Format and network of the store: read first. */
+  format: 'a/format',
+  /** The genesis object. */
+  genesis: 'a/genesis',
+  /** Where the fold stands; written with every commit. */
+  fold: 'a/fold',
+  /** The running incremental digest of a projection, or of `replay`. */
+  stateHash: (name: string) => `a/hash/${name}`,
+  /** The last own block: its slot must never be signed again. */
+  ownLast: 'a/own',
+  /** A sealed block: header, signature, key ids, entries. */
+  block: ({ round, author, id }: Ref) => `b/${hex(round, 8)}/${hex(author, 4)}/${id}`,
+  blocksOfRound: (round: number) => `b/${hex(round, 8)}/`,
+  /** A COSE_Key by its SHA-256: kept once, whatever block carries it. */
+  coseKey: (id: Id) => `k/${id}`,
+  commit: (index: number) => `c/${hex(index, 12)}`,
+  /** A row of the final log by its number. */
+  final: (seq: number) => `f/${hex(seq, 12)}`,
+  /** The number in the final log by event id. */
+  finalOfEvent: (id: Id) => `e/${id}`,
+  /** An accepted event that is not final. */
+  pending: (id: Id) => `p/${id}`,
+  /** A row of a projection. */
+  row: (projection: string, key: string) => `s/${projection}/${key}`,
+  /** The replay window of a lane, and the number of lanes of an actor. */
+  lane: (actor: Id, lane: number) => `w/${actor}/${hex(lane, 4)}`,
+  laneCount: (actor: Id) => `w/${actor}`,
+} as const;
+
+/** The range of all keys that start with `prefix`, which ends in an ASCII character. */
+export function prefixRange(prefix: string): { readonly gte: string; readonly lt: string } {
+  const last = prefix.charCodeAt(prefix.length - 1);
+  return { gte: prefix, lt: prefix.slice(0, -1) + String.fromCharCode(last + 1) };
+}
+
+/** A row of the final log: what, with which verdict, and which block's which entry. 84 bytes. */
+export interface FinalRow {
+  readonly id: Id;
+  readonly verdict: number;
+  readonly commit: number;
+  readonly block: Ref;
+  /** Index of the entry in the block. */
+  readonly entry: number;
+}
+
+const FINAL_ROW_BYTES = 32 + 2 + 8 + 4 + 2 + 32 + 2;
+
+export function encodeFinalRow({ id, verdict, commit, block, entry }: FinalRow): Uint8Array {
+  const row = new Uint8Array(FINAL_ROW_BYTES);
+  const view = new DataView(row.buffer);
+  row.setFromHex(id);
+  view.setUint16(32, verdict);
+  view.setBigUint64(34, BigInt(commit));
+  view.setUint32(42, block.round);
+  view.setUint16(46, block.author);
+  row.subarray(48).setFromHex(block.id);
+  view.setUint16(80, entry);
+  return row;
+}
+
+export function decodeFinalRow(row: Uint8Array): FinalRow {
+  const view = new DataView(row.buffer, row.byteOffset);
+  return {
+    id: row.subarray(0, 32).toHex(),
+    verdict: view.getUint16(32),
+    commit: Number(view.getBigUint64(34)),
+    block: { round: view.getUint32(42), author: view.getUint16(46), id: row.subarray(48, 80).toHex() },
+    entry: view.getUint16(80),
+  };
+}
+
+/** A whole number as 8 bytes, big-endian. */
+export function encodeNumber(value: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(value));
+  return bytes;
+}
+
+export function decodeNumber(bytes: Uint8Array): number {
+  return Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0));
+}

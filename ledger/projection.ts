@@ -1,0 +1,43 @@
+import type { Event } from './event.ts';
+import type { Genesis } from './genesis.ts';
+import type { KindSpec } from './kinds.ts';
+import type { Id } from './ports.ts';
+import type { VerdictName } from './verdicts.ts';
+
+/** The rows of one projection. Keys are texts; what is put is kept by reference, so it is not changed afterwards. */
+export interface Rows {
+  get(key: string): Uint8Array | undefined;
+  put(key: string, value: Uint8Array): void;
+  remove(key: string): void;
+}
+
+/** An event in its final place. */
+export interface OrderedEvent {
+  readonly id: Id;
+  readonly event: Event;
+  /** Place in the final log, from 1. In the `accepted` view: the place that it would get. */
+  readonly seq: number;
+  /** The time of the commit, milliseconds since the Unix epoch: the only time a reducer sees. */
+  readonly ts_ms: number;
+}
+
+/**
+ * One reducer over the final log. It reads and writes its own rows only, and no clock, file, socket or entropy; so it
+ * can be dropped and rebuilt from the log. Its rows change in the same atomic batch as the commit.
+ */
+export interface Projection {
+  readonly name: string;
+  /** Raised when the same log would give other rows. */
+  readonly version: number;
+  readonly kinds: readonly KindSpec[];
+  /** Puts the rows that hold before the first event. */
+  start(genesis: Genesis, rows: Rows): void;
+  /** Applies one event of its kinds, whose body fits the schema. Anything but `applied` leaves the rows as they were. */
+  apply(ordered: OrderedEvent, rows: Rows): VerdictName;
+}
+
+/** What the fold asks of the projection that knows the members. */
+export interface Membership {
+  /** Whether events of this actor count. */
+  isMember(actor: Id, rows: Pick<Rows, 'get'>): boolean;
+}

@@ -1,0 +1,110 @@
+import type { Event } from './event.ts';
+import { signingKeyId } from './event.ts';
+import { Kinds } from './kinds.ts';
+import { decodeNumber, encodeNumber, storeKeys } from './keys.ts';
+import { LANES_MAX } from './limits.ts';
+import type { Id } from './ports.ts';
+import type { Membership, OrderedEvent, Projection, Rows } from './projection.ts';
+import { isFree, topOf, use } from './replay.ts';
+import { HashedRows, projectionRows } from './rows.ts';
+import type { Overlay } from './rows.ts';
+import type { StateHash } from './state-hash.ts';
+import { VERDICTS } from './verdicts.ts';
+import type { VerdictName } from './verdicts.ts';
+
+/** The active projections, and which of them knows the members. */
+export interface Schema {
+  /** Sorted by name. */
+  readonly projections: readonly Projection[];
+  /** One of `projections`. */
+  readonly members: Projection & Membership;
+}
+
+/** The digests that changes go into; none for a view that is thrown away. */
+export interface Digests {
+  readonly replay: StateHash;
+  readonly ofProjection: (name: string) => StateHash;
+}
+
+/**
+ * What one event does to the state, in final order or in the `accepted` view: the same code over different overlays.
+ * Decides from committed facts only.
+ */
+export class Reducer {
+  readonly kinds: Kinds;
+  readonly #overlay: Overlay;
+  readonly #lanes: Rows;
+  readonly #rows = new Map<string, Rows>();
+  readonly #owners = new Map<string, Projection>();
+  readonly #members: Projection & Membership;
+
+  constructor(schema: Schema, kinds: Kinds, overlay: Overlay, digests?: Digests) {
+    this.kinds = kinds;
+    this.#overlay = overlay;
+    this.#members = schema.members;
+    this.#lanes = new HashedRows(overlay, (key) => key, digests?.replay);
+    for (const projection of schema.projections) {
+      this.#rows.set(projection.name, projectionRows(overlay, projection.name, digests?.ofProjection(projection.name)));
+      for (const { kind } of projection.kinds) this.#owners.set(kind, projection);
+    }
+  }
+
+  rowsOf(projection: string): Rows {
+    return this.#rows.get(projection) as Rows;
+  }
+
+  /** Whether the event counts at all: its actor is a member and has signed with a key that is bound to it. */
+  counts(event: Event): boolean {
+    return signingKeyId(event) === event.actor && this.#members.isMember(event.actor, this.rowsOf(this.#members.name));
+  }
+
+  /** Highest used sequence number of a lane, or -1. */
+  topOfLane(actor: Id, lane: number): number {
+    const row = this.#lanes.get(storeKeys.lane(actor, lane));
+    return row ? topOf(row) : -1;
+  }
+
+  /** The verdict that the event would get now, without its own projection's say. */
+  foresee(event: Event, ts_ms: number): VerdictName {
+    if (!isFree(this.#lanes.get(storeKeys.lane(event.actor, event.lane)), event.seq)) return 'replayed';
+    if (this.#opensLane(event) && this.#laneCount(event.actor) >= LANES_MAX) return 'too_many_lanes';
+    if (event.notAfter_ms !== undefined && event.notAfter_ms < ts_ms) return 'expired';
+    if (event.deps?.some((id) => !this.#isApplied(id))) return 'dep_missing';
+    return this.kinds.check(event.kind, event.body) ?? 'applied';
+  }
+
+  /**
+   * Applies an event that counts and that was not ordered before. Every verdict but `replayed` and `too_many_lanes`
+   * uses up the sequence number.
+   */
+  apply(ordered: OrderedEvent): VerdictName {
+    const { event } = ordered;
+    const verdict = this.foresee(event, ordered.ts_ms);
+    if (verdict === 'replayed' || verdict === 'too_many_lanes') return verdict;
+    if (this.#opensLane(event)) {
+      this.#lanes.put(storeKeys.laneCount(event.actor), encodeNumber(this.#laneCount(event.actor) + 1));
+    }
+    const lane = storeKeys.lane(event.actor, event.lane);
+    this.#lanes.put(lane, use(this.#lanes.get(lane), event.seq));
+    if (verdict !== 'applied') return verdict;
+    const owner = this.#owners.get(event.kind) as Projection;
+    return owner.apply(ordered, this.rowsOf(owner.name));
+  }
+
+  #opensLane({ actor, lane }: Event): boolean {
+    return this.#lanes.get(storeKeys.lane(actor, lane)) === undefined;
+  }
+
+  #laneCount(actor: Id): number {
+    const row = this.#lanes.get(storeKeys.laneCount(actor));
+    return row ? decodeNumber(row) : 0;
+  }
+
+  #isApplied(id: Id): boolean {
+    const seq = this.#overlay.get(storeKeys.finalOfEvent(id));
+    if (!seq) return false;
+    const row = this.#overlay.get(storeKeys.final(decodeNumber(seq)));
+    // the verdict stands after the id's 32 bytes
+    return row !== undefined && new DataView(row.buffer, row.byteOffset).getUint16(32) === VERDICTS.applied;
+  }
+}

@@ -1,0 +1,79 @@
+import { storeKeys } from './keys.ts';
+import type { BlockStore, StoreOp } from './ports.ts';
+import type { Rows } from './projection.ts';
+import { StateHash } from './state-hash.ts';
+
+/** What reads fall back to. */
+export type Readable = Pick<BlockStore, 'get'>;
+
+/** Changes on top of a store that are not written yet: reads see them, `takeOps` hands them over for one batch. */
+export class Overlay implements Readable {
+  readonly #base: Readable;
+  readonly #changes = new Map<string, Uint8Array | undefined>();
+
+  constructor(base: Readable) {
+    this.#base = base;
+  }
+
+  get(key: string): Uint8Array | undefined {
+    return this.#changes.has(key) ? this.#changes.get(key) : this.#base.get(key);
+  }
+
+  put(key: string, value: Uint8Array): void {
+    this.#changes.set(key, value);
+  }
+
+  remove(key: string): void {
+    this.#changes.set(key, undefined);
+  }
+
+  /** The changes as operations. They stay readable here until `written` says that the batch is in the store. */
+  ops(): StoreOp[] {
+    return [...this.#changes].map(([key, value]) => (value ? { type: 'put', key, value } : { type: 'del', key }));
+  }
+
+  written(): void {
+    this.#changes.clear();
+  }
+
+  get size(): number {
+    return this.#changes.size;
+  }
+}
+
+/** A projection's view of an overlay; every change also goes into the projection's digest. */
+export class HashedRows implements Rows {
+  readonly #overlay: Overlay;
+  readonly #hash: StateHash | undefined;
+  readonly #keyOf: (key: string) => string;
+
+  /** Without `hash` nothing is digested: for views that are thrown away. */
+  constructor(overlay: Overlay, keyOf: (key: string) => string, hash?: StateHash) {
+    this.#overlay = overlay;
+    this.#keyOf = keyOf;
+    this.#hash = hash;
+  }
+
+  get(key: string): Uint8Array | undefined {
+    return this.#overlay.get(this.#keyOf(key));
+  }
+
+  put(key: string, value: Uint8Array): void {
+    const at = this.#keyOf(key);
+    this.#hash?.replace(key, this.#overlay.get(at), value);
+    this.#overlay.put(at, value);
+  }
+
+  remove(key: string): void {
+    const at = this.#keyOf(key);
+    const before = this.#overlay.get(at);
+    if (!before) return;
+    this.#hash?.replace(key, before, undefined);
+    this.#overlay.remove(at);
+  }
+}
+
+/** The rows of a projection by its name. */
+export function projectionRows(overlay: Overlay, name: string, hash?: StateHash): HashedRows {
+  return new HashedRows(overlay, (key) => storeKeys.row(name, key), hash);
+}

@@ -1,0 +1,32 @@
+/**
+ * What becomes of an ordered event: a number in the leaf of the final log, and the reason for people (wire.md,
+ * "Verdicts"). Numbers never change their meaning. Those from 256 on belong to projections, 256 to each.
+ */
+export const VERDICTS = {
+  applied: 0,
+  /** `notAfter_ms` lies before the commit's time. */
+  expired: 1,
+  /** (actor, lane, seq) was used, or lies below the lane's window. */
+  replayed: 2,
+  /** An event in `deps` was not applied earlier. */
+  dep_missing: 3,
+  /** No active projection knows the kind. */
+  unknown_kind: 4,
+  /** The body does not fit the schema of its kind. */
+  bad_body: 5,
+  /** The actor has all the lanes that it may have. */
+  too_many_lanes: 6,
+  /** `ifSeq` of a kv event does not match the key's last change. */
+  kv_precondition: 256,
+} as const;
+
+export type VerdictName = keyof typeof VERDICTS;
+
+const NAMES = new Map<number, VerdictName>(
+  Object.entries(VERDICTS).map(([name, code]) => [code, name as VerdictName]),
+);
+
+/** The name of a verdict's number; `verdict_N` for one that this software does not know. */
+export function verdictName(code: number): string {
+  return NAMES.get(code) ?? `verdict_${code}`;
+}
