@@ -111,7 +111,7 @@ export class Fold {
   }
 
   /** Applies a commit whose blocks are given in its order. Returns the events that became final, in order. */
-  apply(commit: Commit, blocks: readonly Block[]): FinalEvent[] {
+  apply(commit: Commit, blocks: readonly Pick<Block, 'ref' | 'entries'>[]): FinalEvent[] {
     const finals: FinalEvent[] = [];
     for (const block of blocks) {
       for (const [index, entry] of block.entries.entries()) {

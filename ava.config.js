@@ -1,0 +1,13 @@
+/**
+ * Each test file has its own process: native add-ons, signals and `process.exit` behave as in
+ * production. Tests that need root are in `test/system/` and run by `npm run test:system`.
+ */
+export default {
+  extensions: ['ts'],
+  files: ['test/**/*.test.ts', '!test/system/**'],
+  workerThreads: false,
+  concurrency: 2,
+  // Inactivity of a whole run, not a single test's time; clusters under coverage on two cores are
+  // slow.
+  timeout: '3m',
+};

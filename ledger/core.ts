@@ -1,0 +1,287 @@
+import { blocksFrom } from './archive.ts';
+import { AcceptedView } from './accepted-view.ts';
+import type { Block } from './block.ts';
+import type { Chain } from './chain.ts';
+import { decode } from './codec.ts';
+import { decodeCommit } from './commit.ts';
+import { codeOf } from './errors.ts';
+import type { Body, Entry } from './event.ts';
+import { encodeBlock } from './block.ts';
+import { Fold } from './fold.ts';
+import type { FinalEvent } from './fold.ts';
+import { decodeRef } from './header.ts';
+import type { Ref } from './header.ts';
+import { BlockIntake } from './intake.ts';
+import { storeKeys } from './keys.ts';
+import { LogReader } from './log-reader.ts';
+import { Orderer } from './orderer.ts';
+import { Pool } from './pool.ts';
+import type { PoolLimits } from './pool.ts';
+import { readPending } from './pool-store.ts';
+import type { BlockStore, Clock, Entropy, GossipVerdict, Id, Log, Network, PeerName, Verifier } from './ports.ts';
+import type { Rows } from './projection.ts';
+import type { Pace } from './propose.ts';
+import type { Schema } from './reducer.ts';
+import { Replica } from './replica.ts';
+import type { Restored } from './replica.ts';
+import { Submissions } from './submissions.ts';
+import type { Self } from './submissions.ts';
+import { AntiEntropy } from './sync/anti-entropy.ts';
+import { Fetcher } from './sync/fetcher.ts';
+import { decodePoolItems } from './sync/messages.ts';
+import type { PoolItem } from './sync/messages.ts';
+import { SyncServer } from './sync/server.ts';
+import { Spreader } from './sync/spread.ts';
+import { VerifiedEntries } from './verified.ts';
+
+export interface CorePorts {
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly store: BlockStore;
+  readonly verifier: Verifier;
+  readonly network: Network;
+  readonly log: Log;
+}
+
+/** What a node may choose; see `node/config.ts` for the defaults and reasons. */
+export interface CoreConfig extends Pace {
+  readonly pool: PoolLimits;
+  /** Others' events are carried here after this time, times one plus the rank of this node. */
+  readonly fallback_ms: number;
+  readonly antiEntropy_ms: number;
+}
+
+/** The two read levels (consensus.md 2.15). */
+export type Level = 'accepted' | 'final';
+
+/** Callers that wait for finality at once. */
+const WAITERS_MAX = 100_000;
+
+/**
+ * A node above its ports: the replica with everything that feeds it. Runs unchanged on real adapters and in a simulator.
+ * `open` reads the store; `start` joins the network; `stop` leaves what was acknowledged in the store.
+ */
+export class Core {
+  readonly chain: Chain;
+  readonly replica: Replica;
+  readonly intake: BlockIntake;
+  readonly submissions: Submissions;
+  readonly antiEntropy: AntiEntropy;
+  readonly fetcher: Fetcher;
+  readonly log: LogReader;
+  readonly #ports: CorePorts;
+  readonly #server: SyncServer;
+  readonly #spreader: Spreader;
+  readonly #accepted: AcceptedView;
+  readonly #waiters = new Map<Id, Set<(event: FinalEvent) => void>>();
+  readonly #listeners = new Set<(events: readonly FinalEvent[]) => void>();
+  readonly #peerOfAuthor: readonly Id[];
+  #failure: unknown;
+  #onFailure: ((error: unknown) => void) | undefined;
+
+  private constructor(chain: Chain, self: Self, config: CoreConfig, ports: CorePorts, restored: Restored) {
+    this.chain = chain;
+    this.#ports = ports;
+    const { clock, entropy, store, verifier, network, log } = ports;
+    const verified = new VerifiedEntries();
+    const author = self.author === undefined ? undefined : { index: self.author, signer: self.signer };
+    this.#peerOfAuthor = chain.committee.validators.map(({ actor }) => actor);
+    this.replica = new Replica(chain, { clock, store, log }, this.#host(), config, author, restored);
+    this.intake = new BlockIntake(chain, this.replica, verifier, verified, clock, log);
+    this.submissions = new Submissions(chain, this.replica, verifier, verified, clock, self, config.fallback_ms);
+    this.fetcher = new Fetcher(this.replica, this.intake, network, clock, entropy, log);
+    this.#server = new SyncServer(chain, this.replica, store, clock);
+    const parts = { replica: this.replica, intake: this.intake, server: this.#server, network };
+    const take = (items: readonly PoolItem[], from: PeerName) => this.#takeEvents(items, false, from);
+    this.antiEntropy = new AntiEntropy(parts, { clock, entropy, log }, take, config.antiEntropy_ms);
+    this.#spreader = new Spreader(chain, this.replica, network, clock, log, self);
+    this.log = new LogReader(chain, this.replica, store);
+    this.#accepted = new AcceptedView(this.replica, clock);
+  }
+
+  /** Reads the store and puts the ledger together. Throws `store_corrupt` or `schema_mismatch`. */
+  static async open(
+    chain: Chain,
+    schema: Schema,
+    self: Self,
+    config: CoreConfig,
+    ports: CorePorts,
+  ): Promise<Core> {
+    return new Core(chain, self, config, ports, await restore(chain, schema, config.pool, ports));
+  }
+
+  #host(): ConstructorParameters<typeof Replica>[2] {
+    return {
+      publish: (block: Block) => {
+        this.#ports.network.publish('block', encodeBlock(block)).catch((error: unknown) => {
+          this.#ports.log.warn({ code: codeOf(error) }, 'a block could not be published');
+        });
+      },
+      fetch: (refs: readonly Ref[], from: string | undefined) => this.fetcher.want(refs, from),
+      finals: (events: readonly FinalEvent[]) => this.#tellFinals(events),
+      failed: (error: unknown) => {
+        this.#failure = error;
+        this.#onFailure?.(error);
+      },
+      isConnected: (author: number) =>
+        this.#ports.network.peers().some(({ actor }) => actor === this.#peerOfAuthor[author]),
+    };
+  }
+
+  /** Registers the handlers on the network port; call it before the network starts. */
+  attach(): void {
+    const { network } = this.#ports;
+    network.subscribe('block', (message, from) => this.#gossip(from, () => this.intake.take(message, from)));
+    network.subscribe('events', (message, from) =>
+      this.#gossip(from, async () => {
+        await this.#takeEvents(decodePoolItems(message), false, from);
+        return 'accept';
+      }),
+    );
+    this.#server.serve(network, {
+      frontierOf: (peer, frontier) => this.antiEntropy.heard(peer, frontier),
+      given: (items, isOrigin, from) => this.#takeEvents(items, isOrigin, from),
+    });
+    network.onPeer(({ peer }, change) => {
+      if (change === 'up') void this.antiEntropy.exchange(peer);
+      this.replica.wake();
+    });
+  }
+
+  /** Begins to seal, spread and sync; the last own block goes out again (consensus.md 2.12). */
+  start(): void {
+    this.antiEntropy.start();
+    this.#spreader.start();
+    this.replica.start();
+  }
+
+  async stop(): Promise<void> {
+    this.antiEntropy.stop();
+    this.#spreader.stop();
+    this.fetcher.stop();
+    this.intake.stop();
+    await this.replica.stop();
+  }
+
+  /** Called once when the store fails; the node then ends. */
+  onFailure(listener: (error: unknown) => void): void {
+    this.#onFailure = listener;
+    if (this.#failure !== undefined) listener(this.#failure);
+  }
+
+  async #gossip(from: PeerName, take: () => Promise<GossipVerdict>): Promise<GossipVerdict> {
+    try {
+      return await take();
+    } catch (error) {
+      const code = codeOf(error);
+      if (code === 'engine_closed' || code === 'stopping') return 'ignore';
+      this.#ports.network.penalise(from, code);
+      return 'reject';
+    }
+  }
+
+  /** Pool events from a peer. What is merely late or full here is no fault of the peer's. */
+  async #takeEvents(items: readonly PoolItem[], isOrigin: boolean, from: PeerName): Promise<void> {
+    const results = await Promise.allSettled(
+      items.map(({ entry, coseKey }) => this.submissions.submit(entry, coseKey, isOrigin)),
+    );
+    for (const result of results) {
+      if (result.status === 'fulfilled') continue;
+      const code = codeOf(result.reason);
+      this.submissions.refused(code);
+      if (!HARMLESS.has(code)) this.#ports.network.penalise(from, code);
+    }
+  }
+
+  /** Takes a signed event from a client; resolves once it is kept. See `Submissions.submit`. */
+  submit(entry: Uint8Array, coseKey: Uint8Array): Promise<Entry> {
+    return this.#counted(this.submissions.submit(entry, coseKey, true));
+  }
+
+  /** Authors an event as this node. See `Submissions.author`. */
+  author(kind: string, body: Body, isSigned: boolean): Promise<Entry> {
+    return this.#counted(this.submissions.author(kind, body, isSigned));
+  }
+
+  async #counted(entry: Promise<Entry>): Promise<Entry> {
+    try {
+      return await entry;
+    } catch (error) {
+      this.submissions.refused(codeOf(error));
+      throw error;
+    }
+  }
+
+  /** Resolves when the event is final; `undefined` after `timeout_ms`, or when too many wait. */
+  waitFinal(id: Id, timeout_ms: number): Promise<FinalEvent | undefined> {
+    const known = this.log.finalEvent(id);
+    if (known) return Promise.resolve(known);
+    if (this.#waiters.size >= WAITERS_MAX) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      const waiters = this.#waiters.get(id) ?? new Set();
+      this.#waiters.set(id, waiters);
+      const done = (event: FinalEvent | undefined) => {
+        cancel();
+        waiters.delete(done);
+        if (waiters.size === 0) this.#waiters.delete(id);
+        resolve(event);
+      };
+      const cancel = this.#ports.clock.after(timeout_ms, () => done(undefined));
+      waiters.add(done);
+    });
+  }
+
+  /** Hears of final events in order, after they are in the store; the returned function ends it. It must not throw. */
+  onFinal(listener: (events: readonly FinalEvent[]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #tellFinals(events: readonly FinalEvent[]): void {
+    for (const listener of this.#listeners) listener(events);
+    for (const event of events) {
+      for (const waiter of this.#waiters.get(event.entry.id) ?? []) waiter(event);
+    }
+  }
+
+  /** A projection's rows at a level. */
+  rows(projection: string, level: Level): Pick<Rows, 'get'> {
+    return level === 'final' ? this.replica.fold.reducer.rowsOf(projection) : this.#accepted.rows(projection);
+  }
+}
+
+/** Refusals that a well-behaved peer can cause: it does not know this node's state. */
+const HARMLESS = new Set([
+  'replayed', 'expired', 'slot_pending', 'actor_quota', 'pool_full', 'not_member', 'too_many_lanes', 'stopping',
+  'engine_closed', 'unknown_kind',
+]);
+
+/** Puts the ledger together from the store: the fold's state, the DAG above the horizon, and the pool. */
+async function restore(chain: Chain, schema: Schema, limits: PoolLimits, { store, clock }: CorePorts): Promise<Restored> {
+  const fold = new Fold(store, chain.genesis, schema);
+  const orderer = new Orderer(chain.id, chain.committee, chain.genesis.created_ms, fold.ordererState);
+  const blocks: Block[] = [];
+  for await (const block of blocksFrom(store, Math.max(1, orderer.dag.horizon + 1), chain.id, chain.committee)) {
+    const { ref, header, entries } = block;
+    orderer.accept({ ...ref, parents: header.parents, ts_ms: header.ts_ms, hasPayload: entries.length > 0 });
+    blocks.push(block);
+  }
+  markOrdered(orderer, store);
+  const pool = new Pool(limits);
+  for await (const { entry, coseKey, isOwn } of readPending(store)) {
+    if (!fold.isFinal(entry.id)) pool.add({ entry, coseKey, isOwn, due_ms: isOwn ? 0 : clock.monotonic_ms() });
+  }
+  const own = store.get(storeKeys.ownLast);
+  return { fold, orderer, pool, blocks, ownLast: own && decodeRef(decode(own)) };
+}
+
+/** The blocks above the horizon that commits have ordered: those of all commits whose leader is above it. */
+function markOrdered(orderer: Orderer, store: Pick<BlockStore, 'get'>): void {
+  for (let { index } = orderer.state.last; index > 0; index--) {
+    const row = store.get(storeKeys.commit(index));
+    if (!row) return;
+    const { leader, blocks } = decodeCommit(row);
+    if (leader.round <= orderer.dag.horizon) return;
+    for (const ref of blocks) orderer.markOrdered(ref);
+  }
+}

@@ -1,0 +1,147 @@
+import { blockJob, decodeBlock, entryJobs } from './block.ts';
+import type { Block } from './block.ts';
+import type { Chain } from './chain.ts';
+import { codeOf, fail } from './errors.ts';
+import type { Clock, GossipVerdict, Id, Log, PeerName, Verifier } from './ports.ts';
+import type { Replica } from './replica.ts';
+import type { VerifiedEntries } from './verified.ts';
+
+/** Blocks whose time lies further ahead than this are held, never rejected: validity must not depend on a clock. */
+const AHEAD_MS_MAX = 500;
+/** Blocks held for their time, all authors together. */
+const HELD_MAX = 256;
+/** Bytes of blocks under verification: beyond them blocks are dropped, and fetched later. */
+const BYTES_UNDER_WAY_MAX = 64 * 1024 * 1024;
+/** Blocks that wait for the replica's next turn: beyond them the same. */
+const BACKLOG_MAX = 4096;
+/** A third block in a slot is taken only when an accepted block refers to it. */
+const TWINS_MAX = 2;
+
+export interface IntakeCounters {
+  blocksReceived: number;
+  blocksKnown: number;
+  blocksDropped: number;
+  blocksHeld: number;
+  /** Rejected blocks by error code. */
+  readonly rejected: Map<string, number>;
+}
+
+/** The way of a block from bytes to the replica: form, signatures, time. Nothing else checks them again. */
+export class BlockIntake {
+  readonly #chain: Chain;
+  readonly #replica: Replica;
+  readonly #verifier: Verifier;
+  readonly #verified: VerifiedEntries;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #underWay = new Map<Id, Promise<GossipVerdict>>();
+  readonly #held = new Map<Id, () => void>();
+  #bytesUnderWay = 0;
+  readonly counters: IntakeCounters = {
+    blocksReceived: 0,
+    blocksKnown: 0,
+    blocksDropped: 0,
+    blocksHeld: 0,
+    rejected: new Map(),
+  };
+
+  constructor(
+    chain: Chain,
+    replica: Replica,
+    verifier: Verifier,
+    verified: VerifiedEntries,
+    clock: Clock,
+    log: Log,
+  ) {
+    this.#chain = chain;
+    this.#replica = replica;
+    this.#verifier = verifier;
+    this.#verified = verified;
+    this.#clock = clock;
+    this.#log = log;
+  }
+
+  /**
+   * Takes a sealed block. `accept` when its signatures hold (parents may be missing still), `ignore` when it is known,
+   * out of reach or too much at once. Throws the coded error of an invalid block: the caller holds it against the peer.
+   */
+  async take(bytes: Uint8Array, from: PeerName | undefined): Promise<GossipVerdict> {
+    this.counters.blocksReceived += 1;
+    if (this.#bytesUnderWay + bytes.length > BYTES_UNDER_WAY_MAX || this.#replica.backlog > BACKLOG_MAX) {
+      this.counters.blocksDropped += 1;
+      return 'ignore';
+    }
+    try {
+      const block = decodeBlock(bytes, this.#chain.id, this.#chain.committee);
+      const known = this.#replica.isKnown(block.ref) || this.#underWay.has(block.ref.id) || this.#held.has(block.ref.id);
+      if (known || this.#isSurplusTwin(block)) {
+        this.counters.blocksKnown += 1;
+        return 'ignore';
+      }
+      this.#bytesUnderWay += bytes.length;
+      const verdict = this.#check(block, from).finally(() => {
+        this.#bytesUnderWay -= bytes.length;
+        this.#underWay.delete(block.ref.id);
+      });
+      this.#underWay.set(block.ref.id, verdict);
+      return await verdict;
+    } catch (error) {
+      const code = codeOf(error);
+      this.counters.rejected.set(code, (this.counters.rejected.get(code) ?? 0) + 1);
+      this.#log.debug({ code, from }, 'a block was rejected');
+      throw error;
+    }
+  }
+
+  #isSurplusTwin({ ref }: Block): boolean {
+    const twins = this.#replica.orderer.dag.slot(ref.round, ref.author);
+    return twins.length >= TWINS_MAX && !this.#replica.waiting.isWanted(ref.id);
+  }
+
+  async #check(block: Block, from: PeerName | undefined): Promise<GossipVerdict> {
+    const { committee } = this.#chain;
+    const { jobs, indexes } = entryJobs(block, committee, (index) => this.#verified.has(block.leaves[index] as Uint8Array));
+    const [own, ...entries] = await this.#verifier.verify([blockJob(block, committee), ...jobs]);
+    if (!own) fail('bad_block_signature', "The author's signature does not fit the block.", { id: block.ref.id });
+    const wrong = entries.indexOf(false);
+    if (wrong >= 0) {
+      const entry = block.entries[indexes[wrong] as number];
+      fail('bad_event_signature', 'A signature does not fit its event.', { id: entry?.id ?? '', block: block.ref.id });
+    }
+    this.#release(block, from);
+    return 'accept';
+  }
+
+  /** Hands the block to the replica, at once or when its time has come. */
+  #release(block: Block, from: PeerName | undefined): void {
+    const { id } = block.ref;
+    const ahead_ms = block.header.ts_ms - this.#clock.wall_ms();
+    const { validity } = this.#chain.committee;
+    if (ahead_ms <= AHEAD_MS_MAX || this.#replica.waiting.authorsWanting(id) >= validity) {
+      this.#replica.offer(block, from);
+      return;
+    }
+    if (this.#held.size >= HELD_MAX) {
+      this.counters.blocksDropped += 1;
+      return;
+    }
+    this.counters.blocksHeld += 1;
+    this.#hold(block, from);
+  }
+
+  /** Looks again after a second at most: others' blocks may refer to it before its time comes. */
+  #hold(block: Block, from: PeerName | undefined): void {
+    const ahead_ms = block.header.ts_ms - this.#clock.wall_ms() - AHEAD_MS_MAX;
+    const cancel = this.#clock.after(Math.min(1000, Math.max(1, ahead_ms)), () => {
+      this.#held.delete(block.ref.id);
+      this.#release(block, from);
+    });
+    this.#held.set(block.ref.id, cancel);
+  }
+
+  /** Drops what is held. */
+  stop(): void {
+    for (const cancel of this.#held.values()) cancel();
+    this.#held.clear();
+  }
+}

@@ -1,0 +1,71 @@
+import { readBlock } from './archive.ts';
+import type { Chain } from './chain.ts';
+import { decodeCommit } from './commit.ts';
+import { fail } from './errors.ts';
+import type { Entry } from './event.ts';
+import type { FinalEvent } from './fold.ts';
+import { decodeFinalRow, decodeNumber, storeKeys } from './keys.ts';
+import type { BlockStore, Id } from './ports.ts';
+import type { Replica } from './replica.ts';
+
+/** What is known of an event. */
+export type EventState =
+  | { readonly state: 'final'; readonly final: FinalEvent }
+  | { readonly state: 'accepted'; readonly entry: Entry };
+
+/** Reads of the final log and of single events. */
+export class LogReader {
+  readonly #chain: Chain;
+  readonly #replica: Replica;
+  readonly #store: Pick<BlockStore, 'get'>;
+
+  constructor(chain: Chain, replica: Replica, store: Pick<BlockStore, 'get'>) {
+    this.#chain = chain;
+    this.#replica = replica;
+    this.#store = store;
+  }
+
+  /** The event with its state; `undefined` when this node does not hold it. */
+  event(id: Id): EventState | undefined {
+    const final = this.finalEvent(id);
+    if (final) return { state: 'final', final };
+    const entry = this.#replica.pool.get(id)?.entry ?? this.#carried(id);
+    return entry && { state: 'accepted', entry };
+  }
+
+  #carried(id: Id): Entry | undefined {
+    const ref = this.#replica.carrierOf(id);
+    return ref && readBlock(this.#store, ref, this.#chain.id, this.#chain.committee).entries.find((one) => one.id === id);
+  }
+
+  /** The event when it is final and its commit is in the store. */
+  finalEvent(id: Id): FinalEvent | undefined {
+    const seq = this.#store.get(storeKeys.finalOfEvent(id));
+    return seq && this.at(decodeNumber(seq));
+  }
+
+  /** The final event of a number; `undefined` beyond the end. Throws `store_corrupt`. */
+  at(seq: number): FinalEvent | undefined {
+    const value = this.#store.get(storeKeys.final(seq));
+    if (!value) return undefined;
+    const { id, verdict, commit, block: ref, entry: index } = decodeFinalRow(value);
+    const block = readBlock(this.#store, ref, this.#chain.id, this.#chain.committee);
+    const entry = block.entries[index];
+    if (entry?.id !== id) fail('store_corrupt', 'The log names an entry that its block does not hold.', { seq });
+    return { seq, verdict, entry, commit, ts_ms: this.#timeOf(commit), block: ref };
+  }
+
+  /** Up to `limit` final events from a number on. */
+  *range(from: number, limit: number): Iterable<FinalEvent> {
+    for (let seq = from; seq < from + limit; seq++) {
+      const event = this.at(seq);
+      if (!event) return;
+      yield event;
+    }
+  }
+
+  #timeOf(commit: number): number {
+    const row = this.#store.get(storeKeys.commit(commit));
+    return row ? decodeCommit(row).ts_ms : fail('store_corrupt', 'A commit of the log is not held.', { commit });
+  }
+}

@@ -1,0 +1,470 @@
+import { archiveOps } from './archive.ts';
+import { keysFor, sealBlock } from './block.ts';
+import type { Block } from './block.ts';
+import { fail } from './errors.ts';
+import type { FinalEvent, Fold } from './fold.ts';
+import type { Ref } from './header.ts';
+import { storeKeys } from './keys.ts';
+import { encode } from './codec.ts';
+import { encodeRef } from './header.ts';
+import type { Chain } from './chain.ts';
+import type { Orderer } from './orderer.ts';
+import { pickPayload } from './payload.ts';
+import type { Pending, Pool } from './pool.ts';
+import { pendingOps } from './pool-store.ts';
+import type { BlockStore, Clock, Id, Log, Signer, StoreOp } from './ports.ts';
+import { propose, roundDelay_ms } from './propose.ts';
+import type { Pace, Situation } from './propose.ts';
+import { RoundClock } from './round-clock.ts';
+import { TwoCertificates } from './rule.ts';
+import type { Slot } from './rule.ts';
+import { WaitingBlocks } from './waiting.ts';
+
+/** What a replica acts on; everything impure comes in here. */
+export interface ReplicaPorts {
+  readonly clock: Clock;
+  readonly store: BlockStore;
+  readonly log: Log;
+}
+
+/** The validator that this replica seals for. An observer has none. */
+export interface Author {
+  readonly index: number;
+  readonly signer: Signer;
+}
+
+/** What the layer above does for the replica. None of these may wait for the replica. */
+export interface ReplicaHost {
+  /** Sends a block that is safe in the store. */
+  publish(block: Block): void;
+  /** Asks peers for blocks that waiting ones need; `from` sent the block that named them. */
+  fetch(refs: readonly Ref[], from: string | undefined): void;
+  /** Events became final and are in the store. */
+  finals(events: readonly FinalEvent[]): void;
+  /** The replica has stopped for good: the store failed. */
+  failed(error: unknown): void;
+  isConnected(author: number): boolean;
+}
+
+/** What was found in the store at start. */
+export interface Restored {
+  readonly fold: Fold;
+  readonly orderer: Orderer;
+  readonly pool: Pool;
+  /** Blocks above the horizon, parents first. */
+  readonly blocks: readonly Block[];
+  /** The last own block: no slot up to its round is ever signed again. */
+  readonly ownLast: Ref | undefined;
+}
+
+interface Submission {
+  readonly pending: Pending;
+  /** Whether it is kept in the pool's part of the store before it is acknowledged. */
+  readonly isDurable: boolean;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Offered {
+  readonly block: Block;
+  readonly from: string | undefined;
+}
+
+/** Counters since the start; `node/metrics.ts` names them. */
+export interface ReplicaCounters {
+  blocksAccepted: number;
+  blocksSealed: number;
+  commits: number;
+  finals: number;
+  equivocations: number;
+  turns: number;
+}
+
+/** More blocks than this in one turn would delay proposals. */
+const BLOCKS_PER_TURN = 128;
+const SUBMISSIONS_PER_TURN = 1024;
+/** Own blocks further apart than this start a new burst. */
+const BURST_GAP_MS = 250;
+
+/**
+ * One replica of the log: takes verified blocks and events, orders, seals, and keeps everything in the store. It works in
+ * turns: a turn takes what has come, decides, writes one batch, and only then lets anything be seen, so a block is in
+ * the store before it is sent and an event before it is acknowledged. Turns never overlap; state is read between them.
+ */
+export class Replica {
+  // decided by others, read here
+  readonly #chain: Chain;
+  readonly #ports: ReplicaPorts;
+  readonly #host: ReplicaHost;
+  readonly #pace: Pace;
+  readonly #author: Author | undefined;
+  // the ledger
+  readonly fold: Fold;
+  readonly orderer: Orderer;
+  readonly pool: Pool;
+  readonly roundClock: RoundClock;
+  readonly waiting = new WaitingBlocks();
+  /** Accepted blocks with payload that are not ordered, and the events in them. */
+  readonly #payloads = new Map<Id, Block>();
+  readonly #carriers = new Map<Id, Ref>();
+  // sealing
+  #last: Ref | undefined;
+  #lastSeal_ms = Number.NEGATIVE_INFINITY;
+  #streak = 0;
+  readonly #referenced = new Map<number, number>();
+  // turns
+  #submissions: Submission[] = [];
+  #offered: Offered[] = [];
+  #turn: Promise<void> | undefined;
+  #isStopped = false;
+  #cancelTimer: (() => void) | undefined;
+  #alarm: Slot | undefined;
+  #isSealing = false;
+  readonly counters: ReplicaCounters = {
+    blocksAccepted: 0,
+    blocksSealed: 0,
+    commits: 0,
+    finals: 0,
+    equivocations: 0,
+    turns: 0,
+  };
+
+  constructor(
+    chain: Chain,
+    ports: ReplicaPorts,
+    host: ReplicaHost,
+    pace: Pace,
+    author: Author | undefined,
+    restored: Restored,
+  ) {
+    this.#chain = chain;
+    this.#ports = ports;
+    this.#host = host;
+    this.#pace = pace;
+    this.#author = author;
+    this.fold = restored.fold;
+    this.orderer = restored.orderer;
+    this.pool = restored.pool;
+    const { committee } = chain;
+    const start = Math.max(0, this.orderer.dag.horizon);
+    this.roundClock = new RoundClock(committee, (index) => committee.at(index).stake, start);
+    for (let round = start; round <= this.orderer.dag.top; round++) this.#addToClock(round);
+    for (const block of restored.blocks) this.#note(block);
+    if (author) this.#last = restored.ownLast ?? this.orderer.dag.slot(0, author.index)[0];
+  }
+
+  #addToClock(round: number): void {
+    for (const author of this.orderer.dag.authors(round)) this.roundClock.add(round, author, this.#now_ms());
+  }
+
+  #now_ms(): number {
+    return this.#ports.clock.monotonic_ms();
+  }
+
+  /** Lets it seal; until then it only follows. Called when peers can be reached. */
+  start(): void {
+    this.#isSealing = true;
+    this.wake();
+  }
+
+  /** Ends after the turn under way. What waits for an acknowledgement is refused with `stopping`. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#cancelTimer?.();
+    await this.#turn;
+    this.#refuseAll('stopping', 'The node is stopping: send to another one.');
+  }
+
+  /** Set when two certified blocks stand in one slot: finality is halted, accepting goes on. */
+  get alarm(): Slot | undefined {
+    return this.#alarm;
+  }
+
+  /** The last own block. */
+  get last(): Ref | undefined {
+    return this.#last;
+  }
+
+  /** The block that carries an event which is not final. */
+  carrierOf(id: Id): Ref | undefined {
+    return this.#carriers.get(id);
+  }
+
+  /** Accepted blocks with payload that are not ordered. */
+  get unordered(): Iterable<Block> {
+    return this.#payloads.values();
+  }
+
+  /** Whether a block is held, waits, or is out of reach. */
+  isKnown({ id, round }: Ref): boolean {
+    return round <= this.orderer.dag.horizon || this.orderer.dag.get(id) !== undefined || this.waiting.has(id);
+  }
+
+  /** Blocks that wait for the next turn. */
+  get backlog(): number {
+    return this.#offered.length;
+  }
+
+  /** Takes a block whose signatures were verified. */
+  offer(block: Block, from: string | undefined): void {
+    if (this.#isStopped) return;
+    this.#offered.push({ block, from });
+    this.wake();
+  }
+
+  /**
+   * Takes a verified event into the pool. Resolves once it is kept (or at once in the next turn where `isDurable` is
+   * false: nothing may be acknowledged then before it is final). Rejects with the pool's codes or `stopping`.
+   */
+  submit(pending: Pending, isDurable: boolean): Promise<void> {
+    if (this.#isStopped) fail('stopping', 'The node is stopping: send to another one.');
+    return new Promise((resolve, reject) => {
+      this.#submissions.push({ pending, isDurable, resolve, reject });
+      this.wake();
+    });
+  }
+
+  /** Starts a turn unless one is under way, which then goes on for another round. */
+  wake(): void {
+    this.#isWoken = true;
+    if (this.#turn || this.#isStopped) return;
+    this.#cancelTimer?.();
+    this.#turn = this.#turns().finally(() => {
+      this.#turn = undefined;
+      if (this.#isWoken) this.wake();
+    });
+  }
+  #isWoken = false;
+
+  async #turns(): Promise<void> {
+    try {
+      while (this.#isWoken && !this.#isStopped) {
+        this.#isWoken = false;
+        await this.#oneTurn();
+      }
+    } catch (error) {
+      this.#isStopped = true;
+      this.#refuseAll('store_failed', 'The node cannot write and has stopped.');
+      this.#host.failed(error);
+    }
+  }
+
+  async #oneTurn(): Promise<void> {
+    this.counters.turns += 1;
+    const ops: StoreOp[] = [];
+    const accepted = this.#takeSubmissions(ops);
+    this.#takeBlocks(ops);
+    const finals = this.#order(ops);
+    const sealed = await this.#seal(ops);
+    if (sealed) finals.push(...this.#order(ops));
+    if (ops.length > 0) {
+      const sync = sealed !== undefined || accepted.some(({ isDurable }) => isDurable);
+      await this.#ports.store.write(ops, { sync });
+      this.fold.written();
+    }
+    for (const { resolve } of accepted) resolve();
+    if (sealed) this.#host.publish(sealed);
+    if (finals.length > 0) this.#host.finals(finals);
+    if (sealed || this.#offered.length > 0 || this.#submissions.length > 0) this.#isWoken = true;
+  }
+
+  #takeSubmissions(ops: StoreOp[]): Submission[] {
+    const accepted: Submission[] = [];
+    for (const submission of this.#submissions.splice(0, SUBMISSIONS_PER_TURN)) {
+      const { pending, isDurable, resolve, reject } = submission;
+      const { id } = pending.entry;
+      try {
+        if (this.fold.isFinal(id) || !this.pool.add(pending)) {
+          resolve();
+          continue;
+        }
+        if (this.#carriers.has(id)) this.pool.carried(id);
+        if (isDurable) ops.push(...pendingOps(pending, (key) => this.#hasKey(key)));
+        accepted.push(submission);
+      } catch (error) {
+        reject(error);
+      }
+    }
+    return accepted;
+  }
+
+  #hasKey(id: Id): boolean {
+    return this.fold.readable.get(storeKeys.coseKey(id)) !== undefined;
+  }
+
+  #takeBlocks(ops: StoreOp[]): void {
+    for (const { block, from } of this.#offered.splice(0, BLOCKS_PER_TURN)) {
+      if (this.isKnown(block.ref)) continue;
+      const missing = this.orderer.dag.missing(block.header.parents);
+      if (missing.length === 0) {
+        this.#acceptWithChildren(block, ops);
+        continue;
+      }
+      this.waiting.add(block, missing);
+      this.#host.fetch(missing, from);
+    }
+  }
+
+  #acceptWithChildren(first: Block, ops: StoreOp[]): void {
+    const ready = [first];
+    for (let block = ready.pop(); block; block = ready.pop()) {
+      const { ref, header } = block;
+      if (ref.round <= this.orderer.dag.horizon || this.orderer.dag.get(ref.id)) continue;
+      const missing = this.orderer.dag.missing(header.parents);
+      if (missing.length > 0) this.waiting.add(block, missing);
+      else {
+        this.#accept(block, ops);
+        ready.push(...this.waiting.resolved(ref.id));
+      }
+    }
+  }
+
+  #accept(block: Block, ops: StoreOp[]): void {
+    const { ref, header, entries } = block;
+    const { dag } = this.orderer;
+    this.orderer.accept({ ...ref, parents: header.parents, ts_ms: header.ts_ms, hasPayload: entries.length > 0 });
+    this.roundClock.add(ref.round, ref.author, this.#now_ms());
+    this.counters.blocksAccepted += 1;
+    if (dag.slot(ref.round, ref.author).length === 2) {
+      this.counters.equivocations += 1;
+      this.#ports.log.warn({ author: ref.author, round: ref.round }, 'a validator signed two blocks for one slot');
+    }
+    ops.push(...archiveOps(block, (id) => this.#hasKey(id)));
+    this.#note(block);
+  }
+
+  /** Keeps the payload of an accepted block at hand until it is ordered. */
+  #note(block: Block): void {
+    if (block.entries.length === 0 || this.orderer.isOrdered(block.ref.id)) return;
+    this.#payloads.set(block.ref.id, block);
+    for (const { id } of block.entries) {
+      this.#carriers.set(id, block.ref);
+      this.pool.carried(id);
+    }
+  }
+
+  /** Runs the commit rule and folds the new commits. */
+  #order(ops: StoreOp[]): FinalEvent[] {
+    if (this.#alarm) return [];
+    const finals: FinalEvent[] = [];
+    try {
+      const { commits, lost } = this.orderer.advance();
+      for (const commit of commits) {
+        const blocks = commit.blocks.map((ref) => this.#payloads.get(ref.id) ?? { ref, entries: [] });
+        finals.push(...this.fold.apply(commit, blocks));
+        for (const { ref, entries } of blocks) this.#forget(ref.id, entries, ops);
+      }
+      for (const { id } of lost) this.#release(id);
+      if (commits.length > 0) {
+        this.counters.commits += commits.length;
+        this.counters.finals += finals.length;
+        ops.push(...this.fold.ops(this.orderer.state));
+        for (const block of this.waiting.horizon(this.orderer.dag.horizon)) this.offer(block, undefined);
+      }
+    } catch (error) {
+      if (!(error instanceof TwoCertificates)) throw error;
+      this.#alarm = error.slot;
+      this.#ports.log.error({ slot: error.slot }, 'finality is halted: two certified blocks in one slot');
+    }
+    return finals;
+  }
+
+  #forget(blockId: Id, entries: Block['entries'], ops: StoreOp[]): void {
+    this.#payloads.delete(blockId);
+    for (const { id } of entries) {
+      this.#carriers.delete(id);
+      if (!this.pool.get(id)) continue;
+      this.pool.remove(id);
+      ops.push({ type: 'del', key: storeKeys.pending(id) });
+    }
+  }
+
+  /** A block fell below the horizon without being ordered: its events wait for another block. */
+  #release(blockId: Id): void {
+    const block = this.#payloads.get(blockId);
+    if (!block) return;
+    this.#payloads.delete(blockId);
+    for (const entry of block.entries) {
+      this.#carriers.delete(entry.id);
+      if (this.pool.get(entry.id)) this.pool.released(entry.id);
+      else if (!entry.sign1 && block.header.author === this.#author?.index) {
+        this.pool.add({ entry, coseKey: undefined, isOwn: true, due_ms: 0 });
+      }
+    }
+  }
+
+  async #seal(ops: StoreOp[]): Promise<Block | undefined> {
+    const author = this.#author;
+    if (!author || !this.#isSealing || !this.#last) return undefined;
+    const now_ms = this.#now_ms();
+    const proposal = propose(this.#situation(author, this.#last, now_ms), this.#pace, now_ms);
+    this.#arm(proposal.type === 'wait' ? proposal.until_ms : undefined, now_ms);
+    if (proposal.type !== 'seal') return undefined;
+    const { committee, id: chain } = this.#chain;
+    const { entries, keys } = pickPayload(this.pool.ready(now_ms), author.index, committee);
+    const { last } = this.orderer.state;
+    const draft = {
+      chain,
+      epoch: committee.epoch,
+      committee: committee.id,
+      round: proposal.round,
+      author: author.index,
+      ts_ms: this.#ports.clock.wall_ms(),
+      parents: proposal.parents,
+      ...(last.index > 0 && { vote: { index: last.index, id: last.id } }),
+    };
+    const table = keysFor(entries, author.index, committee, (id) => keys.get(id));
+    const block = await sealBlock(draft, entries, table, author.signer);
+    this.#streak = now_ms - this.#lastSeal_ms > BURST_GAP_MS ? 0 : this.#streak + 1;
+    this.#lastSeal_ms = now_ms;
+    this.#last = block.ref;
+    for (const parent of proposal.parents) this.#referenced.set(parent.author, parent.round);
+    ops.push({ type: 'put', key: storeKeys.ownLast, value: encode(encodeRef(block.ref)) });
+    this.counters.blocksSealed += 1;
+    this.#acceptWithChildren(block, ops);
+    return block;
+  }
+
+  #situation(author: Author, last: Ref, now_ms: number): Situation {
+    const hasOwn = this.pool.ownWaiting > 0;
+    const due_ms = hasOwn ? undefined : this.pool.nextDue_ms();
+    return {
+      orderer: this.orderer,
+      committee: this.#chain.committee,
+      self: author.index,
+      clockRound: this.roundClock.round,
+      entered_ms: this.roundClock.entered_ms,
+      last,
+      lastSeal_ms: this.#lastSeal_ms,
+      streak: this.#streak,
+      referenced: this.#referenced,
+      hasPayload: hasOwn || (due_ms !== undefined && due_ms <= now_ms),
+      isConnected: (index) => this.#host.isConnected(index),
+    };
+  }
+
+  /** The next turn comes at the latest at `until_ms`, or when another's pending event is due. */
+  #arm(until_ms: number | undefined, now_ms: number): void {
+    this.#cancelTimer?.();
+    const due_ms = this.pool.nextDue_ms();
+    const times = [until_ms, due_ms !== undefined && due_ms > now_ms ? due_ms : undefined];
+    const next_ms = Math.min(...times.filter((time) => time !== undefined));
+    if (!Number.isFinite(next_ms)) return;
+    this.#cancelTimer = this.#ports.clock.after(Math.max(0, next_ms - now_ms), () => this.wake());
+  }
+
+  /** The pause that this replica makes between blocks now, for people. */
+  get roundDelay_ms(): number {
+    return roundDelay_ms(this.#pace, this.#streak);
+  }
+
+  #refuseAll(code: string, message: string): void {
+    for (const { reject } of this.#submissions.splice(0)) {
+      try {
+        fail(code, message);
+      } catch (error) {
+        reject(error);
+      }
+    }
+  }
+}

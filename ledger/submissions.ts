@@ -1,0 +1,178 @@
+import type { Chain } from './chain.ts';
+import { keyId } from './cose.ts';
+import { fail } from './errors.ts';
+import { decodeEntry, encodeEvent, entryJob, entryLeaf, entryOf, signEvent, signingKeyId } from './event.ts';
+import type { Body, Entry, Event } from './event.ts';
+import { HybridClock } from './hlc.ts';
+import { sha256, textOf } from './ids.ts';
+import type { Clock, Id, Signer, Verifier } from './ports.ts';
+import type { Replica } from './replica.ts';
+import type { VerifiedEntries } from './verified.ts';
+
+/** The lane that a node uses for what it authors itself. */
+export const NODE_LANE = 0;
+
+/** The node as an actor: it authors events for callers of its API and for itself. */
+export interface Self {
+  readonly actor: Id;
+  readonly coseKey: Uint8Array;
+  readonly signer: Signer;
+  /** Index in the committee; none for an observer. */
+  readonly author: number | undefined;
+}
+
+export interface SubmissionCounters {
+  accepted: number;
+  readonly refused: Map<string, number>;
+}
+
+/** Events on their way into the pool: form, signature, and whether they would be applied now. */
+export class Submissions {
+  readonly #chain: Chain;
+  readonly #replica: Replica;
+  readonly #verifier: Verifier;
+  readonly #verified: VerifiedEntries;
+  readonly #clock: Clock;
+  readonly #self: Self;
+  readonly #fallback_ms: number;
+  readonly #hlc = new HybridClock();
+  #nextSeq: number;
+  readonly counters: SubmissionCounters = { accepted: 0, refused: new Map() };
+
+  constructor(
+    chain: Chain,
+    replica: Replica,
+    verifier: Verifier,
+    verified: VerifiedEntries,
+    clock: Clock,
+    self: Self,
+    fallback_ms: number,
+  ) {
+    this.#chain = chain;
+    this.#replica = replica;
+    this.#verifier = verifier;
+    this.#verified = verified;
+    this.#clock = clock;
+    this.#self = self;
+    this.#fallback_ms = fallback_ms;
+    this.#nextSeq = firstFreeSeq(replica, self.actor);
+  }
+
+  /**
+   * Takes a signed event made elsewhere. Resolves when it is kept (`accepted`), or at once when it is known. Throws the
+   * codes of its form, `bad_event_signature`, `not_member`, or the reason why it would not be applied.
+   * `isOrigin`: a client or an observer gave it to this node, which carries it in its next block.
+   */
+  async submit(entryBytes: Uint8Array, coseKey: Uint8Array, isOrigin: boolean): Promise<Entry> {
+    const entry = decodeEntry(entryBytes);
+    const { event, id } = entry;
+    if (event.chain !== this.#chain.id) {
+      fail('foreign_chain', 'The event is for another network.', { chain: textOf(event.chain) });
+    }
+    if (keyId(coseKey) !== signingKeyId(event)) fail('bad_key', 'The key is not the one that the event names.', { id });
+    const job = entryJob(entry, coseKey);
+    if (this.#replica.fold.isFinal(id) || this.#replica.pool.get(id) || this.#replica.carrierOf(id)) return entry;
+    this.#admit(event);
+    const leaf = entryLeaf(entry);
+    if (!this.#verified.has(leaf)) {
+      const [isValid] = await this.#verifier.verify([job]);
+      if (!isValid) fail('bad_event_signature', 'The signature does not fit the event and the key.', { id });
+      this.#verified.add(leaf);
+    }
+    const due_ms = isOrigin ? 0 : this.#dueTime_ms(id);
+    await this.#replica.submit({ entry, coseKey, isOwn: isOrigin, due_ms }, true);
+    this.counters.accepted += 1;
+    return entry;
+  }
+
+  /**
+   * Authors an event as this node. With `isSigned` it is kept and stands by itself, so that it may be acknowledged; else
+   * it rides in an own block, and nothing may be said of it before it is final (validators only).
+   */
+  async author(kind: string, body: Body, isSigned: boolean): Promise<Entry> {
+    const { actor, coseKey, signer, author } = this.#self;
+    const event: Event = {
+      chain: this.#chain.id,
+      actor,
+      lane: NODE_LANE,
+      seq: this.#nextSeq,
+      kind,
+      body,
+      hlc: this.#hlc.next(this.#clock.wall_ms()),
+    };
+    encodeEvent(event);
+    this.#admit(event);
+    this.#nextSeq += 1;
+    const isBare = !isSigned && author !== undefined;
+    const entry = isBare ? entryOf(event) : await signEvent(event, signer);
+    if (!isBare) this.#verified.add(entryLeaf(entry));
+    const pending = { entry, coseKey: isBare ? undefined : coseKey, isOwn: true, due_ms: 0 };
+    await this.#replica.submit(pending, !isBare);
+    this.counters.accepted += 1;
+    return entry;
+  }
+
+  /** Counts a refusal by its code. */
+  refused(code: string): void {
+    this.counters.refused.set(code, (this.counters.refused.get(code) ?? 0) + 1);
+  }
+
+  /** Refuses what would not be applied now: cheaper for all than ordering it. */
+  #admit(event: Event): void {
+    const { reducer, kinds } = this.#replica.fold;
+    if (!reducer.counts(event)) {
+      fail('not_member', 'The actor is no member of this network, or the key is not its own.', { actor: event.actor });
+    }
+    const verdict = reducer.foresee(event, this.#clock.wall_ms());
+    switch (verdict) {
+      case 'replayed':
+        return fail('replayed', 'This lane and seq were used: take a higher seq.', {
+          lane: event.lane,
+          seq: event.seq,
+          highest: reducer.topOfLane(event.actor, event.lane),
+        });
+      case 'expired':
+        return fail('expired', 'notAfter_ms has passed.', { notAfter_ms: event.notAfter_ms ?? 0 });
+      case 'too_many_lanes':
+        return fail('too_many_lanes', 'This actor has all its lanes: use one of them.', { lane: event.lane });
+      case 'unknown_kind':
+        return fail('unknown_kind', 'No active projection knows this kind.', { kind: event.kind });
+      case 'bad_body':
+        return fail('bad_body', 'The body does not fit the schema of its kind.', {
+          kind: event.kind,
+          detail: kinds.explain(event.kind, event.body),
+        });
+      default:
+        // a missing dependency may still come before it in the final order
+        return undefined;
+    }
+  }
+
+  /** When this node carries another's event if nobody has: the first by rendezvous hash soonest (consensus.md 2.9). */
+  #dueTime_ms(id: Id): number {
+    const { committee } = this.#chain;
+    const ranked = rendezvous(id, committee.validators.map(({ actor }) => actor));
+    const rank = ranked.indexOf(this.#self.actor);
+    return this.#clock.monotonic_ms() + this.#fallback_ms * (1 + Math.max(0, rank));
+  }
+}
+
+/** The actors by highest random weight for an id: every node finds the same order without a word. */
+export function rendezvous(id: Id, actors: readonly Id[]): Id[] {
+  const weight = (actor: Id) => sha256(Uint8Array.fromHex(id + actor)).toHex();
+  return actors
+    .map((actor) => ({ actor, weight: weight(actor) }))
+    .toSorted((a, b) => (a.weight < b.weight ? 1 : -1))
+    .map(({ actor }) => actor);
+}
+
+/** After all that this node authored before, final or not. */
+function firstFreeSeq({ fold, pool, unordered }: Replica, actor: Id): number {
+  let top = fold.reducer.topOfLane(actor, NODE_LANE);
+  const note = ({ event }: Entry) => {
+    if (event.actor === actor && event.lane === NODE_LANE) top = Math.max(top, event.seq);
+  };
+  for (const { entry } of pool.values()) note(entry);
+  for (const { entries } of unordered) entries.forEach(note);
+  return top + 1;
+}

@@ -1,0 +1,208 @@
+import { codeOf, fail } from '../errors.ts';
+import type { BlockIntake } from '../intake.ts';
+import { GC_DEPTH } from '../limits.ts';
+import type { Clock, Entropy, Log, Network, PeerName } from '../ports.ts';
+import type { Replica } from '../replica.ts';
+import * as messages from './messages.ts';
+import type { Frontier, PoolItem } from './messages.ts';
+import { ANSWER_BYTES_MAX } from './server.ts';
+import type { SyncServer } from './server.ts';
+
+const TIMEOUT_MS = 15_000;
+/** Further behind than this, blocks are taken by commits instead of by rounds. */
+const BEHIND_ROUNDS = GC_DEPTH / 2;
+/** Frames of a range that are checked at the same time. */
+const CHECKS_AT_ONCE = 16;
+/** A peer is asked at most so often, whatever its own requests suggest. */
+const AGAIN_MS = 200;
+
+/** How far this node is behind, for status and progress displays. */
+export interface CatchUp {
+  /** The highest commit index that a peer has told. */
+  readonly target: number;
+  readonly isRunning: boolean;
+}
+
+/**
+ * Anti-entropy (consensus.md 2.11): on connecting and again and again two nodes tell each other what they hold and take
+ * what they lack. A quiescent network sends no later block that would show a gap, so liveness needs this.
+ */
+export class AntiEntropy {
+  readonly #replica: Replica;
+  readonly #intake: BlockIntake;
+  readonly #server: SyncServer;
+  readonly #network: Network;
+  readonly #clock: Clock;
+  readonly #entropy: Entropy;
+  readonly #log: Log;
+  readonly #take: (items: readonly PoolItem[], from: PeerName) => Promise<void>;
+  readonly #period_ms: number;
+  readonly #busy = new Set<PeerName>();
+  readonly #asked_ms = new Map<PeerName, number>();
+  #cancel: (() => void) | undefined;
+  #isStopped = false;
+  #isCatchingUp = false;
+  #target = 0;
+  exchanges = 0;
+
+  constructor(
+    parts: { replica: Replica; intake: BlockIntake; server: SyncServer; network: Network },
+    ports: { clock: Clock; entropy: Entropy; log: Log },
+    take: (items: readonly PoolItem[], from: PeerName) => Promise<void>,
+    period_ms: number,
+  ) {
+    this.#replica = parts.replica;
+    this.#intake = parts.intake;
+    this.#server = parts.server;
+    this.#network = parts.network;
+    this.#clock = ports.clock;
+    this.#entropy = ports.entropy;
+    this.#log = ports.log;
+    this.#take = take;
+    this.#period_ms = period_ms;
+  }
+
+  start(): void {
+    this.#arm();
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#cancel?.();
+  }
+
+  get catchUp(): CatchUp {
+    return { target: this.#target, isRunning: this.#isCatchingUp };
+  }
+
+  /** One random peer after a random half to one and a half periods. */
+  #arm(): void {
+    if (this.#isStopped) return;
+    const [a = 0, b = 0] = this.#entropy.bytes(2);
+    this.#cancel = this.#clock.after(this.#period_ms * (0.5 + a / 256), () => {
+      const peers = this.#network.peers();
+      const chosen = peers[b % Math.max(1, peers.length)];
+      if (chosen) void this.exchange(chosen.peer);
+      this.#arm();
+    });
+  }
+
+  /** A peer's frontier came with its request: asks it in turn when it holds something that is lacking here. */
+  heard(peer: PeerName, frontier: Frontier): void {
+    const now_ms = this.#clock.monotonic_ms();
+    if (!this.#lacks(frontier) || now_ms - (this.#asked_ms.get(peer) ?? -AGAIN_MS) < AGAIN_MS) return;
+    void this.exchange(peer);
+  }
+
+  #lacks({ newest, commit, waiting }: Frontier): boolean {
+    return (
+      commit > this.#replica.orderer.state.last.index ||
+      newest.some((ref) => !this.#replica.isKnown(ref)) ||
+      waiting.some((id) => this.#isNew(id))
+    );
+  }
+
+  #isNew(id: string): boolean {
+    const { pool, fold } = this.#replica;
+    return !pool.get(id) && !this.#replica.carrierOf(id) && !fold.isFinal(id);
+  }
+
+  /** Exchanges frontiers with a peer and takes what is lacking here. Never throws. */
+  async exchange(peer: PeerName): Promise<void> {
+    if (this.#busy.has(peer) || this.#isStopped) return;
+    this.#busy.add(peer);
+    this.#asked_ms.set(peer, this.#clock.monotonic_ms());
+    try {
+      this.exchanges += 1;
+      const theirs = await this.#askFrontier(peer);
+      if (theirs) {
+        await this.#fetchEvents(peer, theirs);
+        if (this.#isFarBehind(theirs)) await this.#catchUpFrom(peer);
+      }
+    } catch (error) {
+      this.#log.debug({ peer, code: codeOf(error) }, 'an exchange with a peer failed');
+      this.#network.penalise(peer, codeOf(error));
+    } finally {
+      this.#busy.delete(peer);
+    }
+  }
+
+  async #askFrontier(peer: PeerName): Promise<Frontier | undefined> {
+    const message = messages.encodeFrontier(this.#server.frontier());
+    const limits = { timeout_ms: TIMEOUT_MS, responseBytes_max: ANSWER_BYTES_MAX + 256 * 1024 };
+    let theirs: Frontier | undefined;
+    for await (const frame of this.#network.request(peer, 'frontier', message, limits)) {
+      if (theirs) {
+        await this.#intake.take(frame, peer);
+        continue;
+      }
+      theirs = messages.decodeFrontier(frame);
+      this.#target = Math.max(this.#target, theirs.commit);
+      if (this.#isFarBehind(theirs)) break;
+    }
+    return theirs;
+  }
+
+  /** Rounds that this node would have to take one by one, or that lie below the peer's horizon. */
+  #isFarBehind({ newest, commit, horizon }: Frontier): boolean {
+    const { orderer, roundClock } = this.#replica;
+    if (commit <= orderer.state.last.index) return false;
+    const top = newest.reduce((most, { round }) => Math.max(most, round), 0);
+    return top - roundClock.round > BEHIND_ROUNDS || horizon >= roundClock.round;
+  }
+
+  async #fetchEvents(peer: PeerName, { waiting }: Frontier): Promise<void> {
+    const want = waiting.filter((id) => this.#isNew(id));
+    if (want.length === 0) return;
+    const limits = { timeout_ms: TIMEOUT_MS, responseBytes_max: ANSWER_BYTES_MAX };
+    for await (const frame of this.#network.request(peer, 'events', messages.encodeEventsRequest({ want }), limits)) {
+      await this.#take(messages.decodePoolItems(frame), peer);
+    }
+  }
+
+  /**
+   * Takes commit after commit with their blocks, in the order of the log, until the peer has no more. The blocks go the
+   * way of all blocks, so the rule decides here again, and never over a hole: a block is accepted after its parents.
+   */
+  async #catchUpFrom(peer: PeerName): Promise<void> {
+    if (this.#isCatchingUp) return;
+    this.#isCatchingUp = true;
+    try {
+      let from = this.#replica.orderer.state.last.index + 1;
+      for (let more = true; more && !this.#isStopped; ) {
+        const last = await this.#range(peer, from);
+        more = last >= from;
+        from = last + 1;
+      }
+    } finally {
+      this.#isCatchingUp = false;
+    }
+  }
+
+  /** One answer; returns the last commit that is complete with it, or `from - 1`. */
+  async #range(peer: PeerName, from: number): Promise<number> {
+    const limits = { timeout_ms: 4 * TIMEOUT_MS, responseBytes_max: 2 * ANSWER_BYTES_MAX };
+    const checks = new Set<Promise<unknown>>();
+    let last = from - 1;
+    let failure: unknown;
+    for await (const bytes of this.#network.request(peer, 'range', messages.encodeRangeRequest(from), limits)) {
+      const frame = messages.decodeRangeFrame(bytes);
+      if ('commit' in frame) {
+        if (frame.commit !== last + 1) fail('bad_range', 'A peer sent commits out of order.', { commit: frame.commit });
+        last = frame.commit;
+        this.#target = Math.max(this.#target, last);
+        continue;
+      }
+      const check: Promise<unknown> = this.#intake
+        .take(frame.block, peer)
+        .catch((error: unknown) => (failure = error))
+        .finally(() => checks.delete(check));
+      checks.add(check);
+      if (checks.size >= CHECKS_AT_ONCE) await Promise.race(checks);
+      if (failure) throw failure;
+    }
+    await Promise.all(checks);
+    if (failure) throw failure;
+    return last;
+  }
+}

@@ -1,0 +1,135 @@
+import { codeOf } from '../errors.ts';
+import type { Chain } from '../chain.ts';
+import type { Clock, Id, Log, Network } from '../ports.ts';
+import type { Pending } from '../pool.ts';
+import type { Replica } from '../replica.ts';
+import { rendezvous } from '../submissions.ts';
+import type { Self } from '../submissions.ts';
+import { encodeEventsRequest, encodePoolItems } from './messages.ts';
+import type { PoolItem } from './messages.ts';
+import { batches } from './server.ts';
+
+const TICK_MS = 50;
+/** A validator's own event is normally in a block long before this; without a quorum it spreads by gossip then. */
+const GOSSIP_AFTER_MS = 500;
+/** An observer gives an event to the next validator after this. */
+const HAND_OVER_AGAIN_MS = 2000;
+const TIMEOUT_MS = 5000;
+/** Events looked at in one tick. */
+const PER_TICK_MAX = 512;
+
+interface Spread {
+  since_ms: number;
+  tries: number;
+  next_ms: number;
+}
+
+/**
+ * Who carries an event (wire.md): a validator puts its own events into its next block. What cannot go there spreads in
+ * batches: an observer's events to a validator by rendezvous hash, a validator's without a quorum to all it reaches.
+ */
+export class Spreader {
+  readonly #chain: Chain;
+  readonly #replica: Replica;
+  readonly #network: Network;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #self: Self;
+  readonly #spread = new Map<Id, Spread>();
+  #cancel: (() => void) | undefined;
+  #isStopped = false;
+
+  constructor(
+    chain: Chain,
+    replica: Replica,
+    network: Network,
+    clock: Clock,
+    log: Log,
+    self: Self,
+  ) {
+    this.#chain = chain;
+    this.#replica = replica;
+    this.#network = network;
+    this.#clock = clock;
+    this.#log = log;
+    this.#self = self;
+  }
+
+  start(): void {
+    if (this.#isStopped) return;
+    this.#cancel = this.#clock.after(TICK_MS, () => {
+      this.#tick();
+      this.start();
+    });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#cancel?.();
+  }
+
+  #tick(): void {
+    if (this.#replica.pool.ownWaiting === 0) {
+      this.#spread.clear();
+      return;
+    }
+    const now_ms = this.#clock.monotonic_ms();
+    const due: Pending[] = [];
+    for (const pending of this.#replica.pool.waitingSigned()) {
+      if (!pending.isOwn || due.length >= PER_TICK_MAX) break;
+      const isObserver = this.#self.author === undefined;
+      const known = this.#spread.get(pending.entry.id);
+      const spread = known ?? { since_ms: now_ms, tries: 0, next_ms: isObserver ? now_ms : now_ms + GOSSIP_AFTER_MS };
+      if (!known) this.#spread.set(pending.entry.id, spread);
+      if (spread.next_ms <= now_ms) due.push(pending);
+    }
+    if (due.length === 0) return;
+    if (this.#self.author === undefined) this.#handOver(due, now_ms);
+    else this.#gossip(due);
+  }
+
+  /** Once is enough: peers that come later take it by anti-entropy. */
+  #gossip(due: readonly Pending[]): void {
+    for (const { entry } of due) this.#note(entry.id, Number.POSITIVE_INFINITY);
+    for (const batch of batches(due.flatMap(itemOf))) void this.#network.publish('events', encodePoolItems(batch));
+  }
+
+  #handOver(due: readonly Pending[], now_ms: number): void {
+    const connected = new Map(this.#network.peers().map(({ peer, actor }) => [actor, peer]));
+    const validators = this.#chain.committee.validators.map(({ actor }) => actor).filter((actor) => connected.has(actor));
+    if (validators.length === 0) return;
+    const perPeer = new Map<string, PoolItem[]>();
+    for (const pending of due) {
+      const { id } = pending.entry;
+      const order = rendezvous(id, validators);
+      const actor = order[(this.#spread.get(id)?.tries ?? 0) % order.length] as Id;
+      const peer = connected.get(actor) as string;
+      perPeer.set(peer, [...(perPeer.get(peer) ?? []), ...itemOf(pending)]);
+      this.#note(id, now_ms + HAND_OVER_AGAIN_MS);
+    }
+    for (const [peer, items] of perPeer) void this.#give(peer, items);
+  }
+
+  #note(id: Id, next_ms: number): void {
+    const spread = this.#spread.get(id);
+    if (!spread) return;
+    spread.tries += 1;
+    spread.next_ms = next_ms;
+  }
+
+  async #give(peer: string, items: readonly PoolItem[]): Promise<void> {
+    try {
+      for (const batch of batches(items)) {
+        const message = encodeEventsRequest({ give: batch, isOrigin: true });
+        const limits = { timeout_ms: TIMEOUT_MS, responseBytes_max: 1024 };
+        for await (const frame of this.#network.request(peer, 'events', message, limits)) void frame;
+      }
+    } catch (error) {
+      this.#log.debug({ peer, code: codeOf(error) }, 'events could not be handed over');
+    }
+  }
+}
+
+function itemOf({ entry, coseKey }: Pending): PoolItem[] {
+  return coseKey ? [{ entry: entry.bytes, coseKey }] : [];
+}

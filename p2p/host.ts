@@ -1,0 +1,64 @@
+/** The libp2p node under the port: TCP, noise, yamux, identify, ping, gossipsub; every limit set from `limits.ts`. */
+import { noise } from '@libp2p/noise';
+import { identify } from '@libp2p/identify';
+import type { ConnectionGater, Ed25519PrivateKey, Libp2p, PeerId } from '@libp2p/interface';
+import { mdns } from '@libp2p/mdns';
+import { ping } from '@libp2p/ping';
+import { tcp } from '@libp2p/tcp';
+import { yamux } from '@libp2p/yamux';
+import { createLibp2p } from 'libp2p';
+import type { GatedRegistrar } from './gated-registrar.ts';
+import { gossipService } from './gossip.ts';
+import type { GossipRouter } from './gossip.ts';
+import { ADDRESSES_PER_PEER_MAX, STREAMS_MAX } from './limits.ts';
+import type { SizeLimits } from './limits.ts';
+
+export interface HostOptions {
+  readonly key: Ed25519PrivateKey;
+  readonly chain: string;
+  readonly listen: readonly string[];
+  readonly announce: readonly string[];
+  readonly mdns: boolean;
+  readonly sizes: SizeLimits;
+  readonly gate: GatedRegistrar;
+  /** True for peers on the deny list and banned ones. */
+  readonly refuses: (peer: PeerId) => boolean;
+}
+
+export type Host = Libp2p<{ gossip: GossipRouter }>;
+
+/** Makes the node without starting it. */
+export async function createHost(options: HostOptions): Promise<Host> {
+  const { sizes, refuses } = options;
+  const gater: ConnectionGater = {
+    denyDialPeer: refuses,
+    denyInboundEncryptedConnection: refuses,
+    denyOutboundEncryptedConnection: refuses,
+  };
+  const host = await createLibp2p({
+    start: false,
+    privateKey: options.key,
+    addresses: { listen: [...options.listen], announce: [...options.announce] },
+    transports: [tcp({ dialOpts: { keepAlive: true }, listenOpts: { keepAlive: true } })],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux({ maxInboundStreams: 4 * STREAMS_MAX, maxOutboundStreams: 4 * STREAMS_MAX })],
+    peerDiscovery: options.mdns ? [mdns({ serviceTag: `_x0t-${options.chain.slice(0, 16)}._udp.local` })] : [],
+    connectionGater: gater,
+    connectionManager: {
+      maxConnections: sizes.connections_max,
+      inboundConnectionThreshold: sizes.inboundPerHost_s,
+      maxIncomingPendingConnections: sizes.inboundPending_max,
+      maxPeerAddrsToDial: ADDRESSES_PER_PEER_MAX,
+      // the supervisor reconnects
+      reconnectRetries: 0,
+    },
+    // liveness.ts pings; this one aborts links under load
+    connectionMonitor: { enabled: false, abortConnectionOnPingFailure: false },
+    services: {
+      identify: identify({ maxInboundStreams: 4, maxOutboundStreams: 4 }),
+      ping: ping({ maxInboundStreams: 8, maxOutboundStreams: 4 }),
+      gossip: gossipService(options.chain, sizes, options.gate),
+    },
+  });
+  return host as unknown as Host;
+}

@@ -1,0 +1,59 @@
+import { decode, encode } from '#ledger/codec.ts';
+import type { Genesis } from '#ledger/genesis.ts';
+import { bytesOf } from '#ledger/ids.ts';
+import type { Id } from '#ledger/ports.ts';
+import type { Membership, Projection, Rows } from '#ledger/projection.ts';
+
+/** A member as the projection shows it. */
+export interface Member {
+  readonly actor: Id;
+  readonly roles: readonly ('validator' | 'operator')[];
+  /** Index in the committee, for a validator. */
+  readonly author?: number;
+  /** The validator's libp2p peer id. */
+  readonly peer?: string;
+}
+
+/** The row `list` holds all actors in the order of the genesis; `actor/<hex>` holds one. */
+const LIST = 'list';
+const ofActor = (actor: Id): string => `actor/${actor}`;
+
+/**
+ * Who belongs to the network: the committee and the operators of the genesis. No event changes it in version 1.
+ * Rows: `list` → [actor...], `actor/<64 hex digits>` → {roles, author?, peer?}.
+ */
+export const members: Projection & Membership = {
+  name: 'members',
+  version: 1,
+  kinds: [],
+
+  start(genesis: Genesis, rows: Rows): void {
+    const found = new Map<Id, Member>();
+    for (const [author, { actor, peer }] of genesis.committee.entries()) {
+      found.set(actor, { actor, roles: ['validator'], author, peer });
+    }
+    for (const actor of genesis.operators) {
+      const known = found.get(actor);
+      found.set(actor, known ? { ...known, roles: ['validator', 'operator'] } : { actor, roles: ['operator'] });
+    }
+    for (const { actor, ...rest } of found.values()) rows.put(ofActor(actor), encode(rest));
+    rows.put(LIST, encode([...found.keys()].map(bytesOf)));
+  },
+
+  apply: () => 'unknown_kind',
+
+  isMember: (actor, rows) => rows.get(ofActor(actor)) !== undefined,
+};
+
+/** One member, or `undefined`. */
+export function readMember(rows: Pick<Rows, 'get'>, actor: Id): Member | undefined {
+  const row = rows.get(ofActor(actor));
+  return row && { actor, ...(decode(row) as Omit<Member, 'actor'>) };
+}
+
+/** All members in the order of the genesis. */
+export function listMembers(rows: Pick<Rows, 'get'>): readonly Member[] {
+  const list = rows.get(LIST);
+  const actors = list ? (decode(list) as Uint8Array[]) : [];
+  return actors.flatMap((actor) => readMember(rows, actor.toHex()) ?? []);
+}

@@ -1,0 +1,148 @@
+/** Peers whose hello is accepted and who then misbehave on the request protocols. */
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { multiaddr } from '@multiformats/multiaddr';
+import { exchangeHello, HELLO_PROTOCOL } from '#p2p/hello.ts';
+import { FrameStream } from '#p2p/frames.ts';
+import { createHost } from '#p2p/host.ts';
+import { GatedRegistrar } from '#p2p/gated-registrar.ts';
+import { readPeerKey } from '#p2p/keys.ts';
+import { sizeLimits } from '#p2p/limits.ts';
+import { protocolName } from '#p2p/requests.ts';
+import { generatePeerKey } from '#p2p/index.ts';
+import type { ManagedNetwork, NetworkOptions } from '#p2p/index.ts';
+import type { Connection, Stream } from '@libp2p/interface';
+import { addrOf, CHAIN, collect, sleep, startNode, testAuth, until } from './support.ts';
+
+const BLOCKS = protocolName(CHAIN, 'blocks');
+
+interface Attack {
+  readonly node: ManagedNetwork;
+  readonly attacker: string;
+  readonly connection: Connection;
+  /** Opens a stream and sends raw bytes on it. */
+  send(...chunks: Uint8Array[]): Promise<Stream>;
+}
+
+/** A node and an admitted peer that speaks raw libp2p. */
+async function attack(t: ExecutionContext, over: Partial<NetworkOptions> = {}): Promise<Attack> {
+  const node = await startNode(over, (each) => each.serve('blocks', async function* answer(message) {
+    yield message;
+  }));
+  t.teardown(() => node.stop());
+  const host = await createHost({
+    key: readPeerKey(await generatePeerKey()), chain: CHAIN, listen: [], announce: [], mdns: false,
+    sizes: sizeLimits(8), gate: new GatedRegistrar(() => Promise.resolve(true)), refuses: () => false,
+  });
+  await host.start();
+  t.teardown(() => host.stop());
+  const connection = await host.dial(multiaddr(addrOf(node)));
+  const attacker = host.peerId.toString();
+  const stream = await connection.newStream(HELLO_PROTOCOL);
+  const signal = AbortSignal.timeout(5_000);
+  await exchangeHello(new FrameStream(stream), testAuth(), { self: attacker, peer: node.self }, signal);
+  await until(() => node.peers().length === 1, 'the attacker is admitted');
+  const send = async (...chunks: Uint8Array[]): Promise<Stream> => {
+    const opened = await connection.newStream(BLOCKS, { maxOutboundStreams: 1000 });
+    for (const chunk of chunks) opened.send(chunk);
+    return opened;
+  };
+  return { node, attacker, connection, send };
+}
+
+/** Length, kind and payload as they go over the wire. */
+function frame(length: number, kind: number, payload: Uint8Array = new Uint8Array(0)): Uint8Array {
+  const bytes = new Uint8Array(5 + payload.length);
+  new DataView(bytes.buffer).setUint32(0, length);
+  bytes[4] = kind;
+  bytes.set(payload, 5);
+  return bytes;
+}
+
+const served = (node: ManagedNetwork, outcome: string): number => {
+  return node.status().counters.requests_served_total[`blocks ${outcome}`] ?? 0;
+};
+const penalised = (node: ManagedNetwork, code: string): number => {
+  return node.status().counters.penalties_total[code] ?? 0;
+};
+
+test('garbage on a request protocol is refused, penalised, and bans when it goes on', async (t) => {
+  const { node, send } = await attack(t);
+  for (let each = 0; each < 8 && node.peers().length > 0; each += 1) {
+    await send(new Uint8Array(64).fill(0xff)).catch(() => undefined);
+    await sleep(50);
+  }
+  t.true(served(node, 'frame_too_large') >= 1);
+  await until(() => node.status().banned.length === 1, 'the ban');
+  t.is(node.peers().length, 0);
+});
+
+test('a length prefix above the limit is refused before the bytes are taken', async (t) => {
+  const { node, send } = await attack(t);
+  const stream = await send(frame(256 * 1024 + 2, 0));
+  await until(() => penalised(node, 'frame_too_large') === 1, 'the penalty');
+  await until(() => stream.status !== 'open', 'the stream is reset', 5_000);
+  t.is(node.peers().length, 1, 'one is no ban');
+});
+
+test('a frame that ends early is refused', async (t) => {
+  const { node, send } = await attack(t);
+  const stream = await send(frame(1000, 0, new Uint8Array(10)));
+  await stream.close();
+  await until(() => penalised(node, 'frame_truncated') === 1, 'the penalty');
+  t.is(served(node, 'frame_truncated'), 1);
+});
+
+test('frames of unknown kind, of length zero, and second frames are refused', async (t) => {
+  const { node, send } = await attack(t);
+  await send(frame(2, 9, new Uint8Array(1)));
+  await until(() => penalised(node, 'frame_invalid') === 1, 'an unknown kind');
+  await send(new Uint8Array(5));
+  await until(() => penalised(node, 'frame_invalid') === 2, 'length zero');
+  await send(frame(2, 0, new Uint8Array(1)), frame(2, 0, new Uint8Array(1)));
+  await until(() => penalised(node, 'frame_unexpected') === 1, 'a second frame');
+  t.is(served(node, 'ok'), 0);
+});
+
+test('a frame that never ends times out', async (t) => {
+  const { node, send } = await attack(t, { serving: { arrival_ms: 300 } });
+  const stream = await send(frame(1000, 0));
+  const drip = setInterval(() => {
+    if (stream.status === 'open') stream.send(new Uint8Array(1));
+  }, 50);
+  t.teardown(() => clearInterval(drip));
+  await until(() => penalised(node, 'request_stalled') === 1, 'the penalty', 3_000);
+  await until(() => stream.status !== 'open', 'the stream is reset', 5_000);
+  t.is(served(node, 'request_stalled'), 1);
+});
+
+test('a flood of requests is refused beyond its rate and does not stop others', async (t) => {
+  const { node, send } = await attack(t, { serving: { requestsPerS: 1, requestsBurst: 20 } });
+  const good = await startNode({ bootstrap: [addrOf(node)] });
+  t.teardown(() => good.stop());
+  await until(() => good.peers().length === 1, 'the good peer');
+  const flood = Array.from({ length: 60 }, () => send(frame(2, 0, new Uint8Array(1))));
+  const options = { timeout_ms: 5_000, responseBytes_max: 100 };
+  const answer = await collect(good.request(node.self, 'blocks', Uint8Array.of(7), options));
+  t.deepEqual(answer, [Uint8Array.of(7)]);
+  await Promise.allSettled(flood);
+  await until(() => served(node, 'rate_limited') >= 35, 'the refusals');
+  t.true(served(node, 'ok') <= 25);
+  t.true(penalised(node, 'rate_limited') >= 35);
+});
+
+test('streams that are left open do not pile up', async (t) => {
+  const { node, connection, send } = await attack(t);
+  await Promise.all(Array.from({ length: 30 }, () => send(frame(2, 0, new Uint8Array(1)))));
+  await until(() => served(node, 'ok') === 30, 'all are answered');
+  await until(() => connection.streams.every((each) => each.protocol !== BLOCKS), 'all are reset', 5_000);
+  t.is(node.peers().length, 1);
+});
+
+test('a second hello on a connection is refused', async (t) => {
+  const { node, connection } = await attack(t);
+  const again = await connection.newStream(HELLO_PROTOCOL, { maxOutboundStreams: 4 });
+  await until(() => penalised(node, 'hello_repeated') === 1, 'the penalty');
+  await until(() => again.status !== 'open', 'the stream is reset');
+  t.is(node.peers().length, 1);
+});
