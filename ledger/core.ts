@@ -267,6 +267,10 @@ async function restore(chain: Chain, schema: Schema, limits: PoolLimits, { store
     blocks.push(block);
   }
   markOrdered(orderer, store);
+  if (!fold.ordererState) {
+    await store.write(fold.ops(orderer.state), { sync: true });
+    fold.written();
+  }
   const pool = new Pool(limits);
   for await (const { entry, coseKey, isOwn } of readPending(store)) {
     if (!fold.isFinal(entry.id)) pool.add({ entry, coseKey, isOwn, due_ms: isOwn ? 0 : clock.monotonic_ms() });

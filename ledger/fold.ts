@@ -152,7 +152,7 @@ export class Fold {
     return ops;
   }
 
-  /** The last `ops` are in the store. */
+  /** What `ops` gave, if it was called, is in the store. */
   written(): void {
     this.#overlay.written();
   }

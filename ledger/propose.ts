@@ -60,7 +60,7 @@ export function propose(at: Situation, pace: Pace, now_ms: number): Proposal {
   if (round <= last.round) return NONE;
   if (!at.hasPayload && orderer.openCount === 0) return NONE;
   const parents = parentsFor(at, round);
-  if (!parents || (!at.hasPayload && !reachesOpen(orderer, parents))) return NONE;
+  if (!parents || (!at.hasPayload && !reachesOpen(orderer, tipsOf(at)))) return NONE;
   if (round === clockRound) {
     const until_ms = liveEdgeDelay(at, pace, now_ms);
     if (until_ms > now_ms) return { type: 'wait', until_ms };
@@ -116,11 +116,22 @@ function refOf({ round, author, id }: Ref): Ref {
   return { round, author, id };
 }
 
-/** Whether a block that waits to be ordered lies in the past of these parents. Unreferenced twins do not. */
-function reachesOpen(orderer: Orderer, parents: readonly Ref[]): boolean {
+/**
+ * The newest block of every author, whatever its round: what this proposal or one of the next will refer to. A block at
+ * the round of the proposal itself counts, since the next round needs this one's quorum.
+ */
+function tipsOf({ orderer, committee }: Situation): readonly Ref[] {
+  return committee.validators.flatMap((_, author) => {
+    const tip = orderer.dag.newest(author);
+    return tip && orderer.dag.slot(tip.round, author).length === 1 ? tip : [];
+  });
+}
+
+/** Whether a block that waits to be ordered lies in the past of these. Unreferenced twins do not. */
+function reachesOpen(orderer: Orderer, tips: readonly Ref[]): boolean {
   const open = new Set([...orderer.open].map(({ id }) => id));
   const seen = new Set<string>();
-  const queue = [...parents];
+  const queue = [...tips];
   for (let ref = queue.pop(); ref; ref = queue.pop()) {
     if (seen.has(ref.id) || orderer.isOrdered(ref.id)) continue;
     seen.add(ref.id);

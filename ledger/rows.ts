@@ -10,6 +10,7 @@ export type Readable = Pick<BlockStore, 'get'>;
 export class Overlay implements Readable {
   readonly #base: Readable;
   readonly #changes = new Map<string, Uint8Array | undefined>();
+  #isHandedOver = false;
 
   constructor(base: Readable) {
     this.#base = base;
@@ -27,17 +28,15 @@ export class Overlay implements Readable {
     this.#changes.set(key, undefined);
   }
 
-  /** The changes as operations. They stay readable here until `written` says that the batch is in the store. */
+  /** The changes as operations. They stay readable until `written` says that they are in the store. */
   ops(): StoreOp[] {
+    this.#isHandedOver = true;
     return [...this.#changes].map(([key, value]) => (value ? { type: 'put', key, value } : { type: 'del', key }));
   }
 
   written(): void {
-    this.#changes.clear();
-  }
-
-  get size(): number {
-    return this.#changes.size;
+    if (this.#isHandedOver) this.#changes.clear();
+    this.#isHandedOver = false;
   }
 }
 

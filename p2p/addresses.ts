@@ -1,6 +1,7 @@
 /**
- * The bounded table of peers to keep connected: bootstrap addresses from the configuration, peers that were once
- * admitted, and peers found by mDNS. Each row has its own back-off; the first two kinds are dialled for ever.
+ * The bounded table of peers to keep connected: bootstrap addresses from the configuration, peers
+ * that were once admitted, and peers found by mDNS. Each row has its own back-off; the first two
+ * kinds are dialled for ever.
  */
 import type { PeerName } from '#ledger/ports.ts';
 import { ADDRESSES_PER_PEER_MAX, TABLE_MAX } from './limits.ts';
@@ -51,7 +52,13 @@ export class Addresses {
     if (known === undefined) {
       if (!this.#makeRoom(origin)) return;
       this.#targets.set(key, {
-        key, peer, origin, addrs: addrs.slice(0, ADDRESSES_PER_PEER_MAX), failures: 0, next_ms, dialling: false,
+        key,
+        peer,
+        origin,
+        addrs: addrs.slice(0, ADDRESSES_PER_PEER_MAX),
+        failures: 0,
+        next_ms,
+        dialling: false,
         lastFailure: undefined,
       });
       return;

@@ -49,7 +49,12 @@ export class Admission {
 
   opened(connection: Connection): void {
     const arrived = Promise.withResolvers<Stream>();
-    const doorway: Doorway = { take: arrived.resolve, addrs: [], admitted: false, closedBy: undefined };
+    const doorway: Doorway = {
+      take: arrived.resolve,
+      addrs: [],
+      admitted: false,
+      closedBy: undefined,
+    };
     this.#doorways.set(connection.id, doorway);
     if (this.#parts.refused(connection.remotePeer.toString())) {
       this.close(connection, 'blocked');
@@ -66,7 +71,10 @@ export class Admission {
       doorway.take = undefined;
       return;
     }
-    resetStream(stream, new X0tError('hello_repeated', 'One hello per connection, from its dialler.'));
+    resetStream(
+      stream,
+      new X0tError('hello_repeated', 'One hello per connection, from its dialler.'),
+    );
     this.#parts.penalise(connection.remotePeer.toString(), 'hello_repeated');
   }
 
@@ -75,7 +83,8 @@ export class Admission {
     const doorway = this.#doorways.get(connection.id);
     if (doorway === undefined) return;
     doorway.addrs = addrs;
-    if (doorway.admitted) this.#parts.supervisor.learn(connection.remotePeer.toString(), addrs, 'admitted');
+    if (doorway.admitted)
+      this.#parts.supervisor.learn(connection.remotePeer.toString(), addrs, 'admitted');
   }
 
   closed(connection: Connection): void {
@@ -89,7 +98,8 @@ export class Admission {
     if (!wasUp) return;
     if (links.get(peer) === undefined) gate.disconnect(connection.remotePeer);
     // gossipsub bound its stream to one of the connections: maybe to this one
-    else gate.connect(links.best(peer));
+    const other = links.open(peer);
+    if (other !== undefined) gate.connect(other);
   }
 
   /** Ends a connection at once, whatever is on its way. */
@@ -100,19 +110,28 @@ export class Admission {
   }
 
   /** Resolves whether the connection was admitted. Never rejects. */
-  async #greet(connection: Connection, doorway: Doorway, arrived: Promise<Stream>): Promise<boolean> {
+  async #greet(
+    connection: Connection,
+    doorway: Doorway,
+    arrived: Promise<Stream>,
+  ): Promise<boolean> {
     const { self, clock, log, auth, links, gate, supervisor, counters, penalise } = this.#parts;
     const peer = connection.remotePeer.toString();
     const limit = deadline(clock, HELLO_MS_MAX, () => {
       return new X0tError('hello_timeout', 'The hello was not finished in time.', { peer });
     });
     try {
-      const stream = connection.direction === 'outbound'
-        ? await connection.newStream(HELLO_PROTOCOL, { signal: limit.signal, maxOutboundStreams: 2 })
-        : await orAborted(arrived, limit.signal);
+      const stream =
+        connection.direction === 'outbound'
+          ? await connection.newStream(HELLO_PROTOCOL, {
+              signal: limit.signal,
+              maxOutboundStreams: 2,
+            })
+          : await orAborted(arrived, limit.signal);
       const frames = new FrameStream(stream);
       const actor = await exchangeHello(frames, auth, { self, peer }, limit.signal);
-      if (connection.status !== 'open') throw new X0tError('peer_gone', 'The connection ended.', { peer });
+      if (connection.status !== 'open')
+        throw new X0tError('peer_gone', 'The connection ended.', { peer });
       for (const stale of links.admit(connection, actor)) this.close(stale, 'duplicate');
       doorway.admitted = true;
       counters.add('hellos_total', 'ok');
@@ -124,7 +143,10 @@ export class Admission {
     } catch (error) {
       const failure = coded(error, limit.signal, peer);
       counters.add('hellos_total', failure.code);
-      log.info({ peer, addr: connection.remoteAddr.toString(), code: failure.code, ...failure.data }, 'hello failed');
+      log.info(
+        { peer, addr: connection.remoteAddr.toString(), code: failure.code, ...failure.data },
+        'hello failed',
+      );
       penalise(peer, failure.code);
       supervisor.lost(peer, failure.code);
       doorway.closedBy ??= 'hello';
@@ -137,7 +159,11 @@ export class Admission {
 
   /** Closes gently, so that a refusal under way arrives, and hard if that takes long. */
   async #partAfterRefusal(connection: Connection): Promise<void> {
-    const limit = deadline(this.#parts.clock, 1_000, () => new X0tError('link_closed', 'Closing took too long.'));
+    const limit = deadline(
+      this.#parts.clock,
+      1_000,
+      () => new X0tError('link_closed', 'Closing took too long.'),
+    );
     try {
       await connection.close({ signal: limit.signal });
     } catch {

@@ -19,7 +19,10 @@ export class Bucket {
   /** Takes one token; false when there is none. */
   take(): boolean {
     const now = this.#clock.monotonic_ms();
-    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#at_ms) * this.#rate_s) / 1000);
+    this.#tokens = Math.min(
+      this.#burst,
+      this.#tokens + ((now - this.#at_ms) * this.#rate_s) / 1000,
+    );
     this.#at_ms = now;
     if (this.#tokens < 1) return false;
     this.#tokens -= 1;

@@ -6,7 +6,8 @@ export const COUNTERS = {
   gossip_out_total: 'topic of a published message',
   gossip_in_bytes_total: 'topic',
   gossip_out_bytes_total: 'topic; bytes handed over once, not per peer',
-  gossip_reset_total: '`nudged`: a lost gossip stream was opened again, `redial`: its connection was closed',
+  gossip_reset_total:
+    '`nudged`: a lost gossip stream was opened again, `redial`: its connection was closed',
   requests_sent_total: 'protocol and outcome, e.g. `blocks ok` or `blocks request_timeout`',
   requests_served_total: 'protocol and outcome',
   request_in_bytes_total: 'protocol; response bytes received',
@@ -15,7 +16,8 @@ export const COUNTERS = {
   bans_total: 'the code that led to it',
   hellos_total: '`ok` or the code that ended it',
   dials_total: '`ok` or the name of the failure',
-  disconnects_total: '`dead`, `blocked`, `banned`, `gossip`, `duplicate`, `hello` when this node closed; else `peer`',
+  disconnects_total:
+    'why this node closed: `dead`, `blocked`, `banned`, `gossip`, `duplicate`, `hello`; else `peer`',
 } as const;
 
 export type CounterName = keyof typeof COUNTERS;

@@ -1,9 +1,11 @@
 /**
- * Frames on a libp2p stream: four bytes of big-endian length, one byte of kind, the payload; the length counts kind and
- * payload. Both ways are bounded: reading pauses the stream (yamux then closes its window), writing waits for `drain`.
- * libp2p's own helpers buffer up to 4 MiB without pausing, and their `onDrain` resolves at once after its first use.
+ * Frames on a libp2p stream: four bytes of big-endian length, one byte of kind, the payload; the
+ * length counts kind and payload. Both ways are bounded: reading pauses the stream (yamux then
+ * closes its window), writing waits for `drain`. libp2p's own helpers buffer up to 4 MiB without
+ * pausing, and their `onDrain` resolves at once after its first use.
  */
-import { fail, X0tError } from '#ledger/errors.ts';
+import { fail } from '#ledger/errors.ts';
+import type { X0tError } from '#ledger/errors.ts';
 import type { Stream } from '@libp2p/interface';
 import { ByteQueue } from './byte-queue.ts';
 import { READ_BUFFER_BYTES } from './limits.ts';
@@ -25,7 +27,7 @@ export class FrameStream {
   readonly stream: Stream;
   // what has arrived and was not read
   readonly #buffer = new ByteQueue();
-  #failure: unknown = undefined;
+  #failure: Error | undefined;
   // the one read or write that waits
   #wake: (() => void) | undefined;
   #wakeWriter: (() => void) | undefined;
@@ -34,7 +36,8 @@ export class FrameStream {
     this.stream = stream;
     stream.addEventListener('message', (event) => {
       this.#buffer.append(event.data instanceof Uint8Array ? event.data : event.data.subarray());
-      if (this.#buffer.length > READ_BUFFER_BYTES && stream.readStatus === 'readable') stream.pause();
+      if (this.#buffer.length > READ_BUFFER_BYTES && stream.readStatus === 'readable')
+        stream.pause();
       this.#wake?.();
     });
     stream.addEventListener('remoteCloseWrite', () => this.#wake?.());
@@ -53,8 +56,9 @@ export class FrameStream {
   }
 
   /**
-   * The next frame with a payload of at most `bytes_max`; undefined when the peer closed its side between two frames.
-   * Throws `frame_too_large`, `frame_invalid`, `frame_truncated`, what reset the stream, or the signal's reason.
+   * The next frame with a payload of at most `bytes_max`; undefined when the peer closed its side
+   * between two frames. Throws `frame_too_large`, `frame_invalid`, `frame_truncated`, what reset
+   * the stream, or the signal's reason.
    */
   async read(bytes_max: number, signal: AbortSignal): Promise<Frame | undefined> {
     if (!(await this.#fill(HEADER_BYTES, signal))) {
@@ -65,19 +69,26 @@ export class FrameStream {
     const length = new DataView(head.buffer).getUint32(0);
     const kind = head[4];
     if (length > bytes_max + 1) {
-      fail('frame_too_large', 'The peer announced a frame above the limit.', { bytes: length - 1, bytes_max });
+      fail('frame_too_large', 'The peer announced a frame above the limit.', {
+        bytes: length - 1,
+        bytes_max,
+      });
     }
     if (length === 0 || (kind !== DATA && kind !== REFUSAL && kind !== END)) {
       return fail('frame_invalid', 'The peer sent a frame of no known kind.', { length });
     }
-    if (!(await this.#fill(length + 4, signal))) fail('frame_truncated', 'The peer closed the stream inside a frame.');
+    if (!(await this.#fill(length + 4, signal)))
+      fail('frame_truncated', 'The peer closed the stream inside a frame.');
     this.#buffer.skip(HEADER_BYTES);
     const payload = this.#buffer.peek(length - 1);
     this.#buffer.skip(length - 1);
     return { kind, payload };
   }
 
-  /** Writes one frame and waits until the stream takes more. Throws when it was reset or `signal` fires. */
+  /**
+   * Writes one frame and waits until the stream takes more. Throws when it was reset or `signal`
+   * fires.
+   */
   async write(kind: FrameKind, payload: Uint8Array, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const bytes = new Uint8Array(HEADER_BYTES + payload.byteLength);
@@ -102,7 +113,8 @@ export class FrameStream {
         continue;
       }
       if (this.#failure !== undefined) throw this.#failure;
-      if (this.stream.remoteWriteStatus !== 'writable' && this.stream.readBufferLength === 0) return false;
+      if (this.stream.remoteWriteStatus !== 'writable' && this.stream.readBufferLength === 0)
+        return false;
       await this.#wait(signal, (wake) => {
         this.#wake = wake;
       });

@@ -1,9 +1,10 @@
 /**
- * The hello: after the transport's handshake both sides prove with a post-quantum signature which actor of which chain
- * they are (`wire.md`, Peers). The protocol's name carries no chain, so that a node of another chain gets a coded
- * refusal instead of silence. The dialler opens the stream; then each side sends, in step with the other,
+ * The hello: after the transport's handshake both sides prove with a post-quantum signature which
+ * actor of which chain they are (`wire.md`, Peers). The protocol's name carries no chain, so that
+ * a node of another chain gets a coded refusal instead of silence. The dialler opens the stream;
+ * then each side sends, in step with the other,
  *
- *   DATA challenge (32 fresh bytes) -> DATA hello over the other's challenge -> END, or REFUSAL with the code
+ *   DATA challenge (32 fresh bytes) -> DATA hello over the other's challenge -> END or REFUSAL code
  *
  * and the link is admitted when both have sent END.
  */
@@ -16,18 +17,32 @@ import { CHALLENGE_BYTES, HELLO_BYTES_MAX } from './limits.ts';
 
 export const HELLO_PROTOCOL = '/x0t/hello/1';
 
-/** Makes and checks hello messages `{t:'hello', v:1, chain, actor, peer, challenge}`; `node/` realises it. */
+/**
+ * Makes and checks hello messages `{t:'hello', v:1, chain, actor, peer, challenge}`; `node/`
+ * realises it.
+ */
 export interface HelloAuth {
-  /** The signed hello of this node for the other side's `challenge`, at most 16 KiB; `self` is its own peer name. */
+  /**
+   * The signed hello of this node for the other side's `challenge`, at most 16 KiB; `self` is its
+   * own peer name.
+   */
   make(challenge: Uint8Array, self: PeerName): Promise<Uint8Array>;
   /**
-   * The actor that `message` proves for `peer` and for the `challenge` that this node sent. Throws an `X0tError`:
-   * `foreign_chain` for another genesis, `hello_invalid` for anything else that is wrong.
+   * The actor that `message` proves for `peer` and for the `challenge` that this node sent. Throws
+   * an `X0tError`: `foreign_chain` for another genesis, `hello_invalid` for anything else that is
+   * wrong.
    */
-  check(message: Uint8Array, challenge: Uint8Array, peer: PeerName): Promise<{ readonly actor: Id }>;
+  check(
+    message: Uint8Array,
+    challenge: Uint8Array,
+    peer: PeerName,
+  ): Promise<{ readonly actor: Id }>;
 }
 
-/** Runs the exchange; both sides are alike. Resolves with the proven actor, throws the local or the peer's refusal. */
+/**
+ * Runs the exchange; both sides are alike. Resolves with the proven actor, throws the local or the
+ * peer's refusal.
+ */
 export async function exchangeHello(
   frames: FrameStream,
   auth: HelloAuth,
@@ -70,9 +85,15 @@ async function refuse(frames: FrameStream, code: string, signal: AbortSignal): P
   }
 }
 
-async function readData(frames: FrameStream, bytes_max: number, signal: AbortSignal): Promise<Uint8Array> {
+async function readData(
+  frames: FrameStream,
+  bytes_max: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
   const frame = await frames.read(bytes_max, signal);
-  return frame?.kind === DATA ? frame.payload : refused(frame?.kind === REFUSAL ? frame.payload : undefined);
+  return frame?.kind === DATA
+    ? frame.payload
+    : refused(frame?.kind === REFUSAL ? frame.payload : undefined);
 }
 
 function refused(payload: Uint8Array | undefined): never {

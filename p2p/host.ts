@@ -1,4 +1,7 @@
-/** The libp2p node under the port: TCP, noise, yamux, identify, ping, gossipsub; every limit set from `limits.ts`. */
+/**
+ * The libp2p node under the port: TCP, noise, yamux, identify, ping, gossipsub; every limit set
+ * from `limits.ts`.
+ */
 import { noise } from '@libp2p/noise';
 import { identify } from '@libp2p/identify';
 import type { ConnectionGater, Ed25519PrivateKey, Libp2p, PeerId } from '@libp2p/interface';
@@ -8,8 +11,8 @@ import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
 import type { GatedRegistrar } from './gated-registrar.ts';
-import { gossipService } from './gossip.ts';
-import type { GossipRouter } from './gossip.ts';
+import { gossipService } from './gossip-service.ts';
+import type { GossipRouter } from './gossip-service.ts';
 import { ADDRESSES_PER_PEER_MAX, STREAMS_MAX } from './limits.ts';
 import type { SizeLimits } from './limits.ts';
 
@@ -41,8 +44,12 @@ export async function createHost(options: HostOptions): Promise<Host> {
     addresses: { listen: [...options.listen], announce: [...options.announce] },
     transports: [tcp({ dialOpts: { keepAlive: true }, listenOpts: { keepAlive: true } })],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux({ maxInboundStreams: 4 * STREAMS_MAX, maxOutboundStreams: 4 * STREAMS_MAX })],
-    peerDiscovery: options.mdns ? [mdns({ serviceTag: `_x0t-${options.chain.slice(0, 16)}._udp.local` })] : [],
+    streamMuxers: [
+      yamux({ maxInboundStreams: 4 * STREAMS_MAX, maxOutboundStreams: 4 * STREAMS_MAX }),
+    ],
+    peerDiscovery: options.mdns
+      ? [mdns({ serviceTag: `_x0t-${options.chain.slice(0, 16)}._udp.local` })]
+      : [],
     connectionGater: gater,
     connectionManager: {
       maxConnections: sizes.connections_max,

@@ -1,10 +1,17 @@
 /**
- * The network port (`Network` in `ledger/ports.ts`) on libp2p: TCP, noise, yamux, gossipsub. Links carry only peers
- * whose post-quantum hello was accepted. Everything is bounded, and a lost peer is dialled for ever.
+ * The network port (`Network` in `ledger/ports.ts`) on libp2p: TCP, noise, yamux, gossipsub. Links
+ * carry only peers whose post-quantum hello was accepted. Everything is bounded, and a lost peer
+ * is dialled for ever.
  */
 export { createNetwork } from './network.ts';
 export { generatePeerKey, peerNameOf } from './keys.ts';
 export { COUNTERS } from './counters.ts';
 export type { CounterName, CounterValues } from './counters.ts';
 export type { HelloAuth } from './hello.ts';
-export type { ManagedNetwork, NetworkOptions, NetworkStatus, PeerStatus, TargetStatus } from './types.ts';
+export type {
+  ManagedNetwork,
+  NetworkOptions,
+  NetworkStatus,
+  PeerStatus,
+  TargetStatus,
+} from './types.ts';

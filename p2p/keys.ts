@@ -1,4 +1,7 @@
-/** The transport's identity: an Ed25519 key of libp2p. It names the peer; the actor's ML-DSA-65 key vouches for it. */
+/**
+ * The transport's identity: an Ed25519 key of libp2p. It names the peer; the actor's ML-DSA-65 key
+ * vouches for it.
+ */
 import { fail } from '#ledger/errors.ts';
 import type { PeerName } from '#ledger/ports.ts';
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys';
@@ -24,5 +27,8 @@ export function readPeerKey(key: Uint8Array): Ed25519PrivateKey {
     decoded = undefined;
   }
   if (decoded?.type === 'Ed25519') return decoded;
-  return fail('peer_key_invalid', 'The peer key is no Ed25519 private key in libp2p protobuf form; make a new one.');
+  return fail(
+    'peer_key_invalid',
+    'The peer key is no Ed25519 private key in libp2p protobuf form; make a new one.',
+  );
 }

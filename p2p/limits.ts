@@ -1,12 +1,16 @@
 /**
- * Bounds of the network adapter. libp2p's own defaults are tuned for a public swarm with one peer per host; a mesh of
- * known peers, many of which may share one address, needs others, and each is set here on purpose.
+ * Bounds of the network adapter. libp2p's own defaults are tuned for a public swarm with one peer
+ * per host; a mesh of known peers, many of which may share one address, needs others, and each is
+ * set here on purpose.
  */
 import { FRAME_BYTES_MAX, GOSSIP_BYTES_MAX } from '#ledger/limits.ts';
 
 /** Peers a node expects when its configuration says nothing. */
 export const PEERS_DEFAULT = 64;
-/** Inbound streams of one protocol and connection; half-closed ones count, and the default of 32 is soon reached. */
+/**
+ * Inbound streams of one protocol and connection; half-closed ones count, and the default of 32 is
+ * soon reached.
+ */
 export const STREAMS_MAX = 256;
 /** Requests of one peer that are served at the same time. */
 export const SERVED_PER_PEER_MAX = 32;
@@ -28,13 +32,25 @@ export const HELLO_MS_MAX = 5_000;
 export const HELLO_BYTES_MAX = 16 * 1024;
 /** Bytes of a hello's challenge. */
 export const CHALLENGE_BYTES = 32;
-/** Connections to one peer: a simultaneous dial makes two, a redial before the old one is seen dead makes three. */
+/**
+ * Connections to one peer: a simultaneous dial makes two, a redial before the old one is seen dead
+ * makes three.
+ */
 export const CONNECTIONS_PER_PEER_MAX = 4;
-/** Bytes queued for one peer's gossip. Beyond it the stream is reset and its peer catches up by asking. */
+/**
+ * Bytes queued for one peer's gossip. Beyond it the stream is reset and its peer catches up by
+ * asking.
+ */
 export const GOSSIP_QUEUE_BYTES_MAX = 8 * GOSSIP_BYTES_MAX;
-/** One gossip envelope: answers to IWANT carry several messages, and a larger one than this breaks the link. */
+/**
+ * One gossip envelope: answers to IWANT carry several messages, and a larger one than this breaks
+ * the link.
+ */
 export const GOSSIP_RPC_BYTES_MAX = 16 * GOSSIP_BYTES_MAX;
-/** Gossiped messages whose handler has not answered: of one peer, and their bytes in all. Later ones are dropped. */
+/**
+ * Gossiped messages whose handler has not answered: of one peer, and their bytes in all. Later
+ * ones are dropped.
+ */
 export const GOSSIP_PENDING_MAX = 512;
 export const GOSSIP_PENDING_BYTES_MAX = 64 * GOSSIP_BYTES_MAX;
 /** Unread bytes of a stream at which it is paused; what the sender has on the way comes on top. */
@@ -49,11 +65,17 @@ export interface SizeLimits {
   readonly peers_max: number;
   /** libp2p prunes connections above this. */
   readonly connections_max: number;
-  /** New connections per second from one host; the default of 5 refuses a restarted test net on one machine. */
+  /**
+   * New connections per second from one host; the default of 5 refuses a restarted test net on one
+   * machine.
+   */
   readonly inboundPerHost_s: number;
   /** Connections in the middle of their handshake; the default is 10. */
   readonly inboundPending_max: number;
-  /** Gossip degree: a full mesh up to 16 peers, so that a block takes one hop; above that gossipsub's usual 8. */
+  /**
+   * Gossip degree: a full mesh up to 16 peers, so that a block takes one hop; above that
+   * gossipsub's usual 8.
+   */
   readonly meshDegree: number;
   readonly meshDegree_min: number;
   readonly meshDegree_max: number;

@@ -1,5 +1,7 @@
-/** Who is connected and admitted: every peer with the connections on which its hello was accepted. */
-import { fail, X0tError } from '#ledger/errors.ts';
+/**
+ * Who is connected and admitted: every peer with the connections on which its hello was accepted.
+ */
+import { fail } from '#ledger/errors.ts';
 import type { Clock, Id, PeerInfo, PeerName } from '#ledger/ports.ts';
 import type { Connection } from '@libp2p/interface';
 import { CONNECTIONS_PER_PEER_MAX } from './limits.ts';
@@ -60,7 +62,10 @@ export class Links {
     void outcome.then(() => this.#pending.delete(connection.id));
   }
 
-  /** Whether the peer of `connection` is admitted, after waiting for a hello under way on it (at most its 5 s). */
+  /**
+   * Whether the peer of `connection` is admitted, after waiting for a hello under way on it (at
+   * most its 5 s).
+   */
   async admitted(connection: Connection): Promise<boolean> {
     const peer = connection.remotePeer.toString();
     if (this.#peers.has(peer)) return true;
@@ -69,8 +74,8 @@ export class Links {
   }
 
   /**
-   * Admits `connection` for `actor`. Throws `too_many_peers`, or `actor_changed` while the peer is linked as another.
-   * The result lists connections to close: ones that this one replaces.
+   * Admits `connection` for `actor`. Throws `too_many_peers`, or `actor_changed` while the peer is
+   * linked as another. The result lists connections to close: ones that this one replaces.
    */
   admit(connection: Connection, actor: Id): Connection[] {
     const peer = connection.remotePeer.toString();
@@ -78,23 +83,36 @@ export class Links {
     const known = this.#peers.get(peer);
     const link: Link = { connection, pong_ms: now, unanswered: 0, pinging: false };
     if (known === undefined) {
-      if (this.#peers.size >= this.#peers_max) fail('too_many_peers', 'This node has all the peers it takes.', { peer });
+      if (this.#peers.size >= this.#peers_max)
+        fail('too_many_peers', 'This node has all the peers it takes.', { peer });
       const fresh: LinkedPeer = {
-        peer, actor, since_ms: now, links: [link], rtt_ms: undefined, heard_ms: now, mute_ms: now,
+        peer,
+        actor,
+        since_ms: now,
+        links: [link],
+        rtt_ms: undefined,
+        heard_ms: now,
+        mute_ms: now,
       };
       this.#peers.set(peer, fresh);
       this.#events.up(fresh);
       return [];
     }
     if (known.actor !== actor) {
-      fail('actor_changed', 'The peer is still linked as another actor; retry when that link has ended.', { peer });
+      fail(
+        'actor_changed',
+        'The peer is still linked as another actor; retry when that link has ended.',
+        { peer },
+      );
     }
-    // A peer dials only when it holds no link, so a second inbound one means that it lost the first.
+    // A peer dials only when it holds no link, so a second inbound one means that it lost the
+    // first.
     const stale = known.links.filter((old) => {
       return old.connection.direction === 'inbound' && connection.direction === 'inbound';
     });
     const others = known.links.length - stale.length;
-    if (others >= CONNECTIONS_PER_PEER_MAX) fail('too_many_links', 'The peer holds too many connections.', { peer });
+    if (others >= CONNECTIONS_PER_PEER_MAX)
+      fail('too_many_links', 'The peer holds too many connections.', { peer });
     known.links.push(link);
     return stale.map((old) => old.connection);
   }
@@ -110,11 +128,17 @@ export class Links {
     this.#events.down(known);
   }
 
-  /** The newest open connection to an admitted peer. Throws `peer_gone`. */
+  /** The newest connection to an admitted peer that is still open. */
+  open(peer: PeerName): Connection | undefined {
+    const links = this.#peers.get(peer)?.links;
+    return links?.findLast((link) => link.connection.status === 'open')?.connection;
+  }
+
+  /** The same; throws `peer_gone` when there is none. */
   best(peer: PeerName): Connection {
-    const link = this.#peers.get(peer)?.links.findLast((each) => each.connection.status === 'open');
-    if (link !== undefined) return link.connection;
-    throw new X0tError('peer_gone', 'The peer is not connected; ask another peer.', { peer });
+    return (
+      this.open(peer) ?? fail('peer_gone', 'The peer is not connected; ask another.', { peer })
+    );
   }
 
   /** Notes a sign of life. */

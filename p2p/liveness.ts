@@ -1,7 +1,7 @@
 /**
- * Sees to it that what counts as connected works: pings every link, closes dead ones, and opens lost gossip streams
- * again. libp2p's own monitor aborts a healthy link when its ping starves under load, and gossipsub never reopens a
- * stream that overflowed (`network.md`).
+ * Sees to it that what counts as connected works: pings every link, closes dead ones, and opens
+ * lost gossip streams again. libp2p's own monitor aborts a healthy link when its ping starves
+ * under load, and gossipsub never reopens a stream that overflowed (`network.md`).
  */
 import { X0tError } from '#ledger/errors.ts';
 import type { Clock, Log } from '#ledger/ports.ts';
@@ -22,7 +22,12 @@ export interface LivenessTiming {
   /** A peer without gossip streams for so long is closed and dialled again. */
   readonly mute_ms_max: number;
 }
-export const LIVENESS: LivenessTiming = { ping_ms: 5_000, pong_ms_max: 5_000, pingsLost_max: 3, mute_ms_max: 10_000 };
+export const LIVENESS: LivenessTiming = {
+  ping_ms: 5_000,
+  pong_ms_max: 5_000,
+  pingsLost_max: 3,
+  mute_ms_max: 10_000,
+};
 
 const PING_PROTOCOL = '/ipfs/ping/1.0.0';
 const PING_BYTES = 32;
@@ -63,14 +68,18 @@ export class Liveness {
 
   #pingAll(): void {
     for (const peer of this.#parts.links.all()) {
-      for (const link of [...peer.links]) if (!link.pinging) void this.#ping(peer, link);
+      for (const link of peer.links.slice()) if (!link.pinging) void this.#ping(peer, link);
     }
   }
 
   /** Never rejects. */
   async #ping(peer: LinkedPeer, link: Link): Promise<void> {
     const { clock, timing, links } = this.#parts;
-    const limit = deadline(clock, timing.pong_ms_max, () => new X0tError('ping_timeout', 'No pong came in time.'));
+    const limit = deadline(
+      clock,
+      timing.pong_ms_max,
+      () => new X0tError('ping_timeout', 'No pong came in time.'),
+    );
     link.pinging = true;
     try {
       peer.rtt_ms = await ping(clock, link.connection, limit.signal);
@@ -102,7 +111,7 @@ export class Liveness {
     const now = clock.monotonic_ms();
     for (const peer of links.all()) {
       // a new peer's round trip is known at once, not after the first interval
-      for (const link of peer.rtt_ms === undefined ? [...peer.links] : []) {
+      for (const link of peer.rtt_ms === undefined ? peer.links.slice() : []) {
         if (!link.pinging) void this.#ping(peer, link);
       }
       const streams = gossip.streams(peer.peer);
@@ -115,12 +124,12 @@ export class Liveness {
       if (mute_ms >= timing.mute_ms_max) {
         log.info({ peer: peer.peer, streams, mute_ms }, 'gossip stream is lost, redialling');
         counters.add('gossip_reset_total', 'redial');
-        for (const link of [...peer.links]) close(link.connection, 'gossip');
+        for (const link of peer.links.slice()) close(link.connection, 'gossip');
       } else if (mute_ms > WATCH_MS && streams !== 'outbound') {
-        const open = peer.links.findLast((link) => link.connection.status === 'open');
+        const open = links.open(peer.peer);
         if (open === undefined) continue;
         counters.add('gossip_reset_total', 'nudged');
-        nudge(open.connection);
+        nudge(open);
       }
     }
   }

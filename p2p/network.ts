@@ -1,6 +1,13 @@
 /** The network port on libp2p: puts links, gossip, requests, scores and supervision together. */
 import { fail, X0tError } from '#ledger/errors.ts';
-import type { Network, PeerInfo, PeerName, Protocol, RequestOptions, Topic } from '#ledger/ports.ts';
+import type {
+  Network,
+  PeerInfo,
+  PeerName,
+  Protocol,
+  RequestOptions,
+  Topic,
+} from '#ledger/ports.ts';
 import { multiaddr } from '@multiformats/multiaddr';
 import { Admission } from './admission.ts';
 import type { CloseReason } from './admission.ts';
@@ -32,7 +39,8 @@ interface Questions {
 
 /** Makes the adapter without starting it. Throws `peer_key_invalid` and `address_invalid`. */
 export async function createNetwork(options: NetworkOptions): Promise<ManagedNetwork> {
-  for (const addr of [...options.listen, ...options.bootstrap, ...(options.announce ?? [])]) checkAddr(addr);
+  for (const addr of [...options.listen, ...options.bootstrap, ...(options.announce ?? [])])
+    checkAddr(addr);
   const questions: Questions = { refused: () => false, links: undefined };
   const gate = new GatedRegistrar((connection) => {
     return questions.links?.admitted(connection) ?? Promise.resolve(false);
@@ -89,21 +97,35 @@ class Libp2pNetwork implements ManagedNetwork {
       },
     });
     this.#links = links;
-    this.#gossip = new Gossip({ chain, log, links, counters, penalise });
+    this.#gossip = new Gossip({ chain, clock, log, links, counters, penalise });
     this.#serving = new Serving({ clock, log, links, counters, penalise, ...options.serving });
     this.#supervisor = new Supervisor({
-      self, clock, log, links, counters,
+      self,
+      clock,
+      log,
+      links,
+      counters,
       dial: (addrs, signal) => host.dial(addrs, { signal }),
       refusedFor_ms: (peer) => this.#refusedFor_ms(peer),
       backoff: { ...BACKOFF, ...options.backoff },
     });
     this.#admission = new Admission({
-      self, clock, log, links, counters, penalise, refused, gate,
+      self,
+      clock,
+      log,
+      links,
+      counters,
+      penalise,
+      refused,
+      gate,
       auth: options.hello,
       supervisor: this.#supervisor,
     });
     this.#liveness = new Liveness({
-      clock, log, links, counters,
+      clock,
+      log,
+      links,
+      counters,
       gossip: this.#gossip,
       timing: { ...LIVENESS, ...options.liveness },
       nudge: (connection) => gate.connect(connection),
@@ -122,9 +144,14 @@ class Libp2pNetwork implements ManagedNetwork {
     } catch (error) {
       this.#state = 'stopped';
       await this.#host.stop();
-      throw new X0tError('listen_failed', 'The node cannot listen there; is the port taken?', {
-        listen: [...this.#options.listen],
-      }, { cause: error });
+      throw new X0tError(
+        'listen_failed',
+        'The node cannot listen there; is the port taken?',
+        {
+          listen: [...this.#options.listen],
+        },
+        { cause: error },
+      );
     }
     this.#gossip.start(this.#host.services.gossip);
     for (const addr of this.#options.bootstrap) this.#supervisor.bootstrap(addr);
@@ -160,10 +187,18 @@ class Libp2pNetwork implements ManagedNetwork {
     this.#gossip.subscribe(topic, handler);
   }
 
-  request(peer: PeerName, protocol: Protocol, message: Uint8Array, options: RequestOptions): AsyncIterable<Uint8Array> {
+  request(
+    peer: PeerName,
+    protocol: Protocol,
+    message: Uint8Array,
+    options: RequestOptions,
+  ): AsyncIterable<Uint8Array> {
     const { clock, chain } = this.#options;
     const parts = {
-      clock, chain, links: this.#links, counters: this.#counters,
+      clock,
+      chain,
+      links: this.#links,
+      counters: this.#counters,
       penalise: (who: PeerName, code: string) => this.penalise(who, code),
     };
     return request(parts, peer, protocol, message, options);
@@ -177,7 +212,10 @@ class Libp2pNetwork implements ManagedNetwork {
     this.#counters.add('penalties_total', code);
     if (!this.#scores.penalise(peer, code)) return;
     this.#counters.add('bans_total', code);
-    this.#options.log.warn({ peer, code, banned_ms: this.#scores.bannedFor_ms(peer) }, 'peer banned');
+    this.#options.log.warn(
+      { peer, code, banned_ms: this.#scores.bannedFor_ms(peer) },
+      'peer banned',
+    );
     this.#drop(peer, 'banned');
   }
 
@@ -210,21 +248,37 @@ class Libp2pNetwork implements ManagedNetwork {
   /** Registers handlers and listeners with libp2p. */
   async #attach(): Promise<void> {
     const host = this.#host;
-    await host.handle(HELLO_PROTOCOL, (stream, connection) => this.#admission.helloStream(stream, connection), {
-      maxInboundStreams: 4, maxOutboundStreams: 4,
-    });
+    await host.handle(
+      HELLO_PROTOCOL,
+      (stream, connection) => this.#admission.helloStream(stream, connection),
+      {
+        maxInboundStreams: 4,
+        maxOutboundStreams: 4,
+      },
+    );
     for (const [protocol, handler] of this.#handlers) {
-      await host.handle(protocolName(this.#options.chain, protocol), (stream, connection) => {
-        void this.#serving.serve(protocol, handler, stream, connection);
-      }, { maxInboundStreams: STREAMS_MAX, maxOutboundStreams: STREAMS_MAX });
+      await host.handle(
+        protocolName(this.#options.chain, protocol),
+        (stream, connection) => {
+          void this.#serving.serve(protocol, handler, stream, connection);
+        },
+        { maxInboundStreams: STREAMS_MAX, maxOutboundStreams: STREAMS_MAX },
+      );
     }
     host.addEventListener('connection:open', (event) => this.#admission.opened(event.detail));
     host.addEventListener('connection:close', (event) => this.#admission.closed(event.detail));
     host.addEventListener('peer:identify', ({ detail }) => {
-      this.#admission.identified(detail.connection, detail.listenAddrs.map((addr) => addr.toString()));
+      this.#admission.identified(
+        detail.connection,
+        detail.listenAddrs.map((addr) => addr.toString()),
+      );
     });
     host.addEventListener('peer:discovery', ({ detail }) => {
-      this.#supervisor.learn(detail.id.toString(), detail.multiaddrs.map((addr) => addr.toString()), 'discovered');
+      this.#supervisor.learn(
+        detail.id.toString(),
+        detail.multiaddrs.map((addr) => addr.toString()),
+        'discovered',
+      );
     });
   }
 
@@ -248,6 +302,10 @@ function checkAddr(addr: string): void {
   try {
     multiaddr(addr);
   } catch {
-    fail('address_invalid', 'This is no multiaddr; write it like /ip4/192.0.2.7/tcp/4101/p2p/12D3Koo...', { addr });
+    fail(
+      'address_invalid',
+      'This is no multiaddr; write it like /ip4/192.0.2.7/tcp/4101/p2p/12D3Koo...',
+      { addr },
+    );
   }
 }

@@ -1,4 +1,7 @@
-/** The asking half of request/response: one stream per request, one request frame, then response frames to an END. */
+/**
+ * The asking half of request/response: one stream per request, one request frame, then response
+ * frames to an END.
+ */
 import { fail, X0tError } from '#ledger/errors.ts';
 import { FRAME_BYTES_MAX, REQUEST_BYTES_MAX } from '#ledger/limits.ts';
 import type { Clock, PeerName, Protocol, RequestOptions } from '#ledger/ports.ts';
@@ -14,6 +17,15 @@ import { deadline } from './timers.ts';
 export function protocolName(chain: string, protocol: Protocol): string {
   return `/x0t/${chain.slice(0, 16)}/${protocol}/1`;
 }
+
+/** Faults of the answering peer: they cost points. A refusal is its right, a loss the network's. */
+const FAULTS = new Set([
+  'frame_invalid',
+  'frame_too_large',
+  'frame_truncated',
+  'response_too_large',
+  'request_timeout',
+]);
 
 export interface RequestParts {
   readonly chain: string;
@@ -34,19 +46,23 @@ export async function* request(
   const { counters } = parts;
   if (message.byteLength > REQUEST_BYTES_MAX) {
     fail('message_too_large', 'A request holds at most 256 KiB; split it.', {
-      bytes: message.byteLength, bytes_max: REQUEST_BYTES_MAX,
+      bytes: message.byteLength,
+      bytes_max: REQUEST_BYTES_MAX,
     });
   }
   const limit = deadline(parts.clock, options.timeout_ms, () => {
     return new X0tError('request_timeout', 'The peer did not answer in time; ask another.', {
-      peer, protocol, timeout_ms: options.timeout_ms,
+      peer,
+      protocol,
+      timeout_ms: options.timeout_ms,
     });
   });
   let stream: Stream | undefined;
   let outcome = 'abandoned';
   try {
     stream = await parts.links.best(peer).newStream(protocolName(parts.chain, protocol), {
-      signal: limit.signal, maxOutboundStreams: STREAMS_MAX,
+      signal: limit.signal,
+      maxOutboundStreams: STREAMS_MAX,
     });
     const frames = new FrameStream(stream);
     await frames.write(DATA, message, limit.signal);
@@ -54,19 +70,28 @@ export async function* request(
     let bytes = 0;
     for (;;) {
       const frame = await frames.read(FRAME_BYTES_MAX, limit.signal);
-      if (frame === undefined) fail('peer_gone', 'The peer ended the answer without its END; ask another.', { peer });
+      if (frame === undefined)
+        fail('peer_gone', 'The peer ended the answer without its END; ask another.', { peer });
       if (frame.kind === END) break;
       if (frame.kind !== DATA) {
         fail('request_refused', 'The peer refused the request; its reason is in the data.', {
-          peer, protocol, reason: reasonOf(frame.payload),
+          peer,
+          protocol,
+          reason: reasonOf(frame.payload),
         });
       }
       bytes += frame.payload.byteLength;
       counters.add('request_in_bytes_total', protocol, frame.payload.byteLength);
       if (bytes > options.responseBytes_max) {
-        fail('response_too_large', 'The answer is larger than was asked for; ask for less, or another peer.', {
-          peer, protocol, responseBytes_max: options.responseBytes_max,
-        });
+        fail(
+          'response_too_large',
+          'The answer is larger than was asked for; ask for less, or another peer.',
+          {
+            peer,
+            protocol,
+            responseBytes_max: options.responseBytes_max,
+          },
+        );
       }
       parts.links.heard(peer);
       yield frame.payload;
@@ -75,11 +100,12 @@ export async function* request(
   } catch (error) {
     const failure = coded(error, limit.signal, peer);
     outcome = failure.code;
-    parts.penalise(peer, failure.code);
+    if (FAULTS.has(failure.code)) parts.penalise(peer, failure.code);
     throw failure;
   } finally {
     limit.clear();
     counters.add('requests_sent_total', `${protocol} ${outcome}`);
-    if (stream !== undefined) resetStream(stream, new X0tError('request_ended', 'The requester is done.'));
+    if (stream !== undefined)
+      resetStream(stream, new X0tError('request_ended', 'The requester is done.'));
   }
 }

@@ -1,7 +1,8 @@
 /**
- * What misbehaviour costs a peer: one table from error code to points, points that halve every minute, and at the
- * threshold a ban whose length doubles each time. A fault that an honest but slow or restarting peer can show costs so
- * little that only a stream of them matters; a forged or malformed message cannot happen to an honest peer.
+ * What misbehaviour costs a peer: one table from error code to points, points that halve every
+ * minute, and at the threshold a ban whose length doubles each time. A fault that an honest but
+ * slow or restarting peer can show costs so little that only a stream of them matters; a forged or
+ * malformed message cannot happen to an honest peer.
  */
 import type { Clock, PeerName } from '#ledger/ports.ts';
 import { TABLE_MAX } from './limits.ts';
@@ -22,7 +23,10 @@ const CLUMSY = 5;
 /** Load and distance do this. */
 const SLOW = 1;
 
-/** Points per code. A code that is not listed is taken for a malformed object: those are most of the ledger's codes. */
+/**
+ * Points per code. A code that is not listed is taken for a malformed object: those are most of
+ * the ledger's codes.
+ */
 const POINTS: Readonly<Record<string, number>> = {
   bad_signature: FORGED,
   signature_invalid: FORGED,
@@ -41,8 +45,14 @@ const POINTS: Readonly<Record<string, number>> = {
   response_too_large: CLUMSY,
   gossip_overload: SLOW,
   request_timeout: SLOW,
-  peer_busy: 0,
+  not_admitted: CLUMSY,
+  too_many_links: CLUMSY,
+  actor_changed: CLUMSY,
+  // what the network does, and the right of every peer to refuse
+  hello_refused: 0,
+  protocol_unsupported: 0,
   peer_gone: 0,
+  too_many_peers: 0,
 };
 
 /** Points that `code` costs. */
@@ -57,7 +67,10 @@ interface Row {
   bannedUntil_ms: number;
 }
 
-/** The scores of at most `TABLE_MAX` peers; the one touched longest ago and not banned is forgotten first. */
+/**
+ * The scores of at most `TABLE_MAX` peers; the one touched longest ago and not banned is forgotten
+ * first.
+ */
 export class PeerScores {
   readonly #clock: Clock;
   readonly #rows = new Map<PeerName, Row>();

@@ -8,7 +8,13 @@ import type { Counters } from './counters.ts';
 import { coded } from './failures.ts';
 import { DATA, END, FrameStream, REFUSAL, resetStream } from './frames.ts';
 import type { FrameKind } from './frames.ts';
-import { REQUEST_ARRIVAL_MS, REQUESTS_BURST, REQUESTS_PER_S, SERVE_MS_MAX, SERVED_PER_PEER_MAX } from './limits.ts';
+import {
+  REQUEST_ARRIVAL_MS,
+  REQUESTS_BURST,
+  REQUESTS_PER_S,
+  SERVE_MS_MAX,
+  SERVED_PER_PEER_MAX,
+} from './limits.ts';
 import { LINGER_MS, WRITE_STALL_MS } from './limits.ts';
 import type { Links } from './links.ts';
 import { deadline, within } from './timers.ts';
@@ -27,9 +33,17 @@ export interface ServingParts {
   readonly requestsBurst?: number;
 }
 
-/** Faults of the requester: they cost points. Anything else that ends an exchange is this node's or the network's. */
+/**
+ * Faults of the requester: they cost points. Anything else that ends an exchange is this node's or
+ * the network's.
+ */
 const FAULTS = new Set([
-  'frame_invalid', 'frame_too_large', 'frame_truncated', 'frame_unexpected', 'request_stalled', 'rate_limited',
+  'frame_invalid',
+  'frame_too_large',
+  'frame_truncated',
+  'frame_unexpected',
+  'request_stalled',
+  'rate_limited',
   'not_admitted',
 ]);
 
@@ -53,7 +67,12 @@ export class Serving {
   }
 
   /** Serves one inbound stream to its end. Never rejects. */
-  async serve(protocol: Protocol, handler: RequestHandler, stream: Stream, connection: Connection): Promise<void> {
+  async serve(
+    protocol: Protocol,
+    handler: RequestHandler,
+    stream: Stream,
+    connection: Connection,
+  ): Promise<void> {
     const { clock, counters, links, log, penalise } = this.#parts;
     const peer = connection.remotePeer.toString();
     const frames = new FrameStream(stream);
@@ -61,18 +80,22 @@ export class Serving {
       return new X0tError('serve_timeout', 'The exchange took too long and was ended.', { peer });
     });
     stream.addEventListener('close', (event) => {
-      if (event.error !== undefined) limit.abort(new X0tError('peer_gone', 'The requester reset the stream.', { peer }));
+      if (event.error !== undefined)
+        limit.abort(new X0tError('peer_gone', 'The requester reset the stream.', { peer }));
     });
     let client: Client | undefined;
     let outcome = 'ok';
     try {
-      if (!(await links.admitted(connection))) fail('not_admitted', 'The hello must be accepted first.', { peer });
+      if (!(await links.admitted(connection)))
+        fail('not_admitted', 'The hello must be accepted first.', { peer });
       links.heard(peer);
       client = this.#enter(peer);
       const message = await this.#readRequest(frames, limit.signal);
       for await (const chunk of cancellable(handler(message, peer), limit.signal)) {
         if (chunk.byteLength > FRAME_BYTES_MAX) {
-          fail('frame_too_large_sent', 'A handler yielded more than a frame holds; split it.', { protocol });
+          fail('frame_too_large_sent', 'A handler yielded more than a frame holds; split it.', {
+            protocol,
+          });
         }
         await this.#write(frames, DATA, chunk, limit.signal);
         counters.add('request_out_bytes_total', protocol, chunk.byteLength);
@@ -81,17 +104,24 @@ export class Serving {
       await this.#write(frames, END, new Uint8Array(0), limit.signal);
       await stream.close({ signal: limit.signal });
     } catch (error) {
-      const failure = error instanceof X0tError || limit.signal.aborted ? coded(error, limit.signal, peer) : undefined;
+      const failure =
+        error instanceof X0tError || limit.signal.aborted
+          ? coded(error, limit.signal, peer)
+          : undefined;
       outcome = failure?.code ?? (stream.status === 'open' ? codeOf(error) : 'peer_gone');
       if (outcome === 'internal') log.error({ protocol, peer, error }, 'request handler failed');
       if (FAULTS.has(outcome)) penalise(peer, outcome);
       await refuse(clock, frames, outcome);
     } finally {
       limit.clear();
-      // the refusal or the last frame gets time to arrive; a requester that keeps its half open longer is reset
+      // the refusal or the last frame gets time to arrive; a requester that keeps its half open
+      // longer is reset
       if (stream.status === 'open' || stream.status === 'closing') {
         const why = new X0tError('peer_gone', 'The requester left its half of the stream open.');
-        stream.addEventListener('close', clock.after(LINGER_MS, () => resetStream(stream, why)));
+        stream.addEventListener(
+          'close',
+          clock.after(LINGER_MS, () => resetStream(stream, why)),
+        );
       }
       if (client !== undefined) client.active -= 1;
       counters.add('requests_served_total', `${protocol} ${outcome}`);
@@ -105,8 +135,10 @@ export class Serving {
       client = { bucket: new Bucket(clock, requestsPerS, requestsBurst), active: 0 };
       this.#clients.set(peer, client);
     }
-    if (!client.bucket.take()) fail('rate_limited', 'Too many requests; ask more slowly.', { peer });
-    if (client.active >= SERVED_PER_PEER_MAX) fail('peer_busy', 'Too many requests at the same time; wait.', { peer });
+    if (!client.bucket.take())
+      fail('rate_limited', 'Too many requests; ask more slowly.', { peer });
+    if (client.active >= SERVED_PER_PEER_MAX)
+      fail('peer_busy', 'Too many requests at the same time; wait.', { peer });
     client.active += 1;
     return client;
   }
@@ -116,20 +148,36 @@ export class Serving {
     const stalled = (): X0tError => {
       return new X0tError('request_stalled', 'The request did not arrive in time.', { arrival_ms });
     };
-    const frame = await within(clock, signal, arrival_ms, stalled, (both) => frames.read(REQUEST_BYTES_MAX, both));
+    const frame = await within(clock, signal, arrival_ms, stalled, (both) =>
+      frames.read(REQUEST_BYTES_MAX, both),
+    );
     if (frame?.kind === DATA) return frame.payload;
     return fail('frame_unexpected', 'An exchange starts with one request frame.');
   }
 
   /** Writes a frame unless the requester takes nothing for too long. */
-  async #write(frames: FrameStream, kind: FrameKind, payload: Uint8Array, signal: AbortSignal): Promise<void> {
-    const stalled = (): X0tError => new X0tError('read_stalled', 'The requester does not take the answer.');
-    await within(this.#parts.clock, signal, WRITE_STALL_MS, stalled, (both) => frames.write(kind, payload, both));
+  async #write(
+    frames: FrameStream,
+    kind: FrameKind,
+    payload: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const stalled = (): X0tError =>
+      new X0tError('read_stalled', 'The requester does not take the answer.');
+    await within(this.#parts.clock, signal, WRITE_STALL_MS, stalled, (both) =>
+      frames.write(kind, payload, both),
+    );
   }
 }
 
-/** Iterates `source` until `signal` fires, even while it is busy; it is then told to return, and not waited for. */
-async function* cancellable(source: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+/**
+ * Iterates `source` until `signal` fires, even while it is busy; it is then told to return, and
+ * not waited for.
+ */
+async function* cancellable(
+  source: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
   const iterator = source[Symbol.asyncIterator]();
   const aborted = Promise.withResolvers<never>();
   const abort = (): void => aborted.reject(signal.reason);

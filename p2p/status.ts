@@ -40,7 +40,22 @@ export function networkStatus(parts: StatusParts): NetworkStatus {
     .all()
     .filter((target) => target.peer === undefined || links.get(target.peer) === undefined)
     .map(({ peer, origin, addrs: known, failures, lastFailure, next_ms }) => {
-      return { peer, origin, addrs: [...known], failures, lastFailure, nextDial_ms: Math.max(0, next_ms - now) };
+      return {
+        peer,
+        origin,
+        addrs: [...known],
+        failures,
+        lastFailure,
+        nextDial_ms: Math.max(0, next_ms - now),
+      };
     });
-  return { self, addrs, peers, missing, blocked: [...blocked], banned: scores.banned(), counters: counters.snapshot() };
+  return {
+    self,
+    addrs,
+    peers,
+    missing,
+    blocked: [...blocked],
+    banned: scores.banned(),
+    counters: counters.snapshot(),
+  };
 }

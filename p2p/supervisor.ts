@@ -1,7 +1,8 @@
 /**
- * Keeps the node connected: dials every target that has no admitted link, with exponential back-off and jitter, and
- * without end for bootstrap peers and for every peer that was once admitted. libp2p's own reconnection gives up after
- * about a minute (`network.md`), so it is not used.
+ * Keeps the node connected: dials every target that has no admitted link, with exponential
+ * back-off and jitter, and without end for bootstrap peers and for every peer that was once
+ * admitted. libp2p's own reconnection gives up after about a minute (`network.md`), so it is not
+ * used.
  */
 import type { Clock, Log, PeerName } from '#ledger/ports.ts';
 import type { Connection } from '@libp2p/interface';
@@ -27,7 +28,10 @@ export const REFUSED_MS = 60_000;
 const DIAL_MS_MAX = 10_000;
 const TICK_MS = 200;
 const DIALS_MAX = 16;
-/** Of two peers that know each other, the one with the greater name dials later, so that mostly one link results. */
+/**
+ * Of two peers that know each other, the one with the greater name dials later, so that mostly one
+ * link results.
+ */
 const YIELD_MS = 300;
 
 export interface SupervisorParts {
@@ -118,11 +122,18 @@ export class Supervisor {
   /** Never rejects. The back-off of a dial that connects is settled by `admitted` or `lost`. */
   async #dial(target: Target): Promise<void> {
     const { clock, counters, self } = this.#parts;
-    const limit = deadline(clock, DIAL_MS_MAX, () => new X0tError('dial_timeout', 'The peer does not answer.'));
+    const limit = deadline(
+      clock,
+      DIAL_MS_MAX,
+      () => new X0tError('dial_timeout', 'The peer does not answer.'),
+    );
     target.dialling = true;
     this.#dialling += 1;
     try {
-      const connection = await this.#parts.dial(target.addrs.map((addr) => multiaddr(addr)), limit.signal);
+      const connection = await this.#parts.dial(
+        target.addrs.map((addr) => multiaddr(addr)),
+        limit.signal,
+      );
       counters.add('dials_total', 'ok');
       target.peer = connection.remotePeer.toString();
       // Until the hello is through, the next dial waits as after a failure.
@@ -145,11 +156,15 @@ export class Supervisor {
     target.lastFailure = code;
     const pause_ms = Math.max(this.#pause_ms(target.failures - 1), refused ? REFUSED_MS : 0);
     target.next_ms = clock.monotonic_ms() + pause_ms;
-    if (target.origin === 'discovered' && target.failures >= DISCOVERED_FAILURES_MAX) this.addresses.remove(target);
+    if (target.origin === 'discovered' && target.failures >= DISCOVERED_FAILURES_MAX)
+      this.addresses.remove(target);
     log.debug({ target: target.key, code, failures: target.failures, pause_ms }, 'no link to peer');
   }
 
-  /** Exponential with a jitter of a quarter either way, so that nodes that fell together do not dial together. */
+  /**
+   * Exponential with a jitter of a quarter either way, so that nodes that fell together do not
+   * dial together.
+   */
   #pause_ms(failures: number): number {
     const { first_ms, max_ms } = this.#parts.backoff;
     const base = Math.min(max_ms, first_ms * 2 ** Math.min(failures, 20));

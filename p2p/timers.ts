@@ -2,7 +2,10 @@
 import type { Clock } from '#ledger/ports.ts';
 import type { X0tError } from '#ledger/errors.ts';
 
-/** Calls `fire` every `interval_ms`, the next time counted from the end of a call. The result stops it. */
+/**
+ * Calls `fire` every `interval_ms`, the next time counted from the end of a call. The result stops
+ * it.
+ */
 export function every(clock: Clock, interval_ms: number, fire: () => void): () => void {
   let cancel = clock.after(interval_ms, function again() {
     fire();
@@ -24,8 +27,8 @@ export interface Deadline {
 }
 
 /**
- * A signal that aborts with `reason()` after `delay_ms`. An own controller and timer, because `AbortSignal.any` keeps
- * its sources alive.
+ * A signal that aborts with `reason()` after `delay_ms`. An own controller and timer, because
+ * `AbortSignal.any` keeps its sources alive.
  */
 export function deadline(clock: Clock, delay_ms: number, reason: () => X0tError): Deadline {
   const controller = new AbortController();

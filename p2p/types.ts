@@ -9,9 +9,15 @@ import type { Backoff } from './supervisor.ts';
 export interface NetworkOptions {
   /** The private key from `generatePeerKey`. */
   readonly key: Uint8Array;
-  /** The genesis id, lower-case hex; its first 16 characters are in every protocol's and topic's name. */
+  /**
+   * The genesis id, lower-case hex; its first 16 characters are in every protocol's and topic's
+   * name.
+   */
   readonly chain: string;
-  /** Multiaddrs such as `/ip4/0.0.0.0/tcp/4101`; port 0 takes a free one. Empty: this node only dials. */
+  /**
+   * Multiaddrs such as `/ip4/0.0.0.0/tcp/4101`; port 0 takes a free one. Empty: this node only
+   * dials.
+   */
   readonly listen: readonly string[];
   /** Multiaddrs to tell peers instead of those listened on (NAT, containers). */
   readonly announce?: readonly string[];
@@ -73,14 +79,18 @@ export interface NetworkStatus {
 
 /** The port with what only its owner may call. */
 export interface ManagedNetwork extends Network {
-  /** Starts to listen and dial; call after `subscribe` and `serve`. Throws `listen_failed`. Once per object. */
+  /**
+   * Starts to listen and dial; call after `subscribe` and `serve`. Throws `listen_failed`. Once
+   * per object.
+   */
   start(): Promise<void>;
   /** Closes every link and timer. Idempotent; the object cannot be started again. */
   stop(): Promise<void>;
   status(): NetworkStatus;
   /**
-   * The operator's deny list: links to these peers are closed at once and refused until a later call leaves them out,
-   * which dials them again. Replaces the former list. The other side sees only that the connection ends.
+   * The operator's deny list: links to these peers are closed at once and refused until a later
+   * call leaves them out, which dials them again. Replaces the former list. The other side sees
+   * only that the connection ends.
    */
   setBlocked(peers: ReadonlySet<PeerName>): void;
   /** Adds a bootstrap address while running. */

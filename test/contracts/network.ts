@@ -39,7 +39,10 @@ export function networkContract(test: TestFn, name: string, makeGroup: MakeGroup
 
 /** A group that stops when the test ends, however it ends. */
 async function open(
-  t: ExecutionContext, makeGroup: MakeGroup, count: number, prepare: Parameters<MakeGroup>[1],
+  t: ExecutionContext,
+  makeGroup: MakeGroup,
+  count: number,
+  prepare: Parameters<MakeGroup>[1],
 ): Promise<Group> {
   const group = await makeGroup(count, prepare);
   t.teardown(() => group.stop());
@@ -93,10 +96,12 @@ function gossipContract(test: TestFn, name: string, makeGroup: MakeGroup): void 
 
   test(`${name}: a message above the limit is refused and nobody gets it`, async (t) => {
     let got = 0;
-    const group = await open(t, makeGroup, 2, (node) => node.subscribe('block', () => {
-      got += 1;
-      return Promise.resolve('accept');
-    }));
+    const group = await open(t, makeGroup, 2, (node) =>
+      node.subscribe('block', () => {
+        got += 1;
+        return Promise.resolve('accept');
+      }),
+    );
     const refused = at(group.nodes, 0).publish('block', bytes(GOSSIP_BYTES_MAX + 1));
     t.is(await codeOfAsync(refused), 'message_too_large');
     await sleep(100);
@@ -106,11 +111,14 @@ function gossipContract(test: TestFn, name: string, makeGroup: MakeGroup): void 
   test(`${name}: publish does not wait for a slow handler`, async (t) => {
     const gate = Promise.withResolvers<'accept'>();
     let got = 0;
-    const group = await open(t, makeGroup, 2, (node) => node.subscribe('block', () => {
-      got += 1;
-      return gate.promise;
-    }));
-    for (let each = 0; each < 20; each += 1) await at(group.nodes, 0).publish('block', bytes(1, each));
+    const group = await open(t, makeGroup, 2, (node) =>
+      node.subscribe('block', () => {
+        got += 1;
+        return gate.promise;
+      }),
+    );
+    for (let each = 0; each < 20; each += 1)
+      await at(group.nodes, 0).publish('block', bytes(1, each));
     await until(() => got === 20, 'all messages at the busy handler');
     gate.resolve('accept');
     t.is(got, 20);
@@ -138,16 +146,22 @@ function requestContract(test: TestFn, name: string, makeGroup: MakeGroup): void
     });
     const request = bytes(REQUEST_BYTES_MAX, 3);
     const answer = await collect(ask(group, LIMITS, request));
-    t.deepEqual(answer.map((chunk) => chunk.length), [
-      REQUEST_BYTES_MAX, at(group.nodes, 0).self.length, 0, FRAME_BYTES_MAX, 1,
-    ]);
+    t.deepEqual(
+      answer.map((chunk) => chunk.length),
+      [REQUEST_BYTES_MAX, at(group.nodes, 0).self.length, 0, FRAME_BYTES_MAX, 1],
+    );
     t.true(Buffer.from(request).equals(answer[0] ?? bytes(0)));
     t.is(new TextDecoder().decode(answer[1]), at(group.nodes, 0).self);
-    t.is(answer[3]?.every((byte) => byte === 5), true);
+    t.is(
+      answer[3]?.every((byte) => byte === 5),
+      true,
+    );
   });
 
   test(`${name}: an answer without frames just ends`, async (t) => {
-    const group = await serving(t, async function* answer() { /* nothing to say */ });
+    const group = await serving(t, async function* answer() {
+      /* nothing to say */
+    });
     t.deepEqual(await collect(ask(group)), []);
   });
 
@@ -158,11 +172,16 @@ function requestContract(test: TestFn, name: string, makeGroup: MakeGroup): void
         yield message;
       }
     });
-    const answers = await Promise.all(Array.from({ length: 20 }, async (_, index) => {
-      return collect(ask(group, LIMITS, bytes(1, index)));
-    }));
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => {
+        return collect(ask(group, LIMITS, bytes(1, index)));
+      }),
+    );
     answers.forEach((answer, index) => {
-      t.deepEqual(answer.map((chunk) => chunk[0]), Array.from({ length: 5 }, () => index));
+      t.deepEqual(
+        answer.map((chunk) => chunk[0]),
+        Array.from({ length: 5 }, () => index),
+      );
     });
   });
 
@@ -219,60 +238,87 @@ function failureContract(test: TestFn, name: string, makeGroup: MakeGroup): void
       const server = at(group.nodes, 1).self;
       return await codeOfAsync(collect(step(at(group.nodes, 0), server)));
     } finally {
-      }
+    }
   };
-  const plain = (client: Network, server: string) => client.request(server, 'range', bytes(1), LIMITS);
+  const plain = (client: Network, server: string) =>
+    client.request(server, 'range', bytes(1), LIMITS);
 
   test(`${name}: a handler that throws refuses the request`, async (t) => {
-    const code = await failing(t, async function* answer() {
-      yield bytes(1);
-      throw new X0tError('test_refusal', 'no');
-    }, plain);
+    const code = await failing(
+      t,
+      async function* answer() {
+        yield bytes(1);
+        throw new X0tError('test_refusal', 'no');
+      },
+      plain,
+    );
     t.is(code, 'request_refused');
   });
 
   test(`${name}: a handler's frame above the limit refuses the request`, async (t) => {
-    const code = await failing(t, async function* answer() {
-      yield bytes(FRAME_BYTES_MAX + 1);
-    }, plain);
+    const code = await failing(
+      t,
+      async function* answer() {
+        yield bytes(FRAME_BYTES_MAX + 1);
+      },
+      plain,
+    );
     t.is(code, 'request_refused');
   });
 
   test(`${name}: a request above the limit is not sent`, async (t) => {
     let served = 0;
-    const code = await failing(t, async function* answer() {
-      served += 1;
-    }, (client, server) => client.request(server, 'range', bytes(REQUEST_BYTES_MAX + 1), LIMITS));
+    const code = await failing(
+      t,
+      async function* answer() {
+        served += 1;
+      },
+      (client, server) => client.request(server, 'range', bytes(REQUEST_BYTES_MAX + 1), LIMITS),
+    );
     t.is(code, 'message_too_large');
     t.is(served, 0);
   });
 
   test(`${name}: more bytes than asked for end the exchange`, async (t) => {
-    const code = await failing(t, async function* answer() {
-      for (let each = 0; each < 10; each += 1) yield bytes(100);
-    }, (client, server) => {
-      return client.request(server, 'range', bytes(1), { ...LIMITS, responseBytes_max: 999 });
-    });
+    const code = await failing(
+      t,
+      async function* answer() {
+        for (let each = 0; each < 10; each += 1) yield bytes(100);
+      },
+      (client, server) => {
+        return client.request(server, 'range', bytes(1), { ...LIMITS, responseBytes_max: 999 });
+      },
+    );
     t.is(code, 'response_too_large');
   });
 
   test(`${name}: an answer that does not come times out`, async (t) => {
-    const code = await failing(t, async function* answer() {
-      await sleep(2_000);
-    }, (client, server) => client.request(server, 'range', bytes(1), { ...LIMITS, timeout_ms: 150 }));
+    const code = await failing(
+      t,
+      async function* answer() {
+        await sleep(2_000);
+      },
+      (client, server) => client.request(server, 'range', bytes(1), { ...LIMITS, timeout_ms: 150 }),
+    );
     t.is(code, 'request_timeout');
   });
 
   test(`${name}: an answer that stops half way times out`, async (t) => {
-    const code = await failing(t, async function* answer() {
-      yield bytes(10);
-      await sleep(2_000);
-    }, (client, server) => client.request(server, 'range', bytes(1), { ...LIMITS, timeout_ms: 300 }));
+    const code = await failing(
+      t,
+      async function* answer() {
+        yield bytes(10);
+        await sleep(2_000);
+      },
+      (client, server) => client.request(server, 'range', bytes(1), { ...LIMITS, timeout_ms: 300 }),
+    );
     t.is(code, 'request_timeout');
   });
 
   test(`${name}: an unknown peer is gone`, async (t) => {
-    const code = await failing(t, undefined, (client) => client.request('nobody', 'range', bytes(1), LIMITS));
+    const code = await failing(t, undefined, (client) =>
+      client.request('nobody', 'range', bytes(1), LIMITS),
+    );
     t.is(code, 'peer_gone');
   });
 
@@ -292,17 +338,32 @@ function peerContract(test: TestFn, name: string, makeGroup: MakeGroup): void {
       });
     });
     const [first, second, third] = [at(group.nodes, 0), at(group.nodes, 1), at(group.nodes, 2)];
-    t.deepEqual(first.peers().map((each) => each.peer).toSorted(), [second.self, third.self].toSorted());
+    t.deepEqual(
+      first
+        .peers()
+        .map((each) => each.peer)
+        .toSorted(),
+      [second.self, third.self].toSorted(),
+    );
     t.is(notices.filter(([index, change]) => index === 0 && change === 'up').length, 2);
     t.true(first.peers().every((each) => /^[0-9a-f]{64}$/.test(each.actor)));
     const busy = codeOfAsync(collect(first.request(third.self, 'range', bytes(1), LIMITS)));
     await sleep(100);
     await group.crash(2);
     t.is(await busy, 'peer_gone');
-    await until(() => first.peers().length === 1 && second.peers().length === 1, 'the crash is seen');
+    await until(
+      () => first.peers().length === 1 && second.peers().length === 1,
+      'the crash is seen',
+    );
     const downs = notices.filter(([index, change]) => index < 2 && change === 'down');
-    t.deepEqual(downs.map(([, , each]) => each.peer), [third.self, third.self]);
-    t.is(await codeOfAsync(collect(first.request(third.self, 'range', bytes(1), LIMITS))), 'peer_gone');
+    t.deepEqual(
+      downs.map(([, , each]) => each.peer),
+      [third.self, third.self],
+    );
+    t.is(
+      await codeOfAsync(collect(first.request(third.self, 'range', bytes(1), LIMITS))),
+      'peer_gone',
+    );
   });
 
   test(`${name}: rejected messages get their sender cut off, ignored ones do not`, async (t) => {

@@ -9,7 +9,8 @@ test('a node of another chain is refused with a code on both sides, and left alo
   const other = 'f0'.repeat(32);
   const two = await startNode({ chain: other, bootstrap: [addrOf(one)] });
   t.teardown(() => two.stop());
-  const refusals = (node: typeof one): number => node.status().counters.hellos_total['foreign_chain'] ?? 0;
+  const refusals = (node: typeof one): number =>
+    node.status().counters.hellos_total['foreign_chain'] ?? 0;
   await until(() => refusals(one) > 0 && refusals(two) > 0, 'the coded refusal');
   const target = two.status().missing[0];
   t.is(target?.lastFailure, 'foreign_chain');
@@ -23,10 +24,17 @@ test('a hello with a wrong signature is refused and held against the peer', asyn
   const one = await startNode();
   t.teardown(() => one.stop());
   const key = await generatePeerKey();
-  const forger = await startNode({ key, hello: testAuth(undefined, true), bootstrap: [addrOf(one)] });
+  const forger = await startNode({
+    key,
+    hello: testAuth(undefined, true),
+    bootstrap: [addrOf(one)],
+  });
   t.teardown(() => forger.stop());
   await until(() => (one.status().counters.hellos_total['hello_invalid'] ?? 0) > 0, 'the refusal');
-  await until(() => forger.status().missing[0]?.lastFailure === 'hello_refused', 'the forger is told');
+  await until(
+    () => forger.status().missing[0]?.lastFailure === 'hello_refused',
+    'the forger is told',
+  );
   t.is(one.status().counters.penalties_total['hello_invalid'], 1);
   t.false(linked(one, peerNameOf(key)));
 });
@@ -35,20 +43,29 @@ test('a hello signed for another link is refused', async (t) => {
   const honest = testAuth();
   const one = await startNode();
   t.teardown(() => one.stop());
-  const replay = { ...honest, make: (challenge: Uint8Array) => honest.make(challenge, 'someone else') };
+  const replay = {
+    ...honest,
+    make: (challenge: Uint8Array) => honest.make(challenge, 'someone else'),
+  };
   const two = await startNode({ hello: replay, bootstrap: [addrOf(one)] });
   t.teardown(() => two.stop());
   await until(() => (one.status().counters.hellos_total['hello_invalid'] ?? 0) > 0, 'the refusal');
   t.is(one.peers().length, 0);
 });
 
-test('a peer that never finishes its hello is closed after 5 s, and nothing serves it before', async (t) => {
-  const one = await startNode({}, (node) => node.serve('blocks', async function* answer(message) {
-    yield message;
-  }));
+test('a peer that never finishes its hello is closed after 5 s, unserved', async (t) => {
+  const one = await startNode({}, (node) =>
+    node.serve('blocks', async function* answer(message) {
+      yield message;
+    }),
+  );
   t.teardown(() => one.stop());
   const hello = { ...testAuth(), make: () => new Promise<Uint8Array>(() => {}) };
-  const mute = await startNode({ hello, bootstrap: [addrOf(one)], backoff: { first_ms: 60_000, max_ms: 60_000 } });
+  const mute = await startNode({
+    hello,
+    bootstrap: [addrOf(one)],
+    backoff: { first_ms: 60_000, max_ms: 60_000 },
+  });
   t.teardown(() => mute.stop());
   await sleep(1_000);
   t.is(one.peers().length, 0);
@@ -57,7 +74,10 @@ test('a peer that never finishes its hello is closed after 5 s, and nothing serv
     return (timeout ?? 0) + (gone ?? 0);
   };
   await until(() => ended() > 0, 'the hello is given up', 7_000);
-  await until(() => Object.keys(one.status().counters.disconnects_total).length > 0, 'the link ends');
+  await until(
+    () => Object.keys(one.status().counters.disconnects_total).length > 0,
+    'the link ends',
+  );
   t.is(one.peers().length, 0);
 });
 

@@ -1,24 +1,17 @@
 /** Peers whose hello is accepted and who then misbehave on the request protocols. */
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
-import { multiaddr } from '@multiformats/multiaddr';
-import { exchangeHello, HELLO_PROTOCOL } from '#p2p/hello.ts';
-import { FrameStream } from '#p2p/frames.ts';
-import { createHost } from '#p2p/host.ts';
-import { GatedRegistrar } from '#p2p/gated-registrar.ts';
-import { readPeerKey } from '#p2p/keys.ts';
-import { sizeLimits } from '#p2p/limits.ts';
+import { HELLO_PROTOCOL } from '#p2p/hello.ts';
 import { protocolName } from '#p2p/requests.ts';
-import { generatePeerKey } from '#p2p/index.ts';
 import type { ManagedNetwork, NetworkOptions } from '#p2p/index.ts';
 import type { Connection, Stream } from '@libp2p/interface';
-import { addrOf, CHAIN, collect, sleep, startNode, testAuth, until } from './support.ts';
+import { rawPeer } from './raw-peer.ts';
+import { addrOf, CHAIN, collect, sleep, startNode, until } from './support.ts';
 
 const BLOCKS = protocolName(CHAIN, 'blocks');
 
 interface Attack {
   readonly node: ManagedNetwork;
-  readonly attacker: string;
   readonly connection: Connection;
   /** Opens a stream and sends raw bytes on it. */
   send(...chunks: Uint8Array[]): Promise<Stream>;
@@ -26,28 +19,21 @@ interface Attack {
 
 /** A node and an admitted peer that speaks raw libp2p. */
 async function attack(t: ExecutionContext, over: Partial<NetworkOptions> = {}): Promise<Attack> {
-  const node = await startNode(over, (each) => each.serve('blocks', async function* answer(message) {
-    yield message;
-  }));
+  const node = await startNode(over, (each) =>
+    each.serve('blocks', async function* answer(message) {
+      yield message;
+    }),
+  );
   t.teardown(() => node.stop());
-  const host = await createHost({
-    key: readPeerKey(await generatePeerKey()), chain: CHAIN, listen: [], announce: [], mdns: false,
-    sizes: sizeLimits(8), gate: new GatedRegistrar(() => Promise.resolve(true)), refuses: () => false,
-  });
-  await host.start();
+  const { host, connection } = await rawPeer(addrOf(node));
   t.teardown(() => host.stop());
-  const connection = await host.dial(multiaddr(addrOf(node)));
-  const attacker = host.peerId.toString();
-  const stream = await connection.newStream(HELLO_PROTOCOL);
-  const signal = AbortSignal.timeout(5_000);
-  await exchangeHello(new FrameStream(stream), testAuth(), { self: attacker, peer: node.self }, signal);
   await until(() => node.peers().length === 1, 'the attacker is admitted');
   const send = async (...chunks: Uint8Array[]): Promise<Stream> => {
     const opened = await connection.newStream(BLOCKS, { maxOutboundStreams: 1000 });
     for (const chunk of chunks) opened.send(chunk);
     return opened;
   };
-  return { node, attacker, connection, send };
+  return { node, connection, send };
 }
 
 /** Length, kind and payload as they go over the wire. */
@@ -135,7 +121,11 @@ test('streams that are left open do not pile up', async (t) => {
   const { node, connection, send } = await attack(t);
   await Promise.all(Array.from({ length: 30 }, () => send(frame(2, 0, new Uint8Array(1)))));
   await until(() => served(node, 'ok') === 30, 'all are answered');
-  await until(() => connection.streams.every((each) => each.protocol !== BLOCKS), 'all are reset', 5_000);
+  await until(
+    () => connection.streams.every((each) => each.protocol !== BLOCKS),
+    'all are reset',
+    5_000,
+  );
   t.is(node.peers().length, 1);
 });
 

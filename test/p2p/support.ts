@@ -1,4 +1,7 @@
-/** What the tests of the network adapter share: a real clock, a hello with Ed25519 keys, nodes on loopback. */
+/**
+ * What the tests of the network adapter share: a real clock, a hello with Ed25519 keys, nodes on
+ * loopback.
+ */
 import { createHash, generateKeyPairSync, sign, verify, createPublicKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { fail } from '#ledger/errors.ts';
@@ -30,26 +33,46 @@ interface Hello {
   readonly signature: string;
 }
 
-/** A hello like the real one, with an Ed25519 key in place of ML-DSA-65. `forge` spoils its signatures. */
-export function testAuth(chain: string = CHAIN, forge = false): HelloAuth & { readonly actor: string } {
+/**
+ * A hello like the real one, with an Ed25519 key in place of ML-DSA-65. `forge` spoils its
+ * signatures.
+ */
+export function testAuth(
+  chain: string = CHAIN,
+  forge = false,
+): HelloAuth & { readonly actor: string } {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
   const der = publicKey.export({ type: 'spki', format: 'der' });
   const text = (hello: Omit<Hello, 'signature'>): Uint8Array => {
-    return new TextEncoder().encode([hello.chain, hello.peer, hello.challenge, hello.key].join('|'));
+    return new TextEncoder().encode(
+      [hello.chain, hello.peer, hello.challenge, hello.key].join('|'),
+    );
   };
   return {
     actor: sha256(der),
     make(challenge, self) {
-      const body = { chain, peer: self, challenge: Buffer.from(challenge).toString('hex'), key: der.toString('hex') };
+      const body = {
+        chain,
+        peer: self,
+        challenge: Buffer.from(challenge).toString('hex'),
+        key: der.toString('hex'),
+      };
       const signature = sign(null, text(body), privateKey);
       if (forge) signature[0] = (signature[0] ?? 0) ^ 1;
-      return Promise.resolve(Buffer.from(JSON.stringify({ ...body, signature: signature.toString('hex') })));
+      return Promise.resolve(
+        Buffer.from(JSON.stringify({ ...body, signature: signature.toString('hex') })),
+      );
     },
     check(message, challenge, peer) {
       const hello = JSON.parse(Buffer.from(message).toString()) as Hello;
       if (hello.chain !== chain) fail('foreign_chain', 'The peer follows another chain.');
-      const key: KeyObject = createPublicKey({ key: Buffer.from(hello.key, 'hex'), type: 'spki', format: 'der' });
-      const fresh = hello.challenge === Buffer.from(challenge).toString('hex') && hello.peer === peer;
+      const key: KeyObject = createPublicKey({
+        key: Buffer.from(hello.key, 'hex'),
+        type: 'spki',
+        format: 'der',
+      });
+      const fresh =
+        hello.challenge === Buffer.from(challenge).toString('hex') && hello.peer === peer;
       if (!fresh || !verify(null, text(hello), key, Buffer.from(hello.signature, 'hex'))) {
         fail('hello_invalid', 'The hello is not signed for this link.');
       }
@@ -91,10 +114,15 @@ export function addrOf(node: ManagedNetwork): string {
 }
 
 /** Waits until `condition` holds; throws after `timeout_ms`. */
-export async function until(condition: () => boolean, what: string, timeout_ms = 10_000): Promise<void> {
+export async function until(
+  condition: () => boolean,
+  what: string,
+  timeout_ms = 10_000,
+): Promise<void> {
   const end_ms = performance.now() + timeout_ms;
   while (!condition()) {
-    if (performance.now() > end_ms) throw new Error(`still not true after ${timeout_ms} ms: ${what}`);
+    if (performance.now() > end_ms)
+      throw new Error(`still not true after ${timeout_ms} ms: ${what}`);
     await sleep(20);
   }
 }
@@ -106,11 +134,19 @@ export function sleep(delay_ms: number): Promise<void> {
 }
 
 /** Every node sees every other one, and all gossip streams are open. */
-export async function untilMeshed(nodes: readonly ManagedNetwork[], timeout_ms = 10_000): Promise<void> {
-  await until(() => nodes.every((node) => {
-    const { peers } = node.status();
-    return peers.length === nodes.length - 1 && peers.every((peer) => peer.gossip === 'both');
-  }), 'full mesh', timeout_ms);
+export async function untilMeshed(
+  nodes: readonly ManagedNetwork[],
+  timeout_ms = 10_000,
+): Promise<void> {
+  await until(
+    () =>
+      nodes.every((node) => {
+        const { peers } = node.status();
+        return peers.length === nodes.length - 1 && peers.every((peer) => peer.gossip === 'both');
+      }),
+    'full mesh',
+    timeout_ms,
+  );
 }
 
 /** All chunks of an answer. */

@@ -43,7 +43,8 @@ export async function* fakeRequest(request: FakeRequest): AsyncGenerator<Uint8Ar
   };
   const stop = (error: X0tError): void => arrive({ kind: 'failure', error });
   const exchange = {
-    linkDown: () => stop(new X0tError('peer_gone', 'The link went down; ask another peer.', { peer: to })),
+    linkDown: () =>
+      stop(new X0tError('peer_gone', 'The link went down; ask another peer.', { peer: to })),
   };
   link.exchanges.add(exchange);
   const cancel = clock.after(options.timeout_ms, () => {
@@ -77,7 +78,8 @@ export async function* fakeRequest(request: FakeRequest): AsyncGenerator<Uint8Ar
       yield arrival.chunk;
     }
   } catch (error) {
-    request.penalise(codeOf(error));
+    const code = codeOf(error);
+    if (code === 'response_too_large' || code === 'request_timeout') request.penalise(code);
     throw error;
   } finally {
     cancel();

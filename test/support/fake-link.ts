@@ -4,7 +4,9 @@ import type { Clock, PeerName } from '#ledger/ports.ts';
 export interface LinkShape {
   /** One-way delay, drawn evenly from this range for every gossip message and frame. */
   readonly delay_ms: readonly [min: number, max: number];
-  /** Share of gossip messages that vanish, 0 to 1. Requests run over streams, which lose nothing. */
+  /**
+   * Share of gossip messages that vanish, 0 to 1. Requests run over streams, which lose nothing.
+   */
   readonly loss: number;
   /** Share of gossip messages that arrive twice, 0 to 1. */
   readonly duplicate: number;
@@ -42,7 +44,10 @@ export class FakeLink {
   #stalled: (() => void)[] = [];
 
   constructor(
-    ends: readonly [PeerName, PeerName], shape: LinkShape, clock: Clock, random: () => number,
+    ends: readonly [PeerName, PeerName],
+    shape: LinkShape,
+    clock: Clock,
+    random: () => number,
   ) {
     this.ends = ends;
     this.shape = shape;
@@ -61,7 +66,10 @@ export class FakeLink {
     return this.#random() < this.shape.duplicate ? 2 : 1;
   }
 
-  /** A lane of stream data: in order, delayed, held back while the link is cut, gone when it is down. */
+  /**
+   * A lane of stream data: in order, delayed, held back while the link is cut, gone when it is
+   * down.
+   */
   lane(): (deliver: () => void) => void {
     let last_ms = 0;
     return (deliver) => {
@@ -84,6 +92,6 @@ export class FakeLink {
   /** Ends every exchange with `peer_gone`. */
   breakDown(): void {
     this.#stalled = [];
-    for (const exchange of [...this.exchanges]) exchange.linkDown();
+    for (const exchange of this.exchanges) exchange.linkDown();
   }
 }

@@ -1,14 +1,22 @@
 /**
  * The network port in memory, for the simulator: a hub joins nodes by links that can be cut, slow,
  * lossy and duplicating. Deterministic: one seed and one clock (virtual or real) give one run. It
- * keeps the contract of the port (`test/contracts/network.ts`); what it leaves out is the transport:
- * hellos are taken for accepted, and nobody floods.
+ * keeps the contract of the port (`test/contracts/network.ts`); what it leaves out is the
+ * transport: hellos are taken for accepted, and nobody floods.
  */
 import { hash } from 'node:crypto';
 import { fail } from '#ledger/errors.ts';
 import { GOSSIP_BYTES_MAX } from '#ledger/limits.ts';
 import type {
-  Clock, GossipVerdict, Id, Network, PeerInfo, PeerName, Protocol, RequestOptions, Topic,
+  Clock,
+  GossipVerdict,
+  Id,
+  Network,
+  PeerInfo,
+  PeerName,
+  Protocol,
+  RequestOptions,
+  Topic,
 } from '#ledger/ports.ts';
 import { PeerScores } from '#p2p/score.ts';
 import { fakeRequest } from './fake-exchange.ts';
@@ -128,7 +136,10 @@ export class FakeHub {
       link.pending = undefined;
       link.up = up;
       if (!up) link.breakDown();
-      for (const [node, peer] of [[one, two], [two, one]] as const) {
+      for (const [node, peer] of [
+        [one, two],
+        [two, one],
+      ] as const) {
         if (node?.running === true && peer !== undefined) node.notify(peer, up ? 'up' : 'down');
       }
     };
@@ -207,7 +218,10 @@ export class FakeNetwork implements Network {
   }
 
   request(
-    peer: PeerName, protocol: Protocol, message: Uint8Array, options: RequestOptions,
+    peer: PeerName,
+    protocol: Protocol,
+    message: Uint8Array,
+    options: RequestOptions,
   ): AsyncIterable<Uint8Array> {
     const known = this.running && peer !== this.self && this.#hub.node(peer) !== undefined;
     return fakeRequest({

@@ -1,0 +1,64 @@
+import type { CoreConfig } from '#ledger/core.ts';
+import type { EngineName } from '#native/engine.ts';
+
+/**
+ * What one node chooses for itself; it may differ from node to node and change on restart. What must be equal everywhere
+ * is in the genesis. Read from `config.json` in the data directory, then from options of the command line.
+ */
+export interface NodeConfig extends CoreConfig {
+  readonly api: { readonly host: string; readonly port: number };
+  readonly p2p: {
+    /** Multiaddrs to listen on. */
+    readonly listen: readonly string[];
+    readonly announce: readonly string[];
+    readonly bootstrap: readonly string[];
+    readonly mdns: boolean;
+  };
+  readonly crypto: {
+    readonly engine: EngineName;
+    /** Threads that verify signatures; 0 verifies on the main thread. */
+    readonly workers: number;
+  };
+  readonly log: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+}
+
+export const API_PORT = 8420;
+export const P2P_PORT = 4420;
+
+/** Pacing for a local network: consensus.md 2.18 gives other columns for other networks. */
+export const DEFAULT_CONFIG: NodeConfig = {
+  api: { host: '127.0.0.1', port: API_PORT },
+  p2p: { listen: [`/ip4/0.0.0.0/tcp/${P2P_PORT}`], announce: [], bootstrap: [], mdns: false },
+  crypto: { engine: 'liboqs', workers: 1 },
+  log: 'info',
+  // five rounds make an isolated event final: 25 ms of pauses
+  roundDelay_ms: 5,
+  // a block costs every node a signature check and a gossip round: under load fewer and fuller ones
+  busyRoundDelay_ms: 60,
+  leaderTimeout_ms: 200,
+  fallback_ms: 1500,
+  antiEntropy_ms: 1000,
+  pool: {
+    events_max: 50_000,
+    bytes_max: 64 * 1024 * 1024,
+    // half a pool: one client may be the only one
+    eventsPerActor_max: 25_000,
+  },
+};
+
+/** A configuration file may leave out what it does not change. */
+export type PartialConfig = { readonly [K in keyof NodeConfig]?: NodeConfig[K] extends object ? Partial<NodeConfig[K]> : NodeConfig[K] };
+
+/** Later ones win; objects are merged one level deep. */
+export function mergeConfig(...parts: readonly PartialConfig[]): NodeConfig {
+  const merged: Record<string, unknown> = { ...DEFAULT_CONFIG };
+  for (const part of parts) {
+    for (const [name, value] of Object.entries(part)) {
+      if (value === undefined) continue;
+      const before = merged[name];
+      const isGroup = typeof value === 'object' && !Array.isArray(value) && typeof before === 'object';
+      merged[name] = isGroup ? { ...(before as object), ...value } : value;
+    }
+  }
+  return merged as unknown as NodeConfig;
+}

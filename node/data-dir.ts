@@ -1,0 +1,130 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openChain } from '#ledger/chain.ts';
+import type { Chain } from '#ledger/chain.ts';
+import { X0tError, fail } from '#ledger/errors.ts';
+import type { Validator } from '#ledger/committee.ts';
+import { encodeGenesis } from '#ledger/genesis.ts';
+import { equalBytes, textOf } from '#ledger/ids.ts';
+import { storeKeys } from '#ledger/keys.ts';
+import type { BlockStore, Id } from '#ledger/ports.ts';
+import { generatePeerKey, peerNameOf } from '#p2p/index.ts';
+import { genesisSchema } from '#projections/index.ts';
+import type { PartialConfig } from './config.ts';
+import { createKeyFile, readKeyFile, writeNewFile } from './keys.ts';
+import type { ActorKey } from './keys.ts';
+import { systemEntropy } from './system.ts';
+
+/** The format of the store; raised when an older program could not read it any more. */
+const FORMAT = 1;
+
+/** Paths in a data directory. */
+export function dataPaths(directory: string): Readonly<Record<'genesis' | 'key' | 'peerKey' | 'config' | 'store', string>> {
+  return {
+    genesis: join(directory, 'genesis.cbor'),
+    key: join(directory, 'node.key'),
+    peerKey: join(directory, 'peer.key'),
+    config: join(directory, 'config.json'),
+    store: join(directory, 'store'),
+  };
+}
+
+/** A node's own keys, as a new data directory gets them. */
+export interface NodeKeys extends ActorKey {
+  readonly peerKey: Uint8Array;
+  /** The libp2p peer id. */
+  readonly peer: string;
+}
+
+/** What a data directory holds beside the store. */
+export interface DataDir extends NodeKeys {
+  readonly chain: Chain;
+  readonly config: PartialConfig;
+}
+
+/** Whether a node was set up here. */
+export function isInitialised(directory: string): boolean {
+  return existsSync(dataPaths(directory).genesis);
+}
+
+/** Makes a node's keys in a new directory; throws `not_empty` where something is there. */
+export async function createNodeKeys(directory: string): Promise<NodeKeys> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  if ((await readdir(directory)).length > 0) fail('not_empty', 'The directory is not empty: choose another.', { directory });
+  const paths = dataPaths(directory);
+  const key = await createKeyFile(paths.key);
+  const peerKey = await generatePeerKey();
+  await writeNewFile(paths.peerKey, peerKey);
+  return { ...key, peerKey, peer: peerNameOf(peerKey) };
+}
+
+/** The genesis object of a new network. */
+export function makeGenesis(name: string, validators: readonly NodeKeys[], operators: readonly Id[], now_ms: number): Uint8Array {
+  const committee: Validator[] = validators.map(({ actor, coseKey, peer }) => ({ actor, coseKey, peer, stake: 1 }));
+  return encodeGenesis({
+    name,
+    committee,
+    operators,
+    created_ms: now_ms,
+    ...genesisSchema(),
+    policy: 'members/1',
+    salt: systemEntropy.bytes(32),
+  });
+}
+
+/** Completes a directory that has its keys: from then on a node can start in it. */
+export async function finishDataDir(directory: string, genesis: Uint8Array, config: PartialConfig): Promise<void> {
+  const paths = dataPaths(directory);
+  await writeFile(paths.config, `${JSON.stringify(config, undefined, 2)}\n`, { mode: 0o600 });
+  await writeNewFile(paths.genesis, genesis);
+}
+
+/** Reads what is beside the store; throws `not_initialised`, `config_malformed` and the codes of the files. */
+export async function readDataDir(directory: string): Promise<DataDir> {
+  const paths = dataPaths(directory);
+  if (!isInitialised(directory)) {
+    fail('not_initialised', 'There is no node here: run `x0t init`, or name its directory with --data.', { directory });
+  }
+  const chain = openChain(await readFile(paths.genesis));
+  const config = await readConfig(paths.config);
+  const key = await readKeyFile(paths.key, config.crypto?.engine);
+  const peerKey = await readFile(paths.peerKey);
+  return { ...key, peerKey, peer: peerNameOf(peerKey), chain, config };
+}
+
+async function readConfig(file: string): Promise<PartialConfig> {
+  if (!existsSync(file)) return {};
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as PartialConfig;
+  } catch (cause) {
+    throw new X0tError('config_malformed', 'config.json is no JSON: mend it or remove it.', { file }, { cause });
+  }
+}
+
+/**
+ * Marks a fresh store with its format and network, or checks the marks. Throws `data_dir_newer`,
+ * `data_dir_other_network` or `store_corrupt`.
+ */
+export async function claimStore(store: BlockStore, chain: Chain): Promise<void> {
+  const format = store.get(storeKeys.format);
+  if (!format) {
+    for await (const [key] of store.range({ gte: '', lt: '~', limit: 1 })) {
+      fail('store_corrupt', 'The store has lost its mark: take a copy from a peer.', { key });
+    }
+    const marks = [
+      { type: 'put', key: storeKeys.format, value: Uint8Array.of(FORMAT) },
+      { type: 'put', key: storeKeys.genesis, value: chain.genesisBytes },
+    ] as const;
+    await store.write(marks, { sync: true });
+    return;
+  }
+  if ((format[0] ?? 0) > FORMAT) {
+    fail('data_dir_newer', 'A newer program wrote this store: use that one.', { format: format[0] ?? 0, known: FORMAT });
+  }
+  const genesis = store.get(storeKeys.genesis);
+  if (!genesis) fail('store_corrupt', 'The store has lost its genesis: take a copy from a peer.');
+  if (!equalBytes(genesis, chain.genesisBytes)) {
+    fail('data_dir_other_network', 'The store belongs to another network than genesis.cbor.', { chain: textOf(chain.id) });
+  }
+}

@@ -1,0 +1,69 @@
+import { Level } from 'level';
+import { X0tError, fail } from '#ledger/errors.ts';
+import type { BlockStore, StoreOp, StoreRange } from '#ledger/ports.ts';
+
+/** Blocks of LevelDB's cache and of its memtable: the bulk of what a node keeps is read once. */
+const CACHE_BYTES = 16 * 1024 * 1024;
+const WRITE_BUFFER_BYTES = 8 * 1024 * 1024;
+/** Bytes a table file may have: larger ones make fewer files of the same log. */
+const FILE_BYTES_MAX = 8 * 1024 * 1024;
+
+/** The store on LevelDB (`level`). */
+export class LevelStore implements BlockStore {
+  readonly #level: Level<string, Uint8Array>;
+  #failure: unknown;
+
+  private constructor(level: Level<string, Uint8Array>) {
+    this.#level = level;
+  }
+
+  /** Opens or makes the database; throws `data_dir_locked` when another process has it, else `store_failed`. */
+  static async open(directory: string): Promise<LevelStore> {
+    const level = new Level<string, Uint8Array>(directory, {
+      keyEncoding: 'utf8',
+      valueEncoding: 'view',
+      cacheSize: CACHE_BYTES,
+      writeBufferSize: WRITE_BUFFER_BYTES,
+      maxFileSize: FILE_BYTES_MAX,
+    });
+    try {
+      await level.open();
+    } catch (cause) {
+      const reason = (cause as { cause?: { code?: string } }).cause?.code ?? '';
+      if (reason === 'LEVEL_LOCKED') {
+        throw new X0tError('data_dir_locked', 'Another process has this data directory open: stop it first.', {}, { cause });
+      }
+      throw new X0tError('store_failed', 'The database cannot be opened: check the disk, or restore a copy.', { reason }, {
+        cause,
+      });
+    }
+    return new LevelStore(level);
+  }
+
+  get(key: string): Uint8Array | undefined {
+    return this.#level.getSync(key);
+  }
+
+  async write(ops: readonly StoreOp[], { sync }: { readonly sync: boolean }): Promise<void> {
+    if (this.#failure !== undefined) fail('store_failed', 'The database has failed before: restart the node.');
+    try {
+      await this.#level.batch([...ops], { sync });
+    } catch (cause) {
+      this.#failure = cause;
+      throw new X0tError('store_failed', 'The database cannot be written: check the disk.', {}, { cause });
+    }
+  }
+
+  range({ gte, lt, reverse = false, limit = -1 }: StoreRange): AsyncIterable<readonly [string, Uint8Array]> {
+    return this.#level.iterator({ gte, lt, reverse, limit });
+  }
+
+  /** Rewrites the files without what was overwritten or deleted; for measurements and after a rebuild. */
+  compact(): Promise<void> {
+    return (this.#level as unknown as { compactRange(from: string, to: string): Promise<void> }).compactRange('', '~');
+  }
+
+  close(): Promise<void> {
+    return this.#level.close();
+  }
+}

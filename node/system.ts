@@ -1,0 +1,18 @@
+import { getRandomValues } from 'node:crypto';
+import type { Clock, Entropy } from '#ledger/ports.ts';
+
+/** The machine's clock. Timers do not keep the process alive: the API and the network do. */
+export const systemClock: Clock = {
+  wall_ms: () => Date.now(),
+  monotonic_ms: () => performance.now(),
+  after(delay_ms, fire) {
+    const timer = setTimeout(fire, delay_ms);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+/** The kernel's random numbers, through OpenSSL. */
+export const systemEntropy: Entropy = {
+  bytes: (count) => getRandomValues(new Uint8Array(count)),
+};

@@ -1,0 +1,89 @@
+/** gossipsub as this network runs it: what is set, and why it is not left at its default. */
+import { hash } from 'node:crypto';
+import type { PeerName, Topic } from '#ledger/ports.ts';
+import { gossipsub, StrictNoSign } from '@libp2p/gossipsub';
+import type {
+  GossipSub,
+  GossipSubComponents,
+  GossipsubOpts,
+  TopicValidatorResult,
+} from '@libp2p/gossipsub';
+import type { GatedRegistrar } from './gated-registrar.ts';
+import { GOSSIP_QUEUE_BYTES_MAX, GOSSIP_RPC_BYTES_MAX } from './limits.ts';
+import type { SizeLimits } from './limits.ts';
+
+/** What the installed gossipsub has besides its declared interface. */
+export interface GossipRouter extends GossipSub {
+  readonly streamsOutbound: ReadonlyMap<PeerName, unknown>;
+  readonly streamsInbound: ReadonlyMap<PeerName, unknown>;
+  reportMessageValidationResult(id: string, from: PeerName, acceptance: TopicValidatorResult): void;
+}
+
+/** Below this an IDONTWANT costs more than the duplicate that it saves. */
+export const IDONTWANT_BYTES_MIN = 512;
+/** The topic's name on the wire; `chain` is the genesis id in hex. */
+export function topicName(chain: string, topic: Topic): string {
+  return `x0t/${chain.slice(0, 16)}/${topic}/1`;
+}
+
+/** The service for `createLibp2p`. */
+export function gossipService(chain: string, sizes: SizeLimits, gate: GatedRegistrar) {
+  const options: Partial<GossipsubOpts> = {
+    globalSignaturePolicy: StrictNoSign,
+    msgIdFn: (message) => hash('sha256', message.data, 'buffer'),
+    asyncValidation: true,
+    fallbackToFloodsub: false,
+    allowedTopics: [topicName(chain, 'block'), topicName(chain, 'events')],
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    batchPublish: true,
+    // an author sends to every peer it has: in a committee a block should take one hop
+    floodPublish: true,
+    D: sizes.meshDegree,
+    Dlo: sizes.meshDegree_min,
+    Dhi: sizes.meshDegree_max,
+    Dscore: 4,
+    Dout: 2,
+    // peer exchange and tags would have libp2p dial on its own
+    doPX: false,
+    tagMeshPeers: false,
+    // messages are kept for answers to IWANT and while their handler thinks: 3 s of 1 MiB each
+    // second at most
+    mcacheLength: 3,
+    mcacheGossip: 2,
+    idontwantMinDataSize: IDONTWANT_BYTES_MIN,
+    // per peer and heartbeat (1 s): above the 200 messages/s that a node is planned for, from
+    // several authors
+    idontwantMaxMessages: 4096,
+    maxOutboundBufferSize: GOSSIP_QUEUE_BYTES_MAX,
+    maxInboundDataLength: GOSSIP_RPC_BYTES_MAX,
+    maxTopicBytesPerPeer: 16 * 1024,
+    maxInboundStreams: 4,
+    maxOutboundStreams: 4,
+    scoreParams: {
+      // Peers are admitted by a signed hello and judged by `score.ts`: many on one address are
+      // normal in a test net or behind one gateway, and a second opinion here would cut honest
+      // peers off after a reconnection.
+      topics: {},
+      IPColocationFactorWeight: 0,
+      appSpecificWeight: 0,
+      // counted above 16 broken promises: an overloaded peer breaks some
+      behaviourPenaltyThreshold: 16,
+      behaviourPenaltyWeight: -1,
+      behaviourPenaltyDecay: 0.5,
+      retainScore: 60_000,
+    },
+  };
+  return (components: GossipSubComponents): GossipRouter => {
+    const gated = {
+      privateKey: components.privateKey,
+      peerId: components.peerId,
+      peerStore: components.peerStore,
+      registrar: gate.around(components.registrar),
+      connectionManager: components.connectionManager,
+      logger: components.logger,
+    };
+    return gossipsub(options)(gated) as GossipRouter;
+  };
+}
+
