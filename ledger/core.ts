@@ -1,4 +1,4 @@
-import { blocksFrom } from './archive.ts';
+import { blocksFrom, readSealed } from './archive.ts';
 import { AcceptedView } from './accepted-view.ts';
 import type { Block } from './block.ts';
 import type { Chain } from './chain.ts';
@@ -112,11 +112,7 @@ export class Core {
 
   #host(): ConstructorParameters<typeof Replica>[2] {
     return {
-      publish: (block: Block) => {
-        this.#ports.network.publish('block', encodeBlock(block)).catch((error: unknown) => {
-          this.#ports.log.warn({ code: codeOf(error) }, 'a block could not be published');
-        });
-      },
+      publish: (block: Block) => this.#publish(encodeBlock(block)),
       fetch: (refs: readonly Ref[], from: string | undefined) => this.fetcher.want(refs, from),
       finals: (events: readonly FinalEvent[]) => this.#tellFinals(events),
       failed: (error: unknown) => {
@@ -153,6 +149,15 @@ export class Core {
     this.antiEntropy.start();
     this.#spreader.start();
     this.replica.start();
+    const { last } = this.replica;
+    const sealed = last && readSealed(this.#ports.store, last);
+    if (sealed) this.#publish(sealed);
+  }
+
+  #publish(sealed: Uint8Array): void {
+    this.#ports.network.publish('block', sealed).catch((error: unknown) => {
+      this.#ports.log.warn({ code: codeOf(error) }, 'a block could not be published');
+    });
   }
 
   async stop(): Promise<void> {

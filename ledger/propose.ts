@@ -6,7 +6,7 @@ import type { Orderer } from './orderer.ts';
 export interface Pace {
   /** Least time between two own blocks at the live edge. */
   readonly roundDelay_ms: number;
-  /** The same under steady load: fewer and fuller blocks. */
+  /** The same on a machine that is overloaded: fewer and fuller blocks. */
   readonly busyRoundDelay_ms: number;
   /** How long a round waits for the block of its leader, at first. */
   readonly leaderTimeout_ms: number;
@@ -16,10 +16,8 @@ export interface Pace {
 const LEADER_TIMEOUT_MS_MAX = 5000;
 /** An author without a block in so many rounds is not waited for. */
 const ALIVE_ROUNDS = 8;
-/** A burst of so many own blocks without a pause keeps the short delay: one event is final after 5. */
-const BURST_BLOCKS = 12;
-/** Blocks over which the delay then grows to the busy one. */
-const RAMP_BLOCKS = 24;
+/** How much longer a round gets for each millisecond by which the machine is late. */
+const LATENESS_WEIGHT = 3;
 
 /** All that the decision depends on; times on the monotonic clock. */
 export interface Situation {
@@ -32,8 +30,8 @@ export interface Situation {
   /** The last own block; at the start of an epoch the own genesis block. */
   readonly last: Ref;
   readonly lastSeal_ms: number;
-  /** Own blocks sealed without a pause. */
-  readonly streak: number;
+  /** By how much timers of this node fire late, smoothed: a measure of the machine's load. */
+  readonly lateness_ms: number;
   /** The highest round of every author that an own block has referenced. */
   readonly referenced: ReadonlyMap<number, number>;
   /** Whether events wait that this node should carry now. */
@@ -69,7 +67,7 @@ export function propose(at: Situation, pace: Pace, now_ms: number): Proposal {
 }
 
 function liveEdgeDelay(at: Situation, pace: Pace, now_ms: number): number {
-  const rest_ms = at.lastSeal_ms + roundDelay_ms(pace, at.streak);
+  const rest_ms = at.lastSeal_ms + roundDelay_ms(pace, at.lateness_ms);
   if (rest_ms > now_ms) return rest_ms;
   const { orderer, self, clockRound, entered_ms } = at;
   const leader = orderer.leaderOf(clockRound - 1);
@@ -82,10 +80,9 @@ function liveEdgeDelay(at: Situation, pace: Pace, now_ms: number): number {
   return isAwaited ? entered_ms + leaderTimeout_ms(pace, clockRound - orderer.decidedRound) : now_ms;
 }
 
-/** The pause after a block: short at first, longer when a burst goes on. */
-export function roundDelay_ms({ roundDelay_ms: short, busyRoundDelay_ms: long }: Pace, streak: number): number {
-  const part = Math.min(1, Math.max(0, (streak - BURST_BLOCKS) / RAMP_BLOCKS));
-  return short + part * (Math.max(long, short) - short);
+/** The pause after a block: the short one, longer the later the machine is. */
+export function roundDelay_ms({ roundDelay_ms: short, busyRoundDelay_ms: long }: Pace, lateness_ms: number): number {
+  return Math.min(Math.max(short, long), short + LATENESS_WEIGHT * lateness_ms);
 }
 
 /** Grows by half with every wave that is not decided. */

@@ -1,3 +1,4 @@
+import { decodeNumber, writeNumber } from './keys.ts';
 import { LANE_WINDOW } from './limits.ts';
 
 /**
@@ -27,14 +28,14 @@ export function use(row: LaneRow | undefined, seq: number): LaneRow {
     next.set(row);
     for (let n = top + 1; n < seq; n++) next[8 + byteOf(n)] = (next[8 + byteOf(n)] as number) & ~bitOf(n);
   }
-  new DataView(next.buffer).setBigUint64(0, BigInt(Math.max(top, seq)));
+  writeNumber(new DataView(next.buffer), 0, Math.max(top, seq));
   next[8 + byteOf(seq)] = (next[8 + byteOf(seq)] as number) | bitOf(seq);
   return next;
 }
 
 /** The highest used number. */
 export function topOf(row: LaneRow): number {
-  return Number(new DataView(row.buffer, row.byteOffset).getBigUint64(0));
+  return decodeNumber(row);
 }
 
 function byteOf(seq: number): number {

@@ -83,8 +83,11 @@ export interface ReplicaCounters {
 /** More blocks than this in one turn would delay proposals. */
 const BLOCKS_PER_TURN = 128;
 const SUBMISSIONS_PER_TURN = 1024;
-/** Own blocks further apart than this start a new burst. */
-const BURST_GAP_MS = 250;
+const KEPT_KEYS_MAX = 10_000;
+/** Weight of the newest sample in the smoothed lateness. */
+const LATENESS_SHARE = 0.1;
+/** A timer always fires a little late; this much says nothing of the load. */
+const LATENESS_MS_MIN = 1.5;
 
 /**
  * One replica of the log: takes verified blocks and events, orders, seals, and keeps everything in the store. It works in
@@ -107,10 +110,13 @@ export class Replica {
   /** Accepted blocks with payload that are not ordered, and the events in them. */
   readonly #payloads = new Map<Id, Block>();
   readonly #carriers = new Map<Id, Ref>();
+  readonly #keptKeys = new Set<Id>();
   // sealing
   #last: Ref | undefined;
   #lastSeal_ms = Number.NEGATIVE_INFINITY;
-  #streak = 0;
+  /** When the replica meant to look again because of the pace, and how late it was, smoothed. */
+  #waitedUntil_ms: number | undefined;
+  #lateness_ms = 0;
   readonly #referenced = new Map<number, number>();
   // turns
   #submissions: Submission[] = [];
@@ -288,8 +294,13 @@ export class Replica {
     return accepted;
   }
 
+  /** Whether the store has a key. Those found are remembered: every block of a burst names the same ones. */
   #hasKey(id: Id): boolean {
-    return this.fold.readable.get(storeKeys.coseKey(id)) !== undefined;
+    if (this.#keptKeys.has(id)) return true;
+    if (this.#ports.store.get(storeKeys.coseKey(id)) === undefined) return false;
+    if (this.#keptKeys.size >= KEPT_KEYS_MAX) this.#keptKeys.clear();
+    this.#keptKeys.add(id);
+    return true;
   }
 
   #takeBlocks(ops: StoreOp[]): void {
@@ -400,6 +411,7 @@ export class Replica {
     const proposal = propose(this.#situation(author, this.#last, now_ms), this.#pace, now_ms);
     this.#arm(proposal.type === 'wait' ? proposal.until_ms : undefined, now_ms);
     if (proposal.type !== 'seal') return undefined;
+    this.#noteLateness(now_ms);
     const { committee, id: chain } = this.#chain;
     const { entries, keys } = pickPayload(this.pool.ready(now_ms), author.index, committee);
     const { last } = this.orderer.state;
@@ -415,7 +427,6 @@ export class Replica {
     };
     const table = keysFor(entries, author.index, committee, (id) => keys.get(id));
     const block = await sealBlock(draft, entries, table, author.signer);
-    this.#streak = now_ms - this.#lastSeal_ms > BURST_GAP_MS ? 0 : this.#streak + 1;
     this.#lastSeal_ms = now_ms;
     this.#last = block.ref;
     for (const parent of proposal.parents) this.#referenced.set(parent.author, parent.round);
@@ -436,16 +447,24 @@ export class Replica {
       entered_ms: this.roundClock.entered_ms,
       last,
       lastSeal_ms: this.#lastSeal_ms,
-      streak: this.#streak,
+      lateness_ms: this.#lateness_ms,
       referenced: this.#referenced,
       hasPayload: hasOwn || (due_ms !== undefined && due_ms <= now_ms),
       isConnected: (index) => this.#host.isConnected(index),
     };
   }
 
+  #noteLateness(now_ms: number): void {
+    if (this.#waitedUntil_ms === undefined) return;
+    const late_ms = Math.max(0, now_ms - this.#waitedUntil_ms - LATENESS_MS_MIN);
+    this.#lateness_ms += LATENESS_SHARE * (late_ms - this.#lateness_ms);
+    this.#waitedUntil_ms = undefined;
+  }
+
   /** The next turn comes at the latest at `until_ms`, or when another's pending event is due. */
   #arm(until_ms: number | undefined, now_ms: number): void {
     this.#cancelTimer?.();
+    if (until_ms !== undefined) this.#waitedUntil_ms = until_ms;
     const due_ms = this.pool.nextDue_ms();
     const times = [until_ms, due_ms !== undefined && due_ms > now_ms ? due_ms : undefined];
     const next_ms = Math.min(...times.filter((time) => time !== undefined));
@@ -455,7 +474,7 @@ export class Replica {
 
   /** The pause that this replica makes between blocks now, for people. */
   get roundDelay_ms(): number {
-    return roundDelay_ms(this.#pace, this.#streak);
+    return roundDelay_ms(this.#pace, this.#lateness_ms);
   }
 
   #refuseAll(code: string, message: string): void {

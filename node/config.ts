@@ -1,3 +1,4 @@
+import { hostname } from 'node:os';
 import type { CoreConfig } from '#ledger/core.ts';
 import type { EngineName } from '#native/engine.ts';
 
@@ -6,6 +7,8 @@ import type { EngineName } from '#native/engine.ts';
  * is in the genesis. Read from `config.json` in the data directory, then from options of the command line.
  */
 export interface NodeConfig extends CoreConfig {
+  /** For people: the node's name in its status. */
+  readonly name: string;
   readonly api: { readonly host: string; readonly port: number };
   readonly p2p: {
     /** Multiaddrs to listen on. */
@@ -27,6 +30,7 @@ export const P2P_PORT = 4420;
 
 /** Pacing for a local network: consensus.md 2.18 gives other columns for other networks. */
 export const DEFAULT_CONFIG: NodeConfig = {
+  name: hostname(),
   api: { host: '127.0.0.1', port: API_PORT },
   p2p: { listen: [`/ip4/0.0.0.0/tcp/${P2P_PORT}`], announce: [], bootstrap: [], mdns: false },
   crypto: { engine: 'liboqs', workers: 1 },

@@ -17,7 +17,7 @@ export const COUNTERS = {
   hellos_total: '`ok` or the code that ended it',
   dials_total: '`ok` or the name of the failure',
   disconnects_total:
-    'why this node closed: `dead`, `blocked`, `banned`, `gossip`, `duplicate`, `hello`; else `peer`',
+    'why this node closed: `dead`, `blocked`, `banned`, `gossip`, `duplicate`, `hello`; or `peer`',
 } as const;
 
 export type CounterName = keyof typeof COUNTERS;

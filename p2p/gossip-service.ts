@@ -21,6 +21,8 @@ export interface GossipRouter extends GossipSub {
 
 /** Below this an IDONTWANT costs more than the duplicate that it saves. */
 export const IDONTWANT_BYTES_MIN = 512;
+export const TOPICS: readonly Topic[] = ['block', 'events'];
+
 /** The topic's name on the wire; `chain` is the genesis id in hex. */
 export function topicName(chain: string, topic: Topic): string {
   return `x0t/${chain.slice(0, 16)}/${topic}/1`;
@@ -33,7 +35,7 @@ export function gossipService(chain: string, sizes: SizeLimits, gate: GatedRegis
     msgIdFn: (message) => hash('sha256', message.data, 'buffer'),
     asyncValidation: true,
     fallbackToFloodsub: false,
-    allowedTopics: [topicName(chain, 'block'), topicName(chain, 'events')],
+    allowedTopics: TOPICS.map((topic) => topicName(chain, topic)),
     allowPublishToZeroTopicPeers: true,
     ignoreDuplicatePublishError: true,
     batchPublish: true,
@@ -86,4 +88,3 @@ export function gossipService(chain: string, sizes: SizeLimits, gate: GatedRegis
     return gossipsub(options)(gated) as GossipRouter;
   };
 }
-

@@ -11,7 +11,7 @@ import { TopicValidatorResult } from '@libp2p/gossipsub';
 import type { GossipsubMessage } from '@libp2p/gossipsub';
 import type { Counters } from './counters.ts';
 import { nameOf } from './failures.ts';
-import { IDONTWANT_BYTES_MIN, topicName } from './gossip-service.ts';
+import { IDONTWANT_BYTES_MIN, topicName, TOPICS } from './gossip-service.ts';
 import type { GossipRouter } from './gossip-service.ts';
 import { GOSSIP_PENDING_BYTES_MAX, GOSSIP_PENDING_MAX } from './limits.ts';
 import type { Links } from './links.ts';
@@ -88,6 +88,14 @@ export class Gossip {
     counters.add('gossip_out_total', topic);
     counters.add('gossip_out_bytes_total', topic, message.byteLength);
     await this.#router.publish(topicName(chain, topic), message);
+  }
+
+  /** Topics to which the peer has subscribed, as far as it has told. */
+  topicsOf(peer: PeerName): Topic[] {
+    return TOPICS.filter((topic) => {
+      const takers = this.#router?.getSubscribers(topicName(this.#parts.chain, topic)) ?? [];
+      return takers.some((taker) => taker.toString() === peer);
+    });
   }
 
   /** Which gossip streams to an admitted peer are open. */

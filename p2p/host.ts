@@ -7,9 +7,9 @@ import { identify } from '@libp2p/identify';
 import type { ConnectionGater, Ed25519PrivateKey, Libp2p, PeerId } from '@libp2p/interface';
 import { mdns } from '@libp2p/mdns';
 import { ping } from '@libp2p/ping';
-import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
+import { corkedTcp } from './corked-tcp.ts';
 import type { GatedRegistrar } from './gated-registrar.ts';
 import { gossipService } from './gossip-service.ts';
 import type { GossipRouter } from './gossip-service.ts';
@@ -42,7 +42,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     start: false,
     privateKey: options.key,
     addresses: { listen: [...options.listen], announce: [...options.announce] },
-    transports: [tcp({ dialOpts: { keepAlive: true }, listenOpts: { keepAlive: true } })],
+    transports: [corkedTcp({ dialOpts: { keepAlive: true }, listenOpts: { keepAlive: true } })],
     connectionEncrypters: [noise()],
     streamMuxers: [
       yamux({ maxInboundStreams: 4 * STREAMS_MAX, maxOutboundStreams: 4 * STREAMS_MAX }),
@@ -67,5 +67,5 @@ export async function createHost(options: HostOptions): Promise<Host> {
       gossip: gossipService(options.chain, sizes, options.gate),
     },
   });
-  return host as unknown as Host;
+  return host;
 }

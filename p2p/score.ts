@@ -20,8 +20,8 @@ const FORGED = 30;
 const MALFORMED = 20;
 /** Happens to honest peers now and then. */
 const CLUMSY = 5;
-/** Load and distance do this. */
-const SLOW = 1;
+/** Load does this, to honest peers most of all: 800 a minute ban, no fewer. */
+const SLOW = 0.125;
 
 /**
  * Points per code. A code that is not listed is taken for a malformed object: those are most of
@@ -33,7 +33,8 @@ const POINTS: Readonly<Record<string, number>> = {
   hello_invalid: FORGED,
   frame_invalid: MALFORMED,
   frame_too_large: MALFORMED,
-  frame_truncated: CLUMSY,
+  // a node that stops cuts the frames that it is sending
+  frame_truncated: 1,
   frame_unexpected: MALFORMED,
   gossip_rejected: MALFORMED,
   gossip_too_large: MALFORMED,

@@ -33,6 +33,7 @@ export function networkStatus(parts: StatusParts): NetworkStatus {
       rtt_ms: peer.rtt_ms,
       score: scores.score(peer.peer),
       gossip: gossip.streams(peer.peer),
+      topics: gossip.topicsOf(peer.peer),
       up_ms: now - peer.since_ms,
     };
   });

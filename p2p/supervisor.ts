@@ -130,10 +130,8 @@ export class Supervisor {
     target.dialling = true;
     this.#dialling += 1;
     try {
-      const connection = await this.#parts.dial(
-        target.addrs.map((addr) => multiaddr(addr)),
-        limit.signal,
-      );
+      const addrs = addrsToDial(target).map((addr) => multiaddr(addr));
+      const connection = await this.#parts.dial(addrs, limit.signal);
       counters.add('dials_total', 'ok');
       target.peer = connection.remotePeer.toString();
       // Until the hello is through, the next dial waits as after a failure.
@@ -170,4 +168,15 @@ export class Supervisor {
     const base = Math.min(max_ms, first_ms * 2 ** Math.min(failures, 20));
     return Math.round(base * (0.75 + Math.random() / 2));
   }
+}
+
+/**
+ * Addresses for one dial: libp2p takes none that name the peer together with some that do not. Bare
+ * ones come from the configuration and get every other dial, as another peer may answer there now.
+ */
+function addrsToDial(target: Target): string[] {
+  const named = target.addrs.filter((addr) => peerIn(addr) !== undefined);
+  const bare = target.addrs.filter((addr) => peerIn(addr) === undefined);
+  const takeBare = named.length === 0 || (bare.length > 0 && target.failures % 2 === 1);
+  return takeBare ? bare : named;
 }

@@ -1,5 +1,5 @@
 /** What goes into the network adapter, and what it shows of itself. */
-import type { Clock, Id, Log, Network, PeerName } from '#ledger/ports.ts';
+import type { Clock, Id, Log, Network, PeerName, Topic } from '#ledger/ports.ts';
 import type { Origin } from './addresses.ts';
 import type { CounterValues } from './counters.ts';
 import type { HelloAuth } from './hello.ts';
@@ -52,6 +52,8 @@ export interface PeerStatus {
   /** Penalty points now (`score.ts`); 0 is a clean sheet, 100 bans. */
   readonly score: number;
   readonly gossip: 'both' | 'outbound' | 'inbound' | 'none';
+  /** Topics that the peer takes; one that it has not named yet is not sent to it. */
+  readonly topics: readonly Topic[];
   readonly up_ms: number;
 }
 

@@ -2,6 +2,7 @@ import test from 'ava';
 import { realClock, startNode, addrOf, untilMeshed, until } from '#test/p2p/support.ts';
 import type { ManagedNetwork } from '#p2p/index.ts';
 import { FakeHub } from '#test/support/fake-network.ts';
+import type { Topic } from '#ledger/ports.ts';
 import { networkContract } from './network.ts';
 
 networkContract(test, 'fake', async (count, prepare) => {
@@ -24,11 +25,24 @@ networkContract(test, 'fake', async (count, prepare) => {
 
 networkContract(test, 'libp2p', async (count, prepare) => {
   const nodes: ManagedNetwork[] = [];
+  const topics = new Set<Topic>();
   for (let index = 0; index < count; index += 1) {
     const bootstrap = nodes.map((node) => addrOf(node));
-    nodes.push(await startNode({ bootstrap }, (node) => prepare(node, index)));
+    const node = await startNode({ bootstrap }, (fresh) => {
+      const subscribe = fresh.subscribe.bind(fresh);
+      fresh.subscribe = (topic, handler) => {
+        topics.add(topic);
+        subscribe(topic, handler);
+      };
+      prepare(fresh, index);
+    });
+    nodes.push(node);
   }
   await untilMeshed(nodes);
+  // all nodes take the same topics, and get what they were heard to subscribe to
+  const takes = (node: ManagedNetwork) => node.status().peers.map((peer) => peer.topics.length);
+  const subscribed = (node: ManagedNetwork) => takes(node).every((each) => each === topics.size);
+  await until(() => nodes.every(subscribed), 'the subscriptions');
   return {
     nodes,
     crash: async (index) => nodes[index]?.stop(),

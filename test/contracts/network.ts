@@ -270,8 +270,9 @@ function failureContract(test: TestFn, name: string, makeGroup: MakeGroup): void
     let served = 0;
     const code = await failing(
       t,
-      async function* answer() {
+      async function* answer(message) {
         served += 1;
+        yield message;
       },
       (client, server) => client.request(server, 'range', bytes(REQUEST_BYTES_MAX + 1), LIMITS),
     );
@@ -295,8 +296,9 @@ function failureContract(test: TestFn, name: string, makeGroup: MakeGroup): void
   test(`${name}: an answer that does not come times out`, async (t) => {
     const code = await failing(
       t,
-      async function* answer() {
+      async function* answer(message) {
         await sleep(2_000);
+        yield message;
       },
       (client, server) => client.request(server, 'range', bytes(1), { ...LIMITS, timeout_ms: 150 }),
     );

@@ -14,7 +14,7 @@ interface Attack {
   readonly node: ManagedNetwork;
   readonly connection: Connection;
   /** Opens a stream and sends raw bytes on it. */
-  send(...chunks: Uint8Array[]): Promise<Stream>;
+  readonly send: (...chunks: Uint8Array[]) => Promise<Stream>;
 }
 
 /** A node and an admitted peer that speaks raw libp2p. */

@@ -1,10 +1,12 @@
 /** Losing peers and finding them again. */
 import test from 'ava';
+import { GOSSIP_BYTES_MAX } from '#ledger/limits.ts';
+import { topicName } from '#p2p/gossip-service.ts';
 import type { ManagedNetwork } from '#p2p/index.ts';
 import type { Startable } from '@libp2p/interface';
 import { generatePeerKey } from '#p2p/index.ts';
 import { rawPeer } from './raw-peer.ts';
-import { addrOf, linked, sleep, startNode, until, untilMeshed } from './support.ts';
+import { addrOf, CHAIN, linked, sleep, startNode, until, untilMeshed } from './support.ts';
 
 test('a peer that restarts on its port is found again by those it once dialled', async (t) => {
   const one = await startNode();
@@ -28,7 +30,8 @@ test('a peer that restarts on its port is found again by those it once dialled',
     }),
   );
   t.teardown(() => third.stop());
-  await until(() => third.status().peers[0]?.gossip === 'both', 'the third peer');
+  const taker = () => one.status().peers.find((peer) => peer.peer === third.self);
+  await until(() => taker()?.topics.length === 1, 'the third peer and its subscription');
   await one.publish('block', new Uint8Array(5));
   t.is(await got.promise, 5);
 });
@@ -129,4 +132,43 @@ test('a peer that opens no gossip stream is closed', async (t) => {
   await (host.services.gossip as unknown as Startable).stop();
   await until(() => one.status().counters.disconnects_total['gossip'] === 1, 'the link is closed');
   t.is(one.peers().length, 0);
+});
+
+test('gossip to a peer that does not read is dropped, not queued without bound', async (t) => {
+  const one = await startNode({}, (node) =>
+    node.subscribe('block', () => Promise.resolve('accept')),
+  );
+  t.teardown(() => one.stop());
+  const { host, gate, connection } = await rawPeer(addrOf(one));
+  t.teardown(() => host.stop());
+  gate.connect(connection);
+  const gossip = host.services.gossip;
+  gossip.subscribe(topicName(CHAIN, 'block'));
+  await until(() => one.status().peers[0]?.gossip === 'both', 'the gossip streams');
+  const lost = (): number => one.status().counters.gossip_reset_total['nudged'] ?? 0;
+  await until(() => one.status().peers[0]?.topics.length === 1, 'its subscription');
+  const stalled = connection.streams.find((each) => {
+    return each.protocol.startsWith('/meshsub') && each.direction === 'inbound';
+  });
+  stalled?.pause();
+  for (let each = 0; each < 16 && lost() === 0; each += 1) {
+    await one.publish('block', new Uint8Array(GOSSIP_BYTES_MAX).fill(each));
+    await sleep(20);
+  }
+  await until(() => lost() > 0, 'the full queue was dropped and its stream opened again');
+  t.true(stalled?.status !== 'open', 'the stalled stream was reset');
+});
+
+test('a bootstrap address without a name finds whoever listens there now', async (t) => {
+  const first = await startNode();
+  const bare = addrOf(first).replace(/\/p2p\/.*$/, '');
+  const one = await startNode({ bootstrap: [bare] });
+  t.teardown(() => one.stop());
+  await until(() => linked(one, first.self), 'the first bearer of the address');
+  await first.stop();
+  await until(() => one.peers().length === 0, 'its loss');
+  const second = await startNode({ listen: [bare] });
+  t.teardown(() => second.stop());
+  await until(() => linked(one, second.self), 'the second bearer');
+  t.not(first.self, second.self);
 });

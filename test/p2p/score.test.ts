@@ -29,7 +29,7 @@ test('forgeries ban fast, malformed objects too, slowness hardly, refusals never
   const calls = (code: string): number => callsToBan(new PeerScores(handClock()), 'p', code);
   t.is(calls('bad_signature'), 4);
   t.is(calls('gossip_rejected'), 5);
-  t.is(calls('request_timeout'), BAN_POINTS);
+  t.is(calls('request_timeout'), 8 * BAN_POINTS);
   t.is(calls('peer_gone'), Infinity);
   t.is(calls('hello_refused'), Infinity);
   t.is(calls('a_code_that_nobody_listed'), 5);

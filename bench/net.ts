@@ -1,0 +1,95 @@
+import { fork } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createNodeKeys, finishDataDir, makeGenesis } from '#node/data-dir.ts';
+import type { PartialConfig } from '#node/config.ts';
+import type { Id } from '#ledger/ports.ts';
+import type { Command, Report } from './node-process.ts';
+
+/** A network of node processes on loopback for measuring. */
+
+export interface BenchNode {
+  readonly directory: string;
+  readonly url: string;
+  readonly pid: number;
+  ask(command: Command): Promise<unknown>;
+  report(): Promise<Report>;
+  stop(): Promise<void>;
+}
+
+/** Ports that are free now. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.once('listening', resolve))));
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** Data directories of `nodes` validators, and one of an observer; they know each other's addresses. */
+export async function makeNet(base: string, nodes: number, operators: readonly Id[]): Promise<readonly string[]> {
+  const directories = Array.from({ length: nodes + 1 }, (_, i) => join(base, i < nodes ? `node-${i + 1}` : 'observer'));
+  const keys = [];
+  for (const directory of directories) keys.push(await createNodeKeys(directory));
+  const ports = await freePorts(2 * (nodes + 1));
+  const genesis = makeGenesis('bench', keys.slice(0, nodes), operators, Date.now());
+  for (const [i, directory] of directories.entries()) {
+    const others = keys.slice(0, nodes).flatMap(({ peer }, j) => (i === j ? [] : `/ip4/127.0.0.1/tcp/${ports[j]}/p2p/${peer}`));
+    const config: PartialConfig = {
+      api: { port: ports[nodes + 1 + i] as number },
+      p2p: { listen: [`/ip4/127.0.0.1/tcp/${ports[i]}`], bootstrap: others },
+    };
+    await finishDataDir(directory, genesis, config);
+  }
+  return directories;
+}
+
+/** Starts a node process and waits until it is up. */
+export async function startProcess(directory: string): Promise<BenchNode> {
+  const child = fork(new URL('node-process.ts', import.meta.url), [directory], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const { url } = (await answerOf(child, 'ready')) as { url: string };
+  const ask = (command: Command): Promise<unknown> => {
+    const answer = answerOf(child, command.type);
+    child.send(command);
+    return answer;
+  };
+  return {
+    directory,
+    url,
+    pid: child.pid as number,
+    ask,
+    report: () => ask({ type: 'report' }) as Promise<Report>,
+    async stop() {
+      const gone = new Promise((resolve) => child.once('exit', resolve));
+      if (child.exitCode === null) child.send({ type: 'stop' } satisfies Command);
+      await Promise.race([gone, sleep(10_000).then(() => child.kill('SIGKILL'))]);
+    },
+  };
+}
+
+function answerOf(child: ChildProcess, type: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const onMessage = (message: { type: string; answer: unknown }) => {
+      if (message.type !== type) return;
+      child.off('message', onMessage);
+      child.off('exit', onExit);
+      resolve(message.answer);
+    };
+    const onExit = (code: number | null) => reject(new Error(`a node process ended with ${code}`));
+    child.on('message', onMessage);
+    child.once('exit', onExit);
+  });
+}
+
+/** Waits until all nodes have at least `size` final events; returns their reports. Throws after `seconds`. */
+export async function untilFinal(nodes: readonly BenchNode[], size: number, seconds: number): Promise<readonly Report[]> {
+  const deadline = Date.now() + seconds * 1000;
+  for (;;) {
+    const reports = await Promise.all(nodes.map((node) => node.report()));
+    if (reports.every((report) => report.size >= size)) return reports;
+    if (Date.now() > deadline) throw new Error(`not final in ${seconds} s: ${reports.map((report) => report.size)} of ${size}`);
+    await sleep(100);
+  }
+}

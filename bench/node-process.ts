@@ -1,0 +1,118 @@
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { summaryHash } from '#ledger/fold.ts';
+import { startNode } from '#node/node.ts';
+
+/**
+ * A node as `x0t start` runs it, in a process of its own, with two things more for measuring: it notes when each event
+ * became final here, and it can author events by itself at a rate. Told what to do over the IPC channel.
+ */
+
+export type Command =
+  | { readonly type: 'author'; readonly perSecond: number; readonly seconds: number; readonly valueBytes: number }
+  | { readonly type: 'finals'; readonly file: string }
+  | { readonly type: 'report' }
+  | { readonly type: 'stop' };
+
+export interface Report {
+  readonly size: number;
+  readonly hash: string;
+  readonly round: number;
+  readonly blocksSealed: number;
+  readonly commits: number;
+  readonly rss_bytes: number;
+  readonly peakRss_bytes: number;
+  readonly cpu_us: number;
+  readonly pending: number;
+}
+
+const directory = process.argv[2] as string;
+const node = await startNode({ directory, config: { log: 'error' } });
+const { core } = node;
+/** When an event became final here, by id; milliseconds of the machine's monotonic clock. */
+const finals = new Map<string, number>();
+core.onFinal((events) => {
+  const now_ms = machine_ms();
+  for (const { entry } of events) finals.set(entry.id, now_ms);
+});
+
+/** The same in every process of this machine. */
+export function machine_ms(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
+}
+
+let authored = 0;
+/** Authors without own signatures, as telemetry does, in steps of 5 ms; returns latencies to final. */
+async function author(perSecond: number, seconds: number, valueBytes: number): Promise<object> {
+  const latencies: number[] = [];
+  const start_ms = machine_ms();
+  const pending: Promise<void>[] = [];
+  let failed = 0;
+  for (let sent = 0; ; ) {
+    const elapsed_ms = machine_ms() - start_ms;
+    if (elapsed_ms >= seconds * 1000) break;
+    for (const due = (elapsed_ms / 1000) * perSecond; sent < due; sent++) {
+      pending.push(one(valueBytes, latencies).catch(() => void (failed += 1)));
+    }
+    await sleep(5);
+  }
+  const sent = pending.length;
+  await Promise.all(pending);
+  return { sent, failed, seconds: (machine_ms() - start_ms) / 1000, latencies: latencies.sort((a, b) => a - b) };
+}
+
+async function one(valueBytes: number, latencies: number[]): Promise<void> {
+  const from_ms = machine_ms();
+  const key = `n${authored % 1000}`;
+  authored += 1;
+  const entry = await core.author('kv.put/1', { key, value: new Uint8Array(valueBytes).fill(authored & 255) }, false);
+  const final = await core.waitFinal(entry.id, 60_000);
+  if (!final) throw new Error('not final in a minute');
+  latencies.push(machine_ms() - from_ms);
+}
+
+function report(): Report {
+  const { fold, roundClock, counters, pool } = core.replica;
+  const { user, system } = process.cpuUsage();
+  return {
+    size: fold.size,
+    hash: summaryHash(fold.summary()),
+    round: roundClock.round,
+    blocksSealed: counters.blocksSealed,
+    commits: counters.commits,
+    rss_bytes: process.memoryUsage.rss(),
+    peakRss_bytes: peakRss_bytes(),
+    cpu_us: user + system,
+    pending: pool.size,
+  };
+}
+
+/** The kernel's high-water mark. */
+function peakRss_bytes(): number {
+  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? 0) * 1024;
+}
+
+process.on('message', (command: Command) => {
+  void handle(command).then((answer) => process.send?.({ type: command.type, answer }));
+});
+
+async function handle(command: Command): Promise<unknown> {
+  switch (command.type) {
+    case 'author':
+      return author(command.perSecond, command.seconds, command.valueBytes);
+    case 'finals':
+      await writeFile(command.file, JSON.stringify([...finals]));
+      finals.clear();
+      return undefined;
+    case 'report':
+      return report();
+    case 'stop':
+      await node.stop();
+      setTimeout(() => process.exit(0), 10);
+      return undefined;
+  }
+}
+
+process.on('disconnect', () => process.exit(1));
+process.send?.({ type: 'ready', answer: { url: node.url, peers: node.network.peers().length } });

@@ -1,0 +1,133 @@
+import { assembleBlock, blockJob, entryJobs } from '../block.ts';
+import type { Block } from '../block.ts';
+import type { Chain } from '../chain.ts';
+import { jobOf } from '../cose.ts';
+import { X0tError, fail } from '../errors.ts';
+import { decodeEntry, entryJob, signingKeyId } from '../event.ts';
+import { decodeHeader } from '../header.ts';
+import { idOf } from '../ids.ts';
+import type { Id, SignatureJob } from '../ports.ts';
+import { readBody } from './body.ts';
+import { placed } from './place.ts';
+
+/** What checking a block needs beside its bytes. */
+export interface CheckTools {
+  readonly chain: Pick<Chain, 'id' | 'committee'>;
+  keyOf(id: Id): Uint8Array | undefined;
+  verify(job: SignatureJob): boolean;
+}
+
+/** A block whose form, root, key table and all signatures are right. */
+export interface CheckedBlock {
+  readonly block: Block;
+  /** Signatures that were verified, the block's own included. */
+  readonly signatures: number;
+}
+
+/** Bytes of a block's two sections, and the ids under which they stand; a store names no body. */
+export interface BlockBytes {
+  readonly header: Uint8Array;
+  readonly headerId: Id;
+  readonly body: Uint8Array;
+  readonly bodyId: Id | undefined;
+}
+
+/**
+ * Checks all of a block that needs no other block. What it throws names its place: the section's
+ * kind, and where it can be told the part of the block, the entry and the event.
+ */
+export function checkBlock(bytes: BlockBytes, tools: CheckTools): CheckedBlock {
+  checkHeaderId(bytes, tools);
+  const { header, body, bodyId } = bytes;
+  if (bodyId !== undefined && idOf(body) !== bodyId) {
+    const message = "A body's content does not hash to its CID.";
+    const found = new X0tError('car_cid_mismatch', message, { kind: 'body' });
+    throw placed(found, { kind: 'body', ...whatDiffers(header, body, tools) });
+  }
+  try {
+    return checkParts(header, body, tools);
+  } catch (error) {
+    throw placed(error, { kind: 'body', ...whatDiffers(header, body, tools) });
+  }
+}
+
+function checkHeaderId({ header, headerId, body }: BlockBytes, tools: CheckTools): void {
+  if (idOf(header) === headerId) return;
+  const isSigned = attempt(() => tools.verify(headerJob(header, readBody(body).sign1, tools)));
+  fail('car_cid_mismatch', "A header's content does not hash to its id.", {
+    kind: 'header',
+    part: isSigned === true ? 'cid' : 'header',
+  });
+}
+
+function headerJob(header: Uint8Array, sign1: Uint8Array, { chain }: CheckTools): SignatureJob {
+  const { author } = decodeHeader(header, chain.id, chain.committee);
+  return jobOf('block', header, sign1, chain.committee.at(author).coseKey);
+}
+
+function checkParts(header: Uint8Array, body: Uint8Array, tools: CheckTools): CheckedBlock {
+  const { sign1, keyIds, entries } = readBody(body);
+  const { id, committee } = tools.chain;
+  const keys = keyIds.map((key) => tools.keyOf(key) ?? unknownKey(key));
+  const block = assembleBlock(header, sign1, keys, entries, id, committee);
+  if (!tools.verify(blockJob(block, committee))) {
+    fail('bad_block_signature', "The author's signature does not fit the block.");
+  }
+  const { jobs, indexes } = entryJobs(block, committee, () => false);
+  for (const [i, job] of jobs.entries()) {
+    if (tools.verify(job)) continue;
+    const entry = indexes[i] as number;
+    const event = block.entries[entry]?.id ?? '';
+    fail('bad_event_signature', 'A signature does not fit its event.', {
+      part: 'entry',
+      entry,
+      event,
+    });
+  }
+  return { block, signatures: 1 + jobs.length };
+}
+
+function unknownKey(key: Id): never {
+  return fail('unknown_key', 'A block names a key that does not stand before it.', { key });
+}
+
+/** The part of a broken block that is wrong by itself; only run once something is. */
+function whatDiffers(
+  header: Uint8Array,
+  body: Uint8Array,
+  tools: CheckTools,
+): { part: string; entry?: number; event?: Id } {
+  const { chain } = tools;
+  const known = attempt(() => decodeHeader(header, chain.id, chain.committee));
+  if (!known) return { part: 'header' };
+  const parts = attempt(() => readBody(body));
+  if (!parts) return { part: 'body' };
+  const isSigned = attempt(() => tools.verify(headerJob(header, parts.sign1, tools)));
+  if (isSigned !== true) return { part: 'blockSignature' };
+  const author = chain.committee.at(known.author);
+  const keys = new Map<Id, Uint8Array>([[chain.committee.keyIdAt(known.author), author.coseKey]]);
+  for (const id of parts.keyIds) {
+    const key = tools.keyOf(id);
+    if (!key) return { part: 'keyTable' };
+    keys.set(id, key);
+  }
+  for (const [index, bytes] of parts.entries.entries()) {
+    const entry = attempt(() => decodeEntry(bytes));
+    if (!entry) return { part: 'entry', entry: index };
+    const key = keys.get(signingKeyId(entry.event));
+    const isRight =
+      !entry.sign1 || (key && attempt(() => tools.verify(entryJob(entry, key)))) === true;
+    if (!isRight) return { part: 'entry', entry: index, event: entry.id };
+  }
+  const isWhole = attempt(() => checkParts(header, body, tools)) !== undefined;
+  return { part: isWhole ? 'cid' : 'entries' };
+}
+
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof X0tError) return undefined;
+    throw error;
+  }
+}

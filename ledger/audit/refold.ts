@@ -1,0 +1,213 @@
+import type { Block } from '../block.ts';
+import type { Chain } from '../chain.ts';
+import type { Commit } from '../commit.ts';
+import { fail } from '../errors.ts';
+import { Fold } from '../fold.ts';
+import type { Summary } from '../fold.ts';
+import type { Ref } from '../header.ts';
+import { textOf } from '../ids.ts';
+import { compareRefs } from '../linearise.ts';
+import { Orderer } from '../orderer.ts';
+import type { OrdererState } from '../orderer.ts';
+import type { Id, StoreOp } from '../ports.ts';
+import type { Schema } from '../reducer.ts';
+import { TwoCertificates } from '../rule.ts';
+import type { Slot } from '../rule.ts';
+import { AuditState } from './audit-state.ts';
+import type { Manifest } from './manifest.ts';
+
+/** What the refold needs of a block whose signatures are right. */
+export interface RefoldBlock extends Ref {
+  readonly parents: readonly Ref[];
+  readonly ts_ms: number;
+  readonly hasPayload: boolean;
+  /** Reads its entries; called once, when a commit orders the block. */
+  entries(): Block['entries'];
+}
+
+/** What looks at the folded rows before they are dropped; throws findings. */
+export interface RefoldWatcher {
+  commit(commit: Commit): void;
+  rows(ops: readonly StoreOp[]): void;
+}
+
+/** Rounds between two runs of the commit rule: it looks at every open round each time. */
+const ROUNDS_PER_RUN = 8;
+/** Final events between two takings of the fold's rows: bounds what the fold holds. */
+const FINALS_PER_TAKING = 8192;
+
+/**
+ * Runs the commit rule from genesis over blocks in the order (round, author, id) and folds the
+ * commits up to the one that a node reported. Later commits are counted only: whoever holds more
+ * blocks may decide more.
+ */
+export class Refold {
+  readonly state = new AuditState();
+  readonly fold: Fold;
+  readonly #orderer: Orderer;
+  readonly #target: Manifest['commit'];
+  readonly #watcher: RefoldWatcher | undefined;
+  readonly #open = new Map<Id, RefoldBlock>();
+  #last: Ref | undefined;
+  #runRound = 0;
+  #untaken = 0;
+  #commits = 0;
+  #beyond = 0;
+  #lastFolded: OrdererState['last'];
+  #slotAfter: Slot | undefined;
+  #isHalted = false;
+
+  /** Throws `schema_mismatch` where this software cannot fold the chain. */
+  constructor(
+    chain: Chain,
+    schema: Schema,
+    target: Manifest['commit'],
+    watcher?: RefoldWatcher,
+  ) {
+    this.fold = new Fold(this.state, chain.genesis, schema);
+    this.#orderer = new Orderer(chain.id, chain.committee, chain.genesis.created_ms);
+    this.#target = target;
+    this.#watcher = watcher;
+    this.#lastFolded = { index: 0, id: chain.id, ts_ms: 0, leaderRound: 0 };
+  }
+
+  /** Commits that were folded. */
+  get commits(): number {
+    return this.#commits;
+  }
+
+  /** Commits that the blocks decide after the reported one. */
+  get commitsBeyond(): number {
+    return this.#beyond;
+  }
+
+  /** The leader slot of the first commit after the reported one, where the blocks decide one. */
+  get slotAfter(): Slot | undefined {
+    return this.#slotAfter;
+  }
+
+  get leaderOf(): (round: number) => number {
+    return this.#orderer.leaderOf;
+  }
+
+  /** Round of the last leader slot that the blocks decide. */
+  get decidedRound(): number {
+    return this.#orderer.decidedRound;
+  }
+
+  /** Takes the next block; throws `audit_order` or `audit_missing_parent` without a place. */
+  accept(block: RefoldBlock): void {
+    if (this.#last && compareRefs(this.#last, block) >= 0) {
+      fail('audit_order', 'Blocks stand there once, by round, author and id.', { id: block.id });
+    }
+    const { id, round, author, parents, ts_ms, hasPayload } = block;
+    this.#last = { id, round, author };
+    const [missing] = this.#orderer.dag.missing(parents);
+    if (missing) {
+      fail('audit_missing_parent', 'A parent of a block is not there.', {
+        parent: missing.id,
+        parentRound: missing.round,
+      });
+    }
+    if (round >= this.#runRound + ROUNDS_PER_RUN) this.run();
+    this.#orderer.accept({ id, round, author, parents, ts_ms, hasPayload });
+    if (hasPayload) this.#open.set(id, block);
+  }
+
+  /** Decides what can be decided, and folds it. */
+  run(): void {
+    this.#runRound = this.#last?.round ?? 0;
+    if (this.#isHalted) return;
+    try {
+      const { commits, lost } = this.#orderer.advance();
+      for (const commit of commits) this.#apply(commit);
+      for (const { id } of lost) this.#open.delete(id);
+    } catch (error) {
+      if (!(error instanceof TwoCertificates)) throw error;
+      this.#halt(error.slot);
+    }
+    if (this.#untaken >= FINALS_PER_TAKING) this.take();
+  }
+
+  #halt({ round, author }: Slot): void {
+    this.#isHalted = true;
+    if (this.#commits >= this.#target.index) return;
+    const message = 'Two certified blocks stand in one slot: more validators lie than may.';
+    fail('audit_two_certificates', message, { kind: 'commit', round, author });
+  }
+
+  #apply(commit: Commit): void {
+    const { index, id, leader } = commit;
+    if (index > this.#target.index) {
+      this.#beyond += 1;
+      this.#slotAfter ??= { round: leader.round, author: leader.author };
+      for (const ref of commit.blocks) this.#open.delete(ref.id);
+      return;
+    }
+    this.#watcher?.commit(commit);
+    const blocks = commit.blocks.map((ref) => ({
+      ref,
+      entries: this.#open.get(ref.id)?.entries() ?? [],
+    }));
+    for (const ref of commit.blocks) this.#open.delete(ref.id);
+    this.#untaken += this.fold.apply(commit, blocks).length;
+    this.#commits = index;
+    this.#lastFolded = { index, id, ts_ms: commit.ts_ms, leaderRound: leader.round };
+  }
+
+  /** Hands the fold's rows to the watcher and keeps what later events need. */
+  take(): void {
+    this.#untaken = 0;
+    const ops = this.fold.ops({ cursor: undefined, last: this.#lastFolded });
+    this.#watcher?.rows(ops);
+    this.state.take(ops);
+    this.fold.written();
+  }
+
+  /** After the last block: compares commit, size and roots with what was reported. */
+  finish(reported: Manifest): Summary {
+    this.run();
+    this.take();
+    const { index, id } = reported.commit;
+    if (this.#lastFolded.index !== index) {
+      fail('audit_commit_missing', 'The blocks decide fewer commits than the node reported.', {
+        kind: 'commit',
+        commit: this.#lastFolded.index + 1,
+        reported: index,
+      });
+    }
+    if (this.#lastFolded.id !== id) {
+      fail('audit_commit_differs', 'The last commit is not the one that the node reported.', {
+        kind: 'commit',
+        commit: index,
+        computed: textOf(this.#lastFolded.id),
+        reported: textOf(id),
+      });
+    }
+    const summary = this.fold.summary();
+    compareSummaries(summary, reported);
+    return summary;
+  }
+}
+
+/** Throws `audit_state_differs`, naming the first of size, log and states that is not equal. */
+export function compareSummaries(computed: Summary, reported: Summary): void {
+  const differs = (what: string, ours: string | number, theirs: string | number) => {
+    if (ours === theirs) return;
+    fail('audit_state_differs', `${what} is not what the log gives.`, {
+      kind: 'state',
+      part: what,
+      computed: ours,
+      reported: theirs,
+    });
+  };
+  differs('size', computed.size, reported.size);
+  differs('logRoot', computed.logRoot, reported.logRoot);
+  differs('projections', computed.projections.length, reported.projections.length);
+  for (const [i, { name, version, root }] of computed.projections.entries()) {
+    const other = reported.projections[i];
+    differs('projections', `${name}/${version}`, `${other?.name}/${other?.version}`);
+    differs(`projection ${name}`, root, other?.root ?? '');
+  }
+  differs('stateRoot', computed.stateRoot, reported.stateRoot);
+}

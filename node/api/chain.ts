@@ -1,0 +1,89 @@
+import { Type } from 'typebox';
+import { textOf } from '#ledger/ids.ts';
+import { listMembers } from '#projections/members.ts';
+import type { Api, LedgerParts } from './parts.ts';
+import * as schemas from './schemas.ts';
+
+const MembersReply = Type.Object(
+  {
+    chain: schemas.EventId,
+    epoch: schemas.Count,
+    quorum: schemas.Count,
+    members: Type.Array(
+      Type.Object({
+        actor: schemas.ActorId,
+        roles: Type.Array(Type.String()),
+        author: Type.Optional(Type.Integer({ description: 'index in the committee' })),
+        peer: Type.Optional(Type.String({ description: 'libp2p peer id' })),
+      }),
+    ),
+  },
+  { description: 'Validators and operators in the order of the genesis' },
+);
+const KindsReply = Type.Object(
+  {
+    kinds: Type.Array(
+      Type.Object({
+        kind: Type.String(),
+        about: Type.String(),
+        body: Type.Unknown({ description: 'JSON Schema of the body; byte strings have no type' }),
+      }),
+    ),
+  },
+  { description: 'The event kinds that this network takes' },
+);
+
+/** What defines the network: its members, its genesis object and its event kinds. */
+export async function chainRoutes(app: Api, { core }: LedgerParts): Promise<void> {
+  const { chain } = core;
+
+  app.get(
+    '/v1/members',
+    {
+      schema: {
+        operationId: 'listMembers',
+        summary: 'Who belongs to the network',
+        tags: ['network'],
+        response: { 200: MembersReply, default: schemas.ErrorReply },
+      },
+    },
+    () => ({
+      chain: textOf(chain.id),
+      epoch: chain.committee.epoch,
+      quorum: chain.committee.quorum,
+      members: listMembers(core.rows('members', 'final')).map(({ roles, ...rest }) => ({
+        ...rest,
+        roles: [...roles],
+      })),
+    }),
+  );
+
+  app.get(
+    '/v1/genesis',
+    {
+      schema: {
+        operationId: 'getGenesis',
+        summary: 'The genesis object, whose CID is the id of the chain',
+        tags: ['network'],
+        response: {
+          200: schemas.contentReply('DAG-CBOR', { 'application/cbor': schemas.Binary }),
+          default: schemas.ErrorReply,
+        },
+      },
+    },
+    (_request, reply) => reply.type('application/cbor').send(Buffer.from(chain.genesisBytes)),
+  );
+
+  app.get(
+    '/v1/kinds',
+    {
+      schema: {
+        operationId: 'listKinds',
+        summary: 'Event kinds with the schemas of their bodies',
+        tags: ['network'],
+        response: { 200: KindsReply, default: schemas.ErrorReply },
+      },
+    },
+    () => ({ kinds: core.replica.fold.kinds.specs.map((spec) => ({ ...spec })) }),
+  );
+}

@@ -1,0 +1,90 @@
+import type { FastifyError } from 'fastify';
+import { X0tError } from '#ledger/errors.ts';
+import type { ErrorData } from '#ledger/errors.ts';
+
+/** The one form of every error that the API answers with. */
+export interface ErrorEnvelope {
+  readonly code: string;
+  readonly message: string;
+  readonly detail: ErrorData;
+  readonly requestId: string;
+}
+
+/**
+ * The HTTP status of each code. 400: the bytes cannot be read; 422: they can, but the ledger would never take them; 409:
+ * another event stands in the way; 429 and 503: the same request may succeed later. A code that is not here is a fault
+ * of this node: 500.
+ */
+const STATUS: Readonly<Record<string, number>> = {
+  bad_id: 400,
+  bad_key: 400,
+  bad_request: 400,
+  bad_signature_form: 400,
+  not_canonical: 400,
+  out_of_range: 400,
+  too_deep: 400,
+  unknown_field: 400,
+  unknown_version: 400,
+  wrong_object: 400,
+  wrong_type: 400,
+  not_member: 403,
+  no_such_event: 404,
+  no_such_key: 404,
+  no_such_route: 404,
+  not_applied: 409,
+  replayed: 409,
+  slot_pending: 409,
+  too_many_lanes: 409,
+  precondition_failed: 412,
+  body_too_large: 413,
+  event_too_large: 413,
+  unsupported_media_type: 415,
+  bad_body: 422,
+  bad_event_signature: 422,
+  expired: 422,
+  foreign_chain: 422,
+  unknown_kind: 422,
+  unsigned: 422,
+  actor_quota: 429,
+  engine_closed: 503,
+  engine_failed: 503,
+  overloaded: 503,
+  pool_full: 503,
+  stopping: 503,
+  store_failed: 503,
+  too_many_streams: 503,
+  final_timeout: 504,
+};
+
+/** Seconds after which a refused client may try again. */
+export const RETRY_AFTER_S = 1;
+
+export function httpStatusOf(code: string): number {
+  return STATUS[code] ?? 500;
+}
+
+export function envelopeOf({ code, message, data }: X0tError, requestId: string): ErrorEnvelope {
+  return { code, message, detail: data, requestId };
+}
+
+/** Anything thrown as a coded error. What is not meant for callers becomes `internal`, without its text. */
+export function coded(error: unknown): X0tError {
+  if (error instanceof X0tError) return error;
+  const { code, statusCode, validation, validationContext, message } = error as Partial<FastifyError>;
+  if (validation) {
+    return new X0tError('bad_request', `Correct the request: ${message}.`, {
+      in: validationContext ?? 'request',
+      at: validation[0]?.instancePath || '/',
+    });
+  }
+  if (statusCode === 413) return new X0tError('body_too_large', 'The body is larger than this route takes.');
+  if (statusCode === 415) {
+    return new X0tError('unsupported_media_type', 'This route does not take this content-type: see /openapi.json.');
+  }
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
+    return new X0tError('bad_request', `Correct the request: ${message}.`, { reason: code ?? '' });
+  }
+  return new X0tError('internal', 'The node failed over this request: its log has the requestId.', {}, {
+    cause: error,
+  });
+}

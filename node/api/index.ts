@@ -1,0 +1,185 @@
+/**
+ * The node's HTTP API: `createApi` makes a fastify instance that is ready to listen or to be injected into. Everything
+ * that it answers with is described by `/openapi.json`; every error has one envelope (`errors.ts`).
+ */
+import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
+import swagger from '@fastify/swagger';
+import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
+import Fastify from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import type { TSchema } from 'typebox';
+import type { Core } from '#ledger/core.ts';
+import { X0tError, fail } from '#ledger/errors.ts';
+import { EVENT_BYTES_MAX } from '#ledger/limits.ts';
+import type { BlockStore, Clock } from '#ledger/ports.ts';
+import type { NodeMetrics } from '#node/metrics.ts';
+import { chainRoutes } from './chain.ts';
+import { RETRY_AFTER_S, coded, envelopeOf, httpStatusOf } from './errors.ts';
+import { eventRoutes } from './events.ts';
+import { healthRoutes } from './health.ts';
+import type { Readiness } from './health.ts';
+import { kvListRoutes } from './kv-list.ts';
+import { kvRoutes } from './kv.ts';
+import { logRoutes } from './log.ts';
+import { openApiOptions } from './openapi.ts';
+import type { Api, LedgerParts } from './parts.ts';
+import type { NodeStatus } from './status.ts';
+import { FinalStream, STREAM_LIMITS } from './stream.ts';
+import type { StreamLimits } from './stream.ts';
+import { ReadView } from './view.ts';
+
+export type { Readiness } from './health.ts';
+export { isQuorumReachable, statusOf } from './status.ts';
+export type { LedgerStatus, NodeStatus } from './status.ts';
+
+export interface ApiOptions {
+  readonly core: Core;
+  /** The store that the core writes. */
+  readonly store: Pick<BlockStore, 'get' | 'range'>;
+  readonly clock: Clock;
+  readonly metrics: NodeMetrics;
+  /** Requests are logged at `debug`. */
+  readonly log: Logger;
+  /** Of the software, for the document. */
+  readonly version: string;
+  readonly status: () => NodeStatus;
+  readonly isReady: () => Readiness;
+  readonly isQuorumReachable: () => boolean;
+  readonly streams?: Partial<StreamLimits>;
+}
+
+/** A request that has not arrived by then is dropped; against clients that send a byte at a time. */
+const REQUEST_TIMEOUT_MS = 15_000;
+/** Connections without a request are kept this long: longer than the usual idle time of proxies. */
+const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+/** Sockets at once; more are refused by the kernel's queue. */
+const CONNECTIONS_MAX = 1024;
+/** Characters of a path parameter: the longest key of 512 bytes, percent-encoded. */
+const PARAM_CHARS_MAX = 2048;
+
+/** The API over a running core. Call `listen` on it, and `close` before the core stops. */
+export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
+  const { core, store, clock, metrics, log, version } = options;
+  const app = Fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    ...noRequestLog(),
+    // one logger for all requests: a child for each costs more than most requests
+    childLoggerFactory: (logger) => logger,
+    genReqId: requestIds(),
+    requestIdHeader: false,
+    bodyLimit: EVENT_BYTES_MAX,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+    forceCloseConnections: 'idle',
+    // requests on open connections get the envelope of `stopping` instead
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: PARAM_CHARS_MAX },
+    frameworkErrors: (error, request, reply) => {
+      sendError(error, request as FastifyRequest, reply as unknown as FastifyReply);
+    },
+    clientErrorHandler,
+  });
+  app.server.maxConnections = CONNECTIONS_MAX;
+  // path parameters are texts and stay as they are; converting fails on the name of a wildcard
+  app.setValidatorCompiler((route) =>
+    TypeBoxValidatorCompiler(
+      (route.httpPart === 'params' ? { ...route, httpPart: 'body' } : route) as typeof route & {
+        schema: TSchema;
+      },
+    ),
+  );
+  app.removeAllContentTypeParsers();
+  app.setErrorHandler(sendError);
+  app.setNotFoundHandler(({ method, url }) =>
+    fail('no_such_route', 'There is no such route: see /openapi.json.', { method, url }),
+  );
+  watchRequests(app, metrics, log);
+
+  const view = new ReadView(core, options.isQuorumReachable);
+  const parts: LedgerParts = { core, store, clock, metrics, view };
+  const source = {
+    finalSeq: () => view.finalSeq,
+    at: (seq: number) => core.log.at(seq),
+    onFinal: core.onFinal.bind(core),
+  };
+  const stream = new FinalStream(source, clock, metrics.api, {
+    ...STREAM_LIMITS,
+    ...options.streams,
+  });
+  app.addHook('preClose', async () => stream.stop());
+  app.addHook('onClose', async () => view.stop());
+
+  await app.register(swagger, openApiOptions(version));
+  await app.register((scope) => healthRoutes(scope as Api, options));
+  await app.register((scope) => kvRoutes(scope as Api, parts));
+  await app.register((scope) => kvListRoutes(scope as Api, parts));
+  await app.register((scope) => eventRoutes(scope as Api, parts));
+  await app.register((scope) => logRoutes(scope as Api, parts, stream));
+  await app.register((scope) => chainRoutes(scope as Api, parts));
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  await app.ready();
+  return app;
+}
+
+/** Fastify's own lines for each request are off; its types do not have this option yet. */
+function noRequestLog(): object {
+  const { LogController } = Fastify as unknown as {
+    LogController: new (options: { disableRequestLogging: boolean }) => object;
+  };
+  return { logController: new LogController({ disableRequestLogging: true }) };
+}
+
+/** Ids that are unique over restarts, for finding a request in the log. */
+function requestIds(): () => string {
+  const start = randomBytes(4).toString('hex');
+  let count = 0;
+  return () => `${start}-${(count += 1).toString(36)}`;
+}
+
+function watchRequests(app: FastifyInstance, { api }: NodeMetrics, log: Logger): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    const { method, id } = request;
+    const route = request.routeOptions.url ?? 'none';
+    const status = reply.statusCode;
+    api.requests.inc({ method, route, status });
+    if (log.isLevelEnabled('debug')) {
+      const time_ms = Math.round(reply.elapsedTime);
+      log.debug({ requestId: id, method, route, status, time_ms }, 'a request was answered');
+    }
+    done();
+  });
+}
+
+function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const known = coded(error);
+  const status = httpStatusOf(known.code);
+  if (status === 500) {
+    request.log.error({ requestId: request.id, err: known.cause ?? known }, 'a request failed');
+  }
+  if (status === 429 || status === 503) reply.header('retry-after', RETRY_AFTER_S);
+  void reply.code(status).type('application/json').send(envelopeOf(known, request.id));
+}
+
+/** Bytes that are no HTTP, or that came too slowly: there is no request to answer. */
+function clientErrorHandler(error: { readonly code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, reason] = MALFORMED[error.code ?? ''] ?? [400, 'Bad Request'];
+  const what = new X0tError('bad_request', 'This is no HTTP request that can be read.', {
+    reason: error.code ?? '',
+  });
+  const body = JSON.stringify(envelopeOf(what, ''));
+  socket.end(
+    `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+const MALFORMED: Readonly<Record<string, readonly [number, string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
+};

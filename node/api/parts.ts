@@ -1,0 +1,28 @@
+import type {
+  FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression,
+  RawServerDefault,
+} from 'fastify';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
+import type { Core } from '#ledger/core.ts';
+import type { BlockStore, Clock } from '#ledger/ports.ts';
+import type { NodeMetrics } from '#node/metrics.ts';
+import type { ReadView } from './view.ts';
+
+/** A fastify instance whose route schemas type their handlers. */
+export type Api = FastifyInstance<
+  RawServerDefault,
+  RawRequestDefaultExpression,
+  RawReplyDefaultExpression,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>;
+
+/** What the routes of the ledger work with. */
+export interface LedgerParts {
+  readonly core: Core;
+  /** Read for what is final, so that nothing is shown before it is written. */
+  readonly store: Pick<BlockStore, 'get' | 'range'>;
+  readonly clock: Clock;
+  readonly metrics: NodeMetrics;
+  readonly view: ReadView;
+}

@@ -1,0 +1,228 @@
+import { setImmediate } from 'node:timers/promises';
+import { fail } from '#ledger/errors.ts';
+import type { FinalEvent } from '#ledger/fold.ts';
+import type { Clock } from '#ledger/ports.ts';
+import type { ApiMeters } from '#node/metrics.ts';
+import { renderFinal } from './render.ts';
+
+/** What a stream reads from: the final log and the news of it. */
+export interface FinalSource {
+  /** The last event that can be read. */
+  readonly finalSeq: () => number;
+  readonly at: (seq: number) => FinalEvent | undefined;
+  /** Called in order, after `finalSeq` has moved; the returned function ends it. */
+  readonly onFinal: (listener: (events: readonly FinalEvent[]) => void) => () => void;
+}
+
+export interface StreamLimits {
+  /** Streams at once. */
+  readonly streams_max: number;
+  /** A comment goes out this often, so that proxies and clients see a dead line. */
+  readonly heartbeat_ms: number;
+  /** A client that takes nothing for so long is disconnected. */
+  readonly slow_ms: number;
+}
+
+export const STREAM_LIMITS: StreamLimits = {
+  streams_max: 64,
+  heartbeat_ms: 15_000,
+  slow_ms: 10_000,
+};
+
+/** The latest events, kept for all streams together while there is one. */
+const RECENT_EVENTS_MAX = 2048;
+const RECENT_BYTES_MAX = 8 * 1024 * 1024;
+/** Characters written at once. */
+const CHUNK_CHARS = 64 * 1024;
+
+const HEAD = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-store',
+  'x-accel-buffering': 'no',
+};
+
+/** A response as far as a stream needs it. */
+export interface StreamSink {
+  writeHead(status: number, headers: Record<string, string>): unknown;
+  /** False when the client has to read before more is written. */
+  write(text: string): boolean;
+  end(text: string): unknown;
+  destroy(): unknown;
+  on(event: 'close' | 'drain' | 'error', listener: () => void): unknown;
+  off(event: 'close' | 'drain' | 'error', listener: () => void): unknown;
+}
+
+interface Client {
+  readonly sink: StreamSink;
+  next: number;
+  isGone: boolean;
+  /** Set while it has all there is. */
+  wake: (() => void) | undefined;
+}
+
+/**
+ * Final events as server-sent events (WHATWG HTML, section 9.2). A client is a place in the log: it is sent what follows
+ * as fast as it reads, from the latest events or from the store, so it costs no memory of its own beyond one chunk, and
+ * a reconnecting client misses nothing.
+ */
+export class FinalStream {
+  readonly #source: FinalSource;
+  readonly #clock: Clock;
+  readonly #meters: Pick<ApiMeters, 'streamClients' | 'slowClients'>;
+  readonly #limits: StreamLimits;
+  readonly #clients = new Set<Client>();
+  readonly #recent = new Map<number, { readonly event: FinalEvent; text?: string }>();
+  #recentBytes = 0;
+  readonly #endOfNews: () => void;
+  #cancelHeartbeat: (() => void) | undefined;
+  #isStopped = false;
+
+  constructor(
+    source: FinalSource,
+    clock: Clock,
+    meters: Pick<ApiMeters, 'streamClients' | 'slowClients'>,
+    limits: StreamLimits,
+  ) {
+    this.#source = source;
+    this.#clock = clock;
+    this.#meters = meters;
+    this.#limits = limits;
+    this.#endOfNews = source.onFinal((events) => this.#heard(events));
+  }
+
+  /** Where to begin; a browser sends `Last-Event-ID` when it reconnects. Throws `bad_request`. */
+  startOf(lastEventId: string | readonly string[] | undefined, from: number | undefined): number {
+    if (lastEventId === undefined || lastEventId === '') return from ?? this.#source.finalSeq() + 1;
+    const last = typeof lastEventId === 'string' && /^[0-9]{1,15}$/.test(lastEventId);
+    if (!last) fail('bad_request', 'Last-Event-ID is the seq of the last event that was read.');
+    return Number(lastEventId) + 1;
+  }
+
+  /** Throws `too_many_streams` or `stopping`. */
+  assertRoom(): void {
+    if (this.#isStopped) fail('stopping', 'The node is stopping: connect to another one.');
+    if (this.#clients.size >= this.#limits.streams_max) {
+      fail('too_many_streams', 'All event streams are taken: read /v1/log, or another node.', {
+        streams: this.#clients.size,
+      });
+    }
+  }
+
+  /** Serves a client until it goes, falls behind by not reading, or `stop`. */
+  open(sink: StreamSink, from: number): void {
+    const client: Client = { sink, next: from, isGone: false, wake: undefined };
+    sink.on('error', () => this.#gone(client));
+    sink.on('close', () => this.#gone(client));
+    this.#clients.add(client);
+    this.#meters.streamClients.set(this.#clients.size);
+    if (this.#clients.size === 1) this.#beat();
+    sink.writeHead(200, HEAD);
+    sink.write('retry: 1000\n\n');
+    this.#serve(client).catch(() => sink.destroy());
+  }
+
+  /** Ends all streams. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#endOfNews();
+    for (const client of this.#clients) {
+      client.sink.end(': stopping\n\n');
+      this.#gone(client);
+    }
+  }
+
+  #gone(client: Client): void {
+    client.isGone = true;
+    client.wake?.();
+    this.#clients.delete(client);
+    this.#meters.streamClients.set(this.#clients.size);
+    if (this.#clients.size > 0) return;
+    this.#cancelHeartbeat?.();
+    this.#recent.clear();
+    this.#recentBytes = 0;
+  }
+
+  #beat(): void {
+    this.#cancelHeartbeat?.();
+    this.#cancelHeartbeat = this.#clock.after(this.#limits.heartbeat_ms, () => {
+      for (const { sink, wake } of this.#clients) if (wake) sink.write(':\n\n');
+      this.#beat();
+    });
+  }
+
+  #heard(events: readonly FinalEvent[]): void {
+    if (this.#clients.size === 0) return;
+    for (const event of events) {
+      this.#recent.set(event.seq, { event });
+      this.#recentBytes += event.entry.bytes.length;
+    }
+    for (const [seq, { event }] of this.#recent) {
+      const fits =
+        this.#recent.size <= RECENT_EVENTS_MAX && this.#recentBytes <= RECENT_BYTES_MAX;
+      if (fits) break;
+      this.#recent.delete(seq);
+      this.#recentBytes -= event.entry.bytes.length;
+    }
+    for (const client of this.#clients) client.wake?.();
+  }
+
+  async #serve(client: Client): Promise<void> {
+    while (!client.isGone) {
+      const chunk = this.#chunk(client);
+      if (chunk === '') {
+        await new Promise<void>((resolve) => (client.wake = resolve));
+        client.wake = undefined;
+      } else if (client.sink.write(chunk)) {
+        // the store is read at once: others have their turn between chunks
+        await setImmediate();
+      } else if (!(await this.#drained(client))) {
+        this.#meters.slowClients.inc();
+        client.sink.write(': slow_client\n\n');
+        client.sink.destroy();
+        this.#gone(client);
+      }
+    }
+  }
+
+  /** The next events as text; empty when the client has all there is. */
+  #chunk(client: Client): string {
+    let chunk = '';
+    while (chunk.length < CHUNK_CHARS && client.next <= this.#source.finalSeq()) {
+      const text = this.#textOf(client.next);
+      if (text === undefined) break;
+      chunk += text;
+      client.next += 1;
+    }
+    return chunk;
+  }
+
+  #textOf(seq: number): string | undefined {
+    const recent = this.#recent.get(seq);
+    if (recent) {
+      recent.text ??= messageOf(recent.event);
+      return recent.text;
+    }
+    const event = this.#source.at(seq);
+    return event && messageOf(event);
+  }
+
+  /** False when the client took nothing in time. */
+  #drained({ sink }: Client): Promise<boolean> {
+    return new Promise((resolve) => {
+      const cancel = this.#clock.after(this.#limits.slow_ms, () => done(false));
+      const onDrain = () => done(true);
+      const done = (isDrained: boolean) => {
+        cancel();
+        sink.off('drain', onDrain);
+        sink.off('close', onDrain);
+        resolve(isDrained);
+      };
+      sink.on('drain', onDrain);
+      sink.on('close', onDrain);
+    });
+  }
+}
+
+function messageOf(event: FinalEvent): string {
+  return `id: ${event.seq}\ndata: ${JSON.stringify(renderFinal(event))}\n\n`;
+}

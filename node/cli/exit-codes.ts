@@ -1,0 +1,47 @@
+import { CommanderError } from 'commander';
+import { X0tError } from '#ledger/errors.ts';
+import { ApiError } from '#node/client.ts';
+
+/** What the process ends with (docs/cli.md). */
+export const EXIT = {
+  ok: 0,
+  /** A check that was asked for found a fault. */
+  failedCheck: 1,
+  usage: 2,
+  unreachable: 3,
+  /** The node answered with an error. */
+  refused: 4,
+  /** The data directory or a key file cannot be used as it is. */
+  dataDirectory: 5,
+  /** An address of this machine cannot be listened on. */
+  listen: 6,
+  /** A fault of this program. */
+  internal: 70,
+} as const;
+
+const UNREACHABLE = new Set(['node_unreachable', 'node_timeout', 'not_x0t']);
+/** What the network said, found by asking again and again. */
+const REFUSED = new Set(['final_timeout', 'not_applied']);
+const LISTEN = new Set(['api_port_taken', 'listen_failed']);
+const FAILED_CHECK = new Set(['testnet_disagrees', 'testnet_node_ended', 'audit_failed']);
+const DATA_DIRECTORY = new Set([
+  'config_malformed', 'data_dir_locked', 'data_dir_newer', 'data_dir_other_network', 'key_exists',
+  'key_malformed', 'key_pair_mismatch', 'key_unreadable', 'not_empty', 'not_initialised',
+  'peer_key_invalid', 'schema_mismatch', 'secret_key_malformed', 'store_corrupt', 'store_failed',
+  'testnet_malformed', 'testnet_other_size', 'unknown_policy',
+]);
+
+/** The exit code for anything that a command threw. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof ApiError) return EXIT.refused;
+  if (!(error instanceof X0tError)) return EXIT.internal;
+  if (UNREACHABLE.has(error.code)) return EXIT.unreachable;
+  if (REFUSED.has(error.code)) return EXIT.refused;
+  if (LISTEN.has(error.code)) return EXIT.listen;
+  if (FAILED_CHECK.has(error.code)) return EXIT.failedCheck;
+  if (DATA_DIRECTORY.has(error.code)) return EXIT.dataDirectory;
+  if (error.code === 'internal') return EXIT.internal;
+  // what is left are faults of what was given: a file, an id, an address
+  return EXIT.usage;
+}

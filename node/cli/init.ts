@@ -1,0 +1,72 @@
+import type { Command } from 'commander';
+import type { PartialConfig } from '#node/config.ts';
+import { fail } from '#ledger/errors.ts';
+import { addCommand, collect, portNumber } from './command.ts';
+import { columns } from './output.ts';
+import { withData } from './places.ts';
+import type { DataOption } from './places.ts';
+import { initialiseNetwork, initialiseObserver } from './setup.ts';
+import type { Initialised } from './setup.ts';
+
+interface Options extends DataOption {
+  readonly name: string;
+  readonly observer?: boolean;
+  readonly genesis?: string;
+  readonly bootstrap?: readonly string[];
+  readonly apiPort?: number;
+  readonly p2pPort?: number;
+}
+
+export function registerInit(program: Command): void {
+  const { command, does } = addCommand<Options>(program, 'init', 'make a data directory', [
+    'x0t init',
+    'x0t init --data ./alpha --name alpha --api-port 8421 --p2p-port 4421',
+    'x0t init --data ./watch --observer --genesis ./data/genesis.cbor \\\n'
+      + '      --bootstrap /ip4/192.0.2.7/tcp/4420/p2p/12D3KooW…',
+  ]);
+  withData(command)
+    .option('--name <name>', 'name of the new network', 'local')
+    .option('--observer', 'join a network: follow it without sealing blocks')
+    .option('--genesis <file>', "the network's genesis.cbor (with --observer)")
+    .option('--bootstrap <multiaddr>', 'a peer to connect to; may be repeated', collect)
+    .option('--api-port <port>', 'port of the HTTP API', portNumber)
+    .option('--p2p-port <port>', 'TCP port of libp2p', portNumber);
+  does(async (out, options) => {
+    const made = await initialise(options);
+    out.show(made, () => describe(made, options.data));
+  });
+}
+
+async function initialise(options: Options): Promise<Initialised> {
+  const config = configOf(options);
+  if (!options.observer) {
+    if (options.genesis) fail('usage', 'Only an observer takes --genesis: add --observer.');
+    return initialiseNetwork(options.data, options.name, config);
+  }
+  const { genesis } = options;
+  if (genesis === undefined) fail('usage', 'An observer needs --genesis FILE of the network.');
+  return initialiseObserver(options.data, genesis, config);
+}
+
+function configOf({ apiPort, p2pPort, bootstrap }: Options): PartialConfig {
+  const p2p = {
+    ...(p2pPort !== undefined && { listen: [`/ip4/0.0.0.0/tcp/${p2pPort}`] }),
+    ...(bootstrap !== undefined && { bootstrap }),
+  };
+  return {
+    ...(apiPort !== undefined && { api: { port: apiPort } }),
+    ...(Object.keys(p2p).length > 0 && { p2p }),
+  };
+}
+
+function describe(made: Initialised, data: string): string {
+  const rows: (readonly [string, string])[] = [
+    ['directory', made.directory],
+    ['role', made.role],
+    ['chain', made.chain],
+    ['actor', made.actor],
+    ['peer', made.peer],
+  ];
+  if (made.operator !== undefined) rows.push(['operator', made.operator]);
+  return `${columns(rows)}\nStart it: x0t start --data ${data}\n`;
+}

@@ -1,0 +1,44 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { Client } from '#node/client.ts';
+import { API_PORT } from '#node/config.ts';
+import { addressFile } from '#node/node.ts';
+
+/** Where commands look for a node and its keys. */
+
+export const DATA_DIRECTORY = './data';
+
+/** The key with which commands sign for the operator of a data directory. */
+export function operatorKeyFile(directory: string): string {
+  return join(directory, 'operator.key');
+}
+
+export interface DataOption {
+  readonly data: string;
+}
+
+export interface NodeOptions extends DataOption {
+  readonly url?: string;
+}
+
+export function withData(command: Command): Command {
+  return command.option('--data <dir>', 'data directory', DATA_DIRECTORY);
+}
+
+/** Options of commands that ask a running node. */
+export function withNode(command: Command): Command {
+  return withData(command).option('--url <url>', "the node's API (default: as the data directory says)");
+}
+
+/** `--url`, else what a running node wrote into the data directory, else the default port here. */
+export function apiUrl({ url, data }: NodeOptions): string {
+  if (url !== undefined) return url;
+  const file = addressFile(data);
+  if (existsSync(file)) return readFileSync(file, 'utf8').trim();
+  return `http://127.0.0.1:${API_PORT}`;
+}
+
+export function clientOf(options: NodeOptions): Client {
+  return new Client(apiUrl(options));
+}

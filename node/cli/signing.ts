@@ -1,0 +1,104 @@
+import { existsSync } from 'node:fs';
+import { openChain } from '#ledger/chain.ts';
+import { codeOf, fail } from '#ledger/errors.ts';
+import { signEvent } from '#ledger/event.ts';
+import type { Body, Entry } from '#ledger/event.ts';
+import type { Id } from '#ledger/ports.ts';
+import type { Client, Written } from '#node/client.ts';
+import { ApiError } from '#node/client.ts';
+import { readKeyFile } from '#node/keys.ts';
+import type { ActorKey } from '#node/keys.ts';
+import { systemClock } from '#node/system.ts';
+import { operatorKeyFile } from './places.ts';
+import type { DataOption } from './places.ts';
+
+export interface SigningOptions extends DataOption {
+  readonly key?: string;
+}
+
+/** The lane of what the command line signs. Nodes use lane 0 of their own keys; this is another actor. */
+const LANE = 0;
+/** Tries to find a free sequence number, when others use the same key at the same time. */
+const TRIES_MAX = 64;
+
+/** The key that `--key` names, else the operator's of the data directory; `undefined` where there is none. */
+export async function signingKey({ key, data }: SigningOptions): Promise<ActorKey | undefined> {
+  const file = key ?? operatorKeyFile(data);
+  if (key === undefined && !existsSync(file)) return undefined;
+  return readKeyFile(file);
+}
+
+/** The id of the network that a node serves, from the genesis object that it sends. */
+async function chainOf(client: Client): Promise<Id> {
+  return openChain(await client.genesis()).id;
+}
+
+/**
+ * Signs an event and hands it over. The sequence number is the present second, so that no state is kept here: numbers
+ * of an actor stay within the window of `LANE_WINDOW` for seventeen minutes, however its events overtake each other.
+ * One that is taken is raised and the event signed again. Throws what the node answers.
+ */
+export async function submitSigned(
+  client: Client,
+  key: ActorKey,
+  kind: string,
+  body: Body,
+  isFinal: boolean,
+  timeout_ms?: number,
+): Promise<Written> {
+  const chain = await chainOf(client);
+  let seq = presentSecond();
+  for (let tries = 1; ; tries++) {
+    const entry = await signAs(key, chain, seq, kind, body);
+    try {
+      return await handOver(client, entry, key.coseKey, isFinal, timeout_ms);
+    } catch (error) {
+      const next = nextSeq(error, seq);
+      if (next === undefined || tries === TRIES_MAX) throw error;
+      seq = next;
+    }
+  }
+}
+
+/** Signs an event for the network of a node without sending it. */
+export async function signOnly(client: Client, key: ActorKey, kind: string, body: Body): Promise<Entry> {
+  return signAs(key, await chainOf(client), presentSecond(), kind, body);
+}
+
+function presentSecond(): number {
+  return Math.floor(systemClock.wall_ms() / 1000);
+}
+
+function signAs({ actor, signer }: ActorKey, chain: Id, seq: number, kind: string, body: Body): Promise<Entry> {
+  const hlc = [systemClock.wall_ms(), 0] as const;
+  return signEvent({ chain, actor, lane: LANE, seq, kind, body, hlc }, signer);
+}
+
+/** A higher number after a refusal because of the number; `undefined` for any other refusal. */
+function nextSeq(error: unknown, seq: number): number | undefined {
+  const code = codeOf(error);
+  if (code === 'slot_pending') return seq + 1;
+  const highest = error instanceof ApiError ? error.data['highest'] : undefined;
+  return code === 'replayed' && typeof highest === 'number' ? Math.max(highest, seq) + 1 : undefined;
+}
+
+/** Hands over a signed event; with `isFinal` throws `not_applied` where its verdict is another than `applied`. */
+export async function handOver(
+  client: Client,
+  entry: Entry,
+  coseKey: Uint8Array,
+  isFinal: boolean,
+  timeout_ms?: number,
+): Promise<Written> {
+  const { id, state } = await client.submit(entry.bytes, coseKey);
+  if (!isFinal) return { id, state };
+  const { seq = 0, commit = 0, verdict = '' } = await client.waitFinal(id, timeout_ms);
+  if (verdict !== 'applied') {
+    fail('not_applied', 'The event is in the log and changed nothing: its verdict says why.', {
+      id,
+      seq,
+      verdict,
+    });
+  }
+  return { id, state: 'final', seq, verdict, commit };
+}

@@ -1,0 +1,104 @@
+import { readFile, rm } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { textOf } from '#ledger/ids.ts';
+import type { NodeConfig, PartialConfig } from '#node/config.ts';
+import { isInitialised } from '#node/data-dir.ts';
+import { replaceFile } from '#node/keys.ts';
+import { addressFile, startNode } from '#node/node.ts';
+import type { Node } from '#node/node.ts';
+import { addCommand, collect, portNumber } from './command.ts';
+import { DATA_DIRECTORY, withData } from './places.ts';
+import type { DataOption } from './places.ts';
+import { initialiseNetwork } from './setup.ts';
+import { stopRequest } from './signals.ts';
+
+interface Options extends DataOption {
+  readonly apiPort?: number;
+  readonly p2pPort?: number;
+  readonly listen?: readonly string[];
+  readonly announce?: readonly string[];
+  readonly bootstrap?: readonly string[];
+  readonly mdns?: boolean;
+  readonly log?: NodeConfig['log'];
+}
+
+const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'];
+
+export function registerStart(program: Command): void {
+  const { command, does } = addCommand<Options>(program, 'start', 'run a node until Ctrl-C', [
+    'x0t start',
+    'x0t start --data ./alpha --log warn',
+    'x0t start --data ./watch --p2p-port 4421 --api-port 8421',
+  ]);
+  withData(command)
+    .option('--api-port <port>', 'port of the HTTP API; 0 takes a free one', portNumber)
+    .option('--p2p-port <port>', 'TCP port of libp2p on all addresses', portNumber)
+    .option('--listen <multiaddr>', 'listen on this address instead; may be repeated', collect)
+    .option('--announce <multiaddr>', 'tell peers this address; may be repeated', collect)
+    .option('--bootstrap <multiaddr>', 'a peer to connect to; may be repeated', collect)
+    .option('--mdns', 'find peers on the local network')
+    .addOption(new Option('--log <level>', 'what to log to stderr').choices(LOG_LEVELS));
+  does(async (out, options) => {
+    const { data } = options;
+    const isDefault = resolve(data) === resolve(DATA_DIRECTORY);
+    if (isDefault && !isInitialised(data)) await initialiseNetwork(data, 'local', {});
+    const stop = stopRequest();
+    const node = await startNode({ directory: data, config: configOf(options) });
+    await replaceFile(addressFile(data), `${node.url}\n`);
+    void stop.then(() => node.stop());
+    const { core, url, network } = node;
+    const chain = textOf(core.chain.id);
+    const started = { url, chain, directory: resolve(data), p2p: network.status().addrs };
+    out.show(started, () => hints(node, data));
+    try {
+      await node.ended;
+    } finally {
+      await removeAddress(data, node.url);
+    }
+  });
+}
+
+function configOf({ apiPort, p2pPort, listen, announce, bootstrap, mdns, log }: Options): PartialConfig {
+  const port = p2pPort === undefined ? undefined : [`/ip4/0.0.0.0/tcp/${p2pPort}`];
+  const addresses = listen ?? port;
+  const p2p = {
+    ...(addresses !== undefined && { listen: addresses }),
+    ...(announce !== undefined && { announce }),
+    ...(bootstrap !== undefined && { bootstrap }),
+    ...(mdns !== undefined && { mdns }),
+  };
+  return {
+    ...(apiPort !== undefined && { api: { port: apiPort } }),
+    ...(Object.keys(p2p).length > 0 && { p2p }),
+    ...(log !== undefined && { log }),
+  };
+}
+
+/** Only this node's own address is removed: a later one may have the directory by now. */
+async function removeAddress(directory: string, url: string): Promise<void> {
+  const file = addressFile(directory);
+  const written = await readFile(file, 'utf8').catch(() => '');
+  if (written.trim() === url) await rm(file, { force: true });
+}
+
+function hints({ core, url, network }: Node, data: string): string {
+  const { name } = core.chain.genesis;
+  const place = resolve(data) === resolve(DATA_DIRECTORY) ? '' : ` --data ${data}`;
+  return [
+    `The node of network "${name}" runs. Data: ${resolve(data)}`,
+    `  API       ${url}`,
+    `  libp2p    ${network.status().addrs.join(' ')}`,
+    '',
+    'In another terminal:',
+    `  npx x0t status${place}`,
+    `  npx x0t kv put greeting hello --wait${place}`,
+    `  npx x0t kv get greeting${place}`,
+    `  npx x0t log --follow${place}`,
+    '  npx x0t testnet --nodes 4',
+    '',
+    'Ctrl-C stops it.',
+    '',
+  ].join('\n');
+}

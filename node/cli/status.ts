@@ -1,0 +1,45 @@
+import type { Command } from 'commander';
+import type { NodeStatus } from '#node/api/status.ts';
+import { addCommand } from './command.ts';
+import { columns } from './output.ts';
+import { clientOf, withNode } from './places.ts';
+import type { NodeOptions } from './places.ts';
+
+export function registerStatus(program: Command): void {
+  const { command, does } = addCommand<NodeOptions>(program, 'status', 'how a running node stands', [
+    'x0t status',
+    'x0t status --json --url http://127.0.0.1:8431',
+  ]);
+  withNode(command);
+  does(async (out, options) => {
+    const client = clientOf(options);
+    const status = await client.status();
+    out.show(status, () => describe(status, client.url));
+  });
+}
+
+function describe(status: NodeStatus, url: string): string {
+  const rows = columns([
+    ['api', url],
+    ['network', status.network],
+    ['chain', status.chain],
+    ['role', `${status.role}, ${status.n} validators, quorum ${status.quorum}`],
+    ['actor', status.actor],
+    ['peer', status.peer],
+    ['peers', status.peers],
+    ['quorum', status.quorumReachable ? 'reachable' : 'not reachable: nothing becomes final'],
+    ['round', status.round],
+    ['commits', status.commits],
+    ['final events', status.finalSeq],
+    ['pending events', status.pending],
+    ['state hash', status.summaryHash],
+    ['engine', status.engine],
+    ['version', status.version],
+    ['running for', `${Math.round(status.uptime_ms / 1000)} s, since ${status.startedAt}`],
+  ]);
+  const { isRunning, target } = status.catchUp;
+  const catchUp = isRunning ? `catching up to commit ${target}\n` : '';
+  const alarms = status.alarms.map(({ code, message }) => `alarm: ${message} (${code})\n`);
+  const limits = status.limitations.map((sentence) => `limited: ${sentence}\n`);
+  return [rows, catchUp, ...alarms, ...limits].join('');
+}

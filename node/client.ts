@@ -1,0 +1,270 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { encode } from '#ledger/codec.ts';
+import { X0tError, fail } from '#ledger/errors.ts';
+import type { ErrorData } from '#ledger/errors.ts';
+import type { Level } from '#ledger/core.ts';
+import type { ErrorEnvelope } from '#node/api/errors.ts';
+import type { Readiness } from '#node/api/health.ts';
+import type { EventJson } from '#node/api/render.ts';
+import type { NodeStatus } from '#node/api/status.ts';
+import type { ReadEnvelope } from '#node/api/view.ts';
+import { messagesOf } from './event-stream.ts';
+
+/** An error that the node answered with: its code, sentence and data, and the request in its log. */
+export class ApiError extends X0tError {
+  readonly status: number;
+  readonly requestId: string;
+
+  constructor(status: number, { code, message, detail, requestId }: ErrorEnvelope) {
+    super(code, message, detail);
+    this.name = 'ApiError';
+    this.status = status;
+    this.requestId = requestId;
+  }
+}
+
+/** What became of a write. `seq`, `verdict` and `commit` are there once it is final. */
+export interface Written {
+  readonly id: string;
+  readonly state: Level;
+  readonly seq?: number;
+  readonly verdict?: string;
+  readonly commit?: number;
+}
+
+/** A key's value as the API shows it; `value` is base64. */
+export interface KvJson {
+  readonly key: string;
+  readonly value: string;
+  readonly type?: string;
+  readonly seq: number;
+  /** Time of the commit that set it, milliseconds since the Unix epoch. */
+  readonly ts_ms: number;
+  readonly actor: string;
+}
+
+export interface KvPage extends ReadEnvelope {
+  readonly entries: readonly KvJson[];
+  /** There are more: pass it as `after`. */
+  readonly next?: string;
+}
+
+export interface LogPage {
+  readonly events: readonly EventJson[];
+  readonly finalSeq: number;
+  readonly next?: number;
+}
+
+export interface WriteOptions {
+  /** Answer when the event is final; else when it is accepted. */
+  readonly isFinal?: boolean;
+  /** With `isFinal`: throws `final_timeout` after so long. */
+  readonly timeout_ms?: number;
+  /** Applies only if the key was last changed by this final event; 0: if there is no key. */
+  readonly ifSeq?: number;
+}
+
+export interface ClientOptions {
+  /** An answer that takes longer is given up with `node_timeout`. */
+  readonly timeout_ms?: number;
+}
+
+type Query = Readonly<Record<string, string | number | undefined>>;
+
+interface Request {
+  readonly method?: 'GET' | 'PUT' | 'POST' | 'DELETE';
+  readonly query?: Query;
+  readonly body?: Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly timeout_ms?: number;
+  /** Statuses that are an answer and no error. */
+  readonly accepts?: readonly number[];
+}
+
+const TIMEOUT_MS = 10_000;
+/** How long a write waits to be final unless the caller says otherwise. */
+const FINAL_TIMEOUT_MS = 10_000;
+/** Over the time that the node itself waits. */
+const MARGIN_MS = 5000;
+const POLL_MS_MIN = 10;
+const POLL_MS_MAX = 250;
+
+/**
+ * A client of one node's HTTP API. Throws `ApiError` with the code that the node sent, `node_unreachable`,
+ * `node_timeout`, or `not_x0t` where something else answers. Nothing is retried.
+ */
+export class Client {
+  readonly url: string;
+  readonly #timeout_ms: number;
+
+  constructor(url: string, { timeout_ms = TIMEOUT_MS }: ClientOptions = {}) {
+    this.url = baseOf(url);
+    this.#timeout_ms = timeout_ms;
+  }
+
+  status(): Promise<NodeStatus> {
+    return this.#json('/v1/status');
+  }
+
+  /** Whether the node serves requests, and what it waits for. */
+  ready(): Promise<Readiness> {
+    return this.#json('/readyz', { accepts: [503] });
+  }
+
+  /** The genesis object, DAG-CBOR. */
+  async genesis(): Promise<Uint8Array> {
+    return (await this.#send('/v1/genesis', {})).bytes();
+  }
+
+  /** The node authors the event. */
+  putKv(key: string, value: Uint8Array, type?: string, options: WriteOptions = {}): Promise<Written> {
+    const headers = { 'content-type': type ?? 'application/octet-stream' };
+    return this.#write(key, { method: 'PUT', body: value, headers }, options);
+  }
+
+  /** The node authors the event. */
+  deleteKv(key: string, options: WriteOptions = {}): Promise<Written> {
+    return this.#write(key, { method: 'DELETE' }, options);
+  }
+
+  /** Throws `no_such_key`. */
+  getKv(key: string, level: Level = 'final'): Promise<KvJson & ReadEnvelope> {
+    return this.#json(keyPath(key), { query: { level }, headers: { accept: 'application/json' } });
+  }
+
+  listKv(query: { prefix?: string; after?: string; limit?: number; level?: Level }): Promise<KvPage> {
+    return this.#json('/v1/kv', { query });
+  }
+
+  /** Hands over an event that was signed here. */
+  submit(entry: Uint8Array, coseKey: Uint8Array): Promise<Written> {
+    const headers = { 'content-type': 'application/cbor' };
+    return this.#json('/v1/events', { method: 'POST', body: encode([entry, coseKey]), headers });
+  }
+
+  /** Throws `no_such_event`. */
+  event(id: string): Promise<EventJson> {
+    return this.#json(`/v1/events/${encodeURIComponent(id)}`);
+  }
+
+  /** Asks for an event until it is final; throws `final_timeout`. */
+  async waitFinal(id: string, timeout_ms = FINAL_TIMEOUT_MS): Promise<EventJson> {
+    const end_ms = performance.now() + timeout_ms;
+    for (let pause_ms = POLL_MS_MIN; ; pause_ms = Math.min(POLL_MS_MAX, pause_ms * 1.5)) {
+      const event = await this.event(id);
+      if (event.state === 'final') return event;
+      if (performance.now() > end_ms) {
+        fail('final_timeout', 'Not final yet, but still on its way: ask for the event by its id.', {
+          id,
+          timeout_ms,
+        });
+      }
+      await sleep(pause_ms);
+    }
+  }
+
+  log(query: { from?: number; limit?: number } = {}): Promise<LogPage> {
+    return this.#json('/v1/log', { query });
+  }
+
+  /** Final events as they come, from a number on or from the present end; ends with `signal` or with the node. */
+  async *follow(from: number | undefined, signal?: AbortSignal): AsyncIterable<EventJson> {
+    const headers = { accept: 'text/event-stream' };
+    const response = await this.#fetch('/v1/log/stream', { query: { from }, headers }, signal);
+    if (!response.ok) throw await errorOf(response, this.url);
+    if (!response.body) return;
+    try {
+      for await (const data of messagesOf(response.body)) yield JSON.parse(data) as EventJson;
+    } catch (error) {
+      if (!signal?.aborted) throw unreachable(this.url, error);
+    }
+  }
+
+  #write(key: string, request: Request, options: WriteOptions): Promise<Written> {
+    const { isFinal = false, timeout_ms = FINAL_TIMEOUT_MS, ifSeq } = options;
+    const query = { ifSeq, ...(isFinal && { wait: 'final', timeout_ms }) };
+    const limit = isFinal ? { timeout_ms: timeout_ms + MARGIN_MS } : {};
+    return this.#json(keyPath(key), { ...request, query, ...limit });
+  }
+
+  async #json<T>(path: string, request: Request = {}): Promise<T> {
+    const response = await this.#send(path, request);
+    try {
+      return (await response.json()) as T;
+    } catch (cause) {
+      throw foreign(this.url, response.status, cause);
+    }
+  }
+
+  async #send(path: string, request: Request): Promise<Response> {
+    const timeout = AbortSignal.timeout(request.timeout_ms ?? this.#timeout_ms);
+    const response = await this.#fetch(path, request, timeout);
+    if (response.ok || request.accepts?.includes(response.status)) return response;
+    throw await errorOf(response, this.url);
+  }
+
+  async #fetch(path: string, request: Request, signal?: AbortSignal): Promise<Response> {
+    const { method = 'GET', query = {}, body, headers = {} } = request;
+    const target = new URL(this.url + path);
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined) target.searchParams.set(name, `${value}`);
+    }
+    try {
+      return await fetch(target, {
+        method,
+        headers,
+        redirect: 'error',
+        ...(body && { body: body as Uint8Array<ArrayBuffer> }),
+        ...(signal && { signal }),
+      });
+    } catch (error) {
+      throw unreachable(this.url, error);
+    }
+  }
+}
+
+function baseOf(url: string): string {
+  const parsed = URL.parse(url);
+  if (parsed === null || !/^https?:$/.test(parsed.protocol)) {
+    fail('url_invalid', "The node's address is a URL such as http://127.0.0.1:8420.", { url });
+  }
+  return parsed.href.replace(/\/+$/, '');
+}
+
+function keyPath(key: string): string {
+  if (key === '.' || key === '..') {
+    fail('key_no_path', 'No URL can name this key: list it by its prefix, or sign the event here.', { key });
+  }
+  return `/v1/kv/${encodeURIComponent(key)}`;
+}
+
+/** The error behind a refusal; `not_x0t` where the body is no envelope. */
+async function errorOf(response: Response, url: string): Promise<X0tError> {
+  const text = await response.text().catch(() => '');
+  try {
+    const { code, message, detail, requestId } = JSON.parse(text) as Partial<ErrorEnvelope>;
+    if (typeof code === 'string' && typeof message === 'string') {
+      const data: ErrorData = detail ?? {};
+      return new ApiError(response.status, { code, message, detail: data, requestId: requestId ?? '' });
+    }
+  } catch {
+    // falls through: no JSON, so no envelope
+  }
+  return foreign(url, response.status);
+}
+
+function foreign(url: string, status: number, cause?: unknown): X0tError {
+  const message = 'Something else than a node answers there: check --url.';
+  return new X0tError('not_x0t', message, { url, status }, { cause });
+}
+
+function unreachable(url: string, cause: unknown): X0tError {
+  if (cause instanceof X0tError) return cause;
+  if (cause instanceof Error && cause.name === 'TimeoutError') {
+    return new X0tError('node_timeout', 'The node did not answer in time: look at its log.', { url }, { cause });
+  }
+  const inner = cause instanceof Error ? (cause.cause as { code?: unknown } | undefined) : undefined;
+  const reason = typeof inner?.code === 'string' ? inner.code : 'connection failed';
+  const message = 'No node answers there: start it with `x0t start`, or name it with --url.';
+  return new X0tError('node_unreachable', message, { url, reason }, { cause });
+}

@@ -1,0 +1,200 @@
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { pino } from 'pino';
+import type { Logger } from 'pino';
+import { Core } from '#ledger/core.ts';
+import { codeOf, fail } from '#ledger/errors.ts';
+import { textOf } from '#ledger/ids.ts';
+import type { Verifier } from '#ledger/ports.ts';
+import type { Self } from '#ledger/submissions.ts';
+import { createVerifierPool } from '#native/verifier-pool.ts';
+import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
+import type { NodeStatus, Readiness } from '#node/api/index.ts';
+import { createNetwork } from '#p2p/index.ts';
+import type { ManagedNetwork } from '#p2p/index.ts';
+import { schema } from '#projections/index.ts';
+import { mergeConfig } from './config.ts';
+import type { NodeConfig, PartialConfig } from './config.ts';
+import { createMetrics } from './metrics.ts';
+import { claimStore, dataPaths, readDataDir } from './data-dir.ts';
+import type { DataDir } from './data-dir.ts';
+import { helloAuth } from './hello.ts';
+import { LevelStore } from './store.ts';
+import manifest from '#manifest' with { type: 'json' };
+import { systemClock, systemEntropy } from './system.ts';
+
+const VERSION: string = manifest.version;
+
+/** A running node. */
+export interface Node {
+  readonly core: Core;
+  readonly network: ManagedNetwork;
+  readonly api: FastifyInstance;
+  readonly config: NodeConfig;
+  /** Base URL of the API, with the port that was taken. */
+  readonly url: string;
+  status(): NodeStatus;
+  /** Resolves when the node has ended; rejects when a failure ended it. */
+  readonly ended: Promise<void>;
+  /** Stops cleanly: no new work, then network, ledger, store. Idempotent. */
+  stop(): Promise<void>;
+}
+
+export interface NodeOptions {
+  /** The data directory, as `x0t init` makes it. */
+  readonly directory: string;
+  /** Wins over `config.json`. */
+  readonly config?: PartialConfig;
+  readonly log?: Logger;
+}
+
+/**
+ * The composition root: opens a data directory and runs a node in this process. Whatever fails on the way up is closed
+ * again. Throws the coded errors of the data directory, the store, the network and the API's port.
+ */
+export async function startNode({ directory, config: options = {}, log: given }: NodeOptions): Promise<Node> {
+  const data = await readDataDir(directory);
+  const config = mergeConfig(data.config, options);
+  const log = given ?? pino({ level: config.log, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  const closers: (() => Promise<unknown>)[] = [];
+  try {
+    return await assemble(directory, data, config, log, closers);
+  } catch (error) {
+    for (const close of closers.toReversed()) await close().catch(() => undefined);
+    throw error;
+  }
+}
+
+async function assemble(
+  directory: string,
+  data: DataDir,
+  config: NodeConfig,
+  log: Logger,
+  closers: (() => Promise<unknown>)[],
+): Promise<Node> {
+  const { chain } = data;
+  const store = await LevelStore.open(dataPaths(directory).store);
+  closers.push(() => store.close());
+  await claimStore(store, chain);
+  const verifier = await createVerifierPool(config.crypto);
+  closers.push(() => verifier.close());
+  const self: Self = {
+    actor: data.actor,
+    coseKey: data.coseKey,
+    signer: data.signer,
+    author: chain.committee.indexOf(data.actor),
+  };
+  const network = await openNetwork(data, config, self, verifier, log);
+  closers.push(() => network.stop());
+  const ports = { clock: systemClock, entropy: systemEntropy, store, verifier, network, log };
+  const core = await Core.open(chain, schema, self, config, ports);
+  closers.push(() => core.stop());
+  core.attach();
+
+  const startedAt = new Date(systemClock.wall_ms()).toISOString();
+  const started_ms = systemClock.monotonic_ms();
+  let isUp = false;
+  const status = (): NodeStatus => ({
+    name: config.name,
+    version: VERSION,
+    engine: verifier.engine,
+    peer: data.peer,
+    ...statusOf(core, self, network.peers()),
+    limitations: limitationsOf(config),
+    startedAt,
+    uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
+  });
+  const api = await createApi({
+    core,
+    store,
+    clock: systemClock,
+    metrics: createMetrics(core, systemClock),
+    log,
+    version: VERSION,
+    status,
+    isReady: () => readiness(core, isUp),
+    isQuorumReachable: () => isQuorumReachable(core, self, network.peers()),
+  });
+  closers.push(() => api.close());
+
+  await network.start().catch((error: unknown) => {
+    log.error({ code: codeOf(error) }, 'the network cannot listen');
+    throw error;
+  });
+  core.start();
+  const url = await listen(api, config);
+  isUp = true;
+  log.info({ chain: textOf(chain.id), actor: self.actor, peer: data.peer, url, p2p: network.status().addrs }, 'node started');
+
+  const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
+  ended.catch(() => undefined);
+  let stopping: Promise<void> | undefined;
+  const stop = (failure?: unknown): Promise<void> =>
+    (stopping ??= (async () => {
+      isUp = false;
+      for (const close of closers.toReversed()) {
+        await close().catch((error: unknown) => log.warn({ code: codeOf(error) }, 'a part did not close cleanly'));
+      }
+      log.info({}, 'node stopped');
+      if (failure === undefined) resolve();
+      else reject(failure);
+    })());
+  core.onFailure((error) => {
+    log.error({ code: codeOf(error) }, 'the store failed: the node ends');
+    void stop(error);
+  });
+  return { core, network, api, config, url, status, ended, stop: () => stop() };
+}
+
+/** Ready to serve: up, in step with the others, and with finality not halted. Without a quorum it still accepts. */
+function readiness({ antiEntropy, replica }: Core, isUp: boolean): Readiness {
+  const reasons: string[] = [];
+  if (!isUp) reasons.push('the node is starting or stopping');
+  const { isRunning, target } = antiEntropy.catchUp;
+  if (isRunning) reasons.push(`catching up: commit ${replica.orderer.state.last.index} of ${target}`);
+  if (replica.alarm) reasons.push('finality is halted: see the alarms in /v1/status');
+  return { ready: reasons.length === 0, reasons };
+}
+
+/** What this node cannot do, said at start and in the status. */
+function limitationsOf({ crypto, p2p }: NodeConfig): string[] {
+  const limitations = ['Links between peers are not yet secure against quantum computers; events and blocks are.'];
+  if (crypto.workers === 0) limitations.push('Signatures are checked on the main thread.');
+  if (p2p.bootstrap.length === 0 && !p2p.mdns) limitations.push('No peers to dial are configured: others must dial this node.');
+  return limitations;
+}
+
+function openNetwork(
+  data: DataDir,
+  { p2p }: NodeConfig,
+  self: Self,
+  verifier: Verifier,
+  log: Logger,
+): Promise<ManagedNetwork> {
+  return createNetwork({
+    key: data.peerKey,
+    chain: data.chain.id,
+    listen: p2p.listen,
+    announce: p2p.announce,
+    bootstrap: p2p.bootstrap,
+    mdns: p2p.mdns,
+    hello: helloAuth(data.chain, self, verifier),
+    clock: systemClock,
+    log,
+  });
+}
+
+async function listen(api: FastifyInstance, { api: { host, port } }: NodeConfig): Promise<string> {
+  try {
+    return await api.listen({ host, port });
+  } catch (cause) {
+    const isTaken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
+    if (isTaken) fail('api_port_taken', 'Another program has the port of the API: choose one with --api-port.', { host, port });
+    throw cause;
+  }
+}
+
+/** The file in which a running node tells its API's address, for the CLI on the same machine. */
+export function addressFile(directory: string): string {
+  return join(directory, 'api.url');
+}

@@ -1,0 +1,208 @@
+import { Core } from '#ledger/core.ts';
+import type { CoreConfig } from '#ledger/core.ts';
+import type { FinalEvent } from '#ledger/fold.ts';
+import { summaryHash } from '#ledger/fold.ts';
+import { hash } from 'node:crypto';
+import type { Clock, Entropy, SignatureJob, Verifier } from '#ledger/ports.ts';
+import { loadEngine } from '#native/engine.ts';
+import { DEFAULT_CONFIG } from '#node/config.ts';
+import { schema } from '#projections/index.ts';
+import { CREATED_MS, selfOf, silentLog } from './cluster.ts';
+import type { TestActor, TestNet } from './cluster.ts';
+import { seeded } from './fake-link.ts';
+import type { LinkShape } from './fake-link.ts';
+import { FakeHub } from './fake-network.ts';
+import type { FakeNetwork } from './fake-network.ts';
+import { MemoryStore } from './memory-store.ts';
+import { seededNet } from './seeded-actor.ts';
+import { VirtualClock } from './virtual-clock.ts';
+
+/** A node of the simulated cluster; a restart gives it a new core on a copy of its rows. */
+export interface SimNode {
+  readonly name: string;
+  readonly who: TestActor;
+  store: MemoryStore;
+  network: FakeNetwork;
+  core: Core;
+  /** Every final event that the present core told of, in order. */
+  finals: FinalEvent[];
+  failures: unknown[];
+}
+
+export interface SimOptions {
+  readonly validators: number;
+  readonly operators?: number;
+  readonly seed?: number;
+  readonly link?: Partial<LinkShape>;
+  readonly config?: Partial<CoreConfig>;
+  /** Milliseconds that a node's wall clock is ahead, by its index. */
+  readonly skew_ms?: Readonly<Record<number, number>>;
+}
+
+/** Cores on the fake network in virtual time: one seed gives one run. */
+export class SimCluster {
+  readonly net: TestNet;
+  readonly clock = new VirtualClock(CREATED_MS + 60_000);
+  readonly hub: FakeHub;
+  readonly nodes: SimNode[] = [];
+  readonly #options: SimOptions;
+  readonly #verifier: Verifier;
+  readonly #entropy: Entropy;
+
+  private constructor(options: SimOptions, verifier: Verifier) {
+    this.#options = options;
+    this.#verifier = verifier;
+    this.net = seededNet(options.validators, options.operators ?? 1);
+    const seed = options.seed ?? 1;
+    this.hub = new FakeHub({ clock: this.clock, seed, link: options.link ?? {} });
+    const random = seeded(seed + 1);
+    this.#entropy = {
+      bytes: (count) => Uint8Array.from({ length: count }, () => Math.floor(random() * 256)),
+    };
+  }
+
+  /** All validators but those in `absent` are started and linked when it resolves. */
+  static async start(options: SimOptions, absent: readonly number[] = []): Promise<SimCluster> {
+    const cluster = new SimCluster(options, await rememberingVerifier());
+    for (const [i, who] of cluster.net.validators.entries()) {
+      if (!absent.includes(i)) await cluster.join(`peer-${i}`, who, new MemoryStore());
+    }
+    await cluster.run(20);
+    return cluster;
+  }
+
+  /** Starts one more node; its core begins on the rows of `store`. */
+  async join(name: string, who: TestActor, store: MemoryStore): Promise<SimNode> {
+    const node = { name, who, finals: [], failures: [] } as unknown as SimNode;
+    await this.#open(node, store);
+    this.nodes.push(node);
+    return node;
+  }
+
+  async #open(node: SimNode, store: MemoryStore): Promise<void> {
+    node.store = store;
+    node.network = this.hub.join(node.name, node.who.actor);
+    const ports = {
+      network: node.network,
+      store,
+      clock: this.clockOf(node.who),
+      verifier: this.#verifier,
+      entropy: this.#entropy,
+      log: silentLog,
+    };
+    const config = { ...DEFAULT_CONFIG, ...this.#options.config };
+    node.core = await Core.open(this.net.chain, schema, selfOf(this.net, node.who), config, ports);
+    node.finals = [];
+    node.core.onFinal((events) => node.finals.push(...events));
+    node.core.onFailure((error) => node.failures.push(error));
+    node.core.attach();
+    await node.network.start();
+    node.core.start();
+  }
+
+  /** The cluster's clock as this actor's machine shows it. */
+  clockOf(who: TestActor): Clock {
+    const skew_ms = this.#options.skew_ms?.[this.net.validators.indexOf(who)] ?? 0;
+    return {
+      wall_ms: () => this.clock.wall_ms() + skew_ms,
+      monotonic_ms: () => this.clock.monotonic_ms(),
+      after: (delay_ms, fire) => this.clock.after(delay_ms, fire),
+    };
+  }
+
+  at(index: number): SimNode {
+    const node = this.nodes[index];
+    if (!node) throw new Error(`no node ${index}`);
+    return node;
+  }
+
+  /** Takes a node away as a power cut would: what it does afterwards touches no row of the copy. */
+  async crash(index: number): Promise<MemoryStore> {
+    const node = this.at(index);
+    const rows = new MemoryStore(node.store.rows);
+    await node.network.stop();
+    void node.core.stop();
+    return rows;
+  }
+
+  async restart(index: number, rows: MemoryStore): Promise<void> {
+    await this.#open(this.at(index), rows);
+  }
+
+  run(duration_ms: number): Promise<boolean> {
+    return this.clock.run(duration_ms);
+  }
+
+  until(isDone: () => boolean, limit_ms: number): Promise<boolean> {
+    return this.clock.run(limit_ms, isDone);
+  }
+
+  /** Lets time pass until the step is done; for steps that wait for timers. */
+  async during<T>(step: Promise<T>, limit_ms = 10_000): Promise<T> {
+    let isDone = false;
+    const watched = step.finally(() => {
+      isDone = true;
+    });
+    watched.catch(() => undefined);
+    await this.clock.run(limit_ms, () => isDone);
+    if (!isDone) throw new Error(`not done after ${limit_ms} virtual ms`);
+    return watched;
+  }
+
+  /** Authors a `kv.put/1` at a node; resolves when it is accepted. */
+  async put(index: number, key: string, value = 'v', isSigned = true): Promise<string> {
+    const body = { key, value: new TextEncoder().encode(value) };
+    const entry = await this.during(this.at(index).core.author('kv.put/1', body, isSigned));
+    return entry.id;
+  }
+
+  /** Whether every node in `indexes` has exactly `count` final events. */
+  haveFinal(count: number, indexes = this.nodes.map((_, i) => i)): boolean {
+    return indexes.every((i) => this.at(i).core.replica.fold.size === count);
+  }
+
+  summaries(indexes = this.nodes.map((_, i) => i)): string[] {
+    return indexes.map((i) => summaryHash(this.at(i).core.replica.fold.summary()));
+  }
+
+  /** Blocks sealed by all present cores. */
+  sealed(): number {
+    return this.nodes.reduce((sum, { core }) => sum + core.replica.counters.blocksSealed, 0);
+  }
+
+  /** Errors that a core should never meet in these runs, by node. */
+  troubles(): string[] {
+    return this.nodes.flatMap(({ name, core, failures, network }) => [
+      ...failures.map((error) => `${name} failed: ${String(error)}`),
+      ...[...core.intake.counters.rejected.keys()].map((code) => `${name} rejected: ${code}`),
+      ...network.penalties.flatMap(({ peer, code }) =>
+        CALM.has(code) ? [] : [`${name} penalised ${peer}: ${code}`],
+      ),
+    ]);
+  }
+
+  async stop(): Promise<void> {
+    for (const { network } of this.nodes) await network.stop();
+    await Promise.all(this.nodes.map(({ core }) => core.stop()));
+  }
+}
+
+/** What cut links and stopped peers cause by themselves. */
+const CALM = new Set(['peer_gone', 'request_timeout', 'stopping']);
+
+/** Real checks; each distinct signature is checked once for all nodes of the process. */
+async function rememberingVerifier(): Promise<Verifier> {
+  const engine = await loadEngine('liboqs');
+  const known = new Map<string, boolean>();
+  const verify = (job: SignatureJob): boolean => {
+    const name = hash('sha256', Buffer.concat([job.publicKey, job.signature, job.message]));
+    const result = known.get(name) ?? engine.verify(job);
+    known.set(name, result);
+    return result;
+  };
+  return {
+    engine: engine.engine,
+    verify: (jobs) => Promise.resolve(jobs.map(verify)),
+    close: () => Promise.resolve(),
+  };
+}

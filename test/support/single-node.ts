@@ -1,0 +1,124 @@
+import { pino } from 'pino';
+import type { FastifyInstance } from 'fastify';
+import { encode } from '#ledger/codec.ts';
+import type { Core, CoreConfig } from '#ledger/core.ts';
+import { signEvent } from '#ledger/event.ts';
+import type { Entry, Event } from '#ledger/event.ts';
+import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
+import type { ApiOptions, NodeStatus, Readiness } from '#node/api/index.ts';
+import { createMetrics } from '#node/metrics.ts';
+import { systemClock } from '#node/system.ts';
+import { makeNet, openCore, selfOf } from './cluster.ts';
+import type { TestActor, TestNet } from './cluster.ts';
+import { FakeHub } from './fake-network.ts';
+import { MemoryStore } from './memory-store.ts';
+
+/** One validator that is its own network, with a real core and the real API, in this process. */
+export interface SingleNode {
+  readonly net: TestNet;
+  readonly core: Core;
+  readonly store: MemoryStore;
+  readonly api: FastifyInstance;
+  /** A member that is no validator. */
+  readonly operator: TestActor;
+  /** The lines of the log so far, parsed. */
+  readonly logged: readonly Record<string, unknown>[];
+  /** What `/readyz` says; a test may change it. */
+  readiness: Readiness;
+  close(): Promise<void>;
+}
+
+export interface SingleNodeOptions {
+  readonly config?: Partial<CoreConfig>;
+  readonly streams?: ApiOptions['streams'];
+  /** False: events are accepted and never final. Default: true. */
+  readonly seals?: boolean;
+  /** Validators of the genesis; with more than one nothing is final, since only one runs. */
+  readonly validators?: number;
+}
+
+export async function startSingleNode(options: SingleNodeOptions = {}): Promise<SingleNode> {
+  const net = await makeNet(options.validators ?? 1);
+  const [validator, operator] = [net.validators[0] as TestActor, net.operators[0] as TestActor];
+  const store = new MemoryStore();
+  const network = new FakeHub({ clock: systemClock, seed: 1 }).join('peer-0', validator.actor);
+  const core = await openCore(
+    net,
+    validator,
+    { network, store, clock: systemClock },
+    options.config,
+  );
+  if (options.seals !== false) core.start();
+  const logged: Record<string, unknown>[] = [];
+  const log = pino({ level: 'debug' }, { write: (line) => void logged.push(JSON.parse(line)) });
+  const metrics = createMetrics(core, systemClock);
+  const self = selfOf(net, validator);
+  const state: { readiness: Readiness } = { readiness: { ready: true, reasons: [] } };
+  const api = await createApi({
+    core,
+    store,
+    clock: systemClock,
+    metrics,
+    log,
+    version: '0.0.0',
+    status: (): NodeStatus => ({
+      name: 'single',
+      version: '0.0.0',
+      engine: 'liboqs',
+      peer: network.self,
+      ...statusOf(core, self, network.peers()),
+      limitations: [],
+      startedAt: '2026-01-01T00:00:00.000Z',
+      uptime_ms: 1,
+    }),
+    isReady: () => state.readiness,
+    isQuorumReachable: () => isQuorumReachable(core, self, network.peers()),
+    ...(options.streams && { streams: options.streams }),
+  });
+  // the clock's timers do not keep a process alive
+  const alive = setInterval(() => undefined, 60_000);
+  return Object.assign(state, {
+    net, core, store, api, operator, logged,
+    async close() {
+      await api.close();
+      metrics.stop();
+      await core.stop();
+      clearInterval(alive);
+    },
+  });
+}
+
+/** An event of the operator, signed; `change` overrides its fields. */
+export function signedEvent(node: SingleNode, seq: number, change: Partial<Event> = {}): Promise<Entry> {
+  const { net, operator } = node;
+  return signEvent(
+    {
+      chain: net.chain.id,
+      actor: operator.actor,
+      lane: 1,
+      seq,
+      kind: 'kv.put/1',
+      body: { key: `k${seq}`, value: Uint8Array.of(seq & 255) },
+      hlc: [Date.now(), 0],
+      ...change,
+    },
+    operator.signer,
+  );
+}
+
+/** The body of `POST /v1/events`. */
+export function submission({ bytes }: Pick<Entry, 'bytes'>, { coseKey }: Pick<TestActor, 'coseKey'>): Buffer {
+  return Buffer.from(encode([bytes, coseKey]));
+}
+
+/** Resolves when the log has `count` final events. */
+export async function untilFinal({ core }: Pick<SingleNode, 'core'>, count: number): Promise<void> {
+  if (core.replica.fold.size >= count) return;
+  await new Promise<void>((resolve) => {
+    const end = core.onFinal((events) => {
+      if ((events.at(-1)?.seq ?? 0) < count) return;
+      end();
+      resolve();
+    });
+  });
+}
