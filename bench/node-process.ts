@@ -25,6 +25,7 @@ export interface Report {
   readonly peakRss_bytes: number;
   readonly cpu_us: number;
   readonly pending: number;
+  readonly peers: number;
 }
 
 const directory = process.argv[2] as string;
@@ -85,6 +86,7 @@ function report(): Report {
     peakRss_bytes: peakRss_bytes(),
     cpu_us: user + system,
     pending: pool.size,
+    peers: node.network.peers().length,
   };
 }
 

@@ -170,10 +170,10 @@ export class Client {
   /** Final events as they come, from a number on or from the present end; ends with `signal` or with the node. */
   async *follow(from: number | undefined, signal?: AbortSignal): AsyncIterable<EventJson> {
     const headers = { accept: 'text/event-stream' };
-    const response = await this.#fetch('/v1/log/stream', { query: { from }, headers }, signal);
-    if (!response.ok) throw await errorOf(response, this.url);
-    if (!response.body) return;
     try {
+      const response = await this.#fetch('/v1/log/stream', { query: { from }, headers }, signal);
+      if (!response.ok) throw await errorOf(response, this.url);
+      if (!response.body) return;
       for await (const data of messagesOf(response.body)) yield JSON.parse(data) as EventJson;
     } catch (error) {
       if (!signal?.aborted) throw unreachable(this.url, error);

@@ -85,39 +85,41 @@ export interface NodeMetrics {
 /** Ledger figures are read when somebody asks for them: counting costs nothing meanwhile. */
 export function createMetrics(core: Core, clock: Pick<Clock, 'monotonic_ms'>): NodeMetrics {
   const registry = new Registry();
-  const registers = [registry];
   collectDefaultMetrics({ register: registry });
   for (const [name, help, read] of COUNTERS) {
-    new Counter({
-      name, help, registers,
+    const counter = new Counter({
+      name, help, registers: [],
       collect() {
         this.reset();
         this.inc(read(core));
       },
     });
+    registry.registerMetric(counter);
   }
   for (const [name, help, read] of GAUGES) {
-    new Gauge({
-      name, help, registers,
+    const gauge = new Gauge({
+      name, help, registers: [],
       collect() {
         this.set(read(core));
       },
     });
+    registry.registerMetric(gauge);
   }
   for (const [name, help, read] of REFUSALS) {
-    new Counter({
-      name, help, registers, labelNames: ['code'],
+    const counter = new Counter({
+      name, help, registers: [], labelNames: ['code'],
       collect() {
         this.reset();
         for (const [code, count] of read(core)) this.inc({ code }, count);
       },
     });
+    registry.registerMetric(counter);
   }
   const finality = new FinalityTimer(clock, new Histogram({
     name: METRICS.finality,
     help: 'From acceptance by this API to finality',
     buckets: FINALITY_BUCKETS_S,
-    registers,
+    registers: [registry],
   }));
   const stop = core.onFinal((events) => {
     for (const { entry } of events) finality.final(entry.id);

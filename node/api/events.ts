@@ -24,6 +24,8 @@ interface Submitted {
   readonly state: 'accepted' | 'final';
 }
 
+type Result = Submitted | { readonly code: string; readonly message: string };
+
 const BatchReply = Type.Object(
   {
     results: Type.Array(
@@ -81,16 +83,7 @@ export async function eventRoutes(app: Api, parts: LedgerParts): Promise<void> {
         response: { 200: BatchReply, default: schemas.ErrorReply },
       },
     },
-    async (request) => {
-      const items = decode(bodyOf(request.body));
-      if (!Array.isArray(items)) fail('wrong_type', 'A batch is a list of events with their keys.');
-      if (items.length > BATCH_EVENTS_MAX) {
-        fail('out_of_range', `A batch has at most ${BATCH_EVENTS_MAX} events.`, {
-          events: items.length,
-        });
-      }
-      return { results: await Promise.all(items.map((item) => submissions.takeOrRefuse(item))) };
-    },
+    ({ body }) => submissions.takeBatch(decode(bodyOf(body))),
   );
 
   app.get(
@@ -150,7 +143,18 @@ class ApiSubmissions {
     return this.#parts.store.get(storeKeys.finalOfEvent(id)) ? 'final' : 'accepted';
   }
 
-  async takeOrRefuse(item: unknown): Promise<Submitted | { code: string; message: string }> {
+  /** Throws `wrong_type` or `out_of_range` for the batch; what is wrong with an event is its result. */
+  async takeBatch(items: unknown): Promise<{ results: Result[] }> {
+    if (!Array.isArray(items)) fail('wrong_type', 'A batch is a list of events with their keys.');
+    if (items.length > BATCH_EVENTS_MAX) {
+      fail('out_of_range', `A batch has at most ${BATCH_EVENTS_MAX} events.`, {
+        events: items.length,
+      });
+    }
+    return { results: await Promise.all(items.map((item) => this.#takeOrRefuse(item))) };
+  }
+
+  async #takeOrRefuse(item: unknown): Promise<Result> {
     try {
       const { id, state } = await this.take(item);
       return { id, state };

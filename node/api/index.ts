@@ -7,7 +7,7 @@ import type { Socket } from 'node:net';
 import swagger from '@fastify/swagger';
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import Fastify from 'fastify';
-import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { TSchema } from 'typebox';
 import type { Core } from '#ledger/core.ts';
@@ -63,7 +63,7 @@ const PARAM_CHARS_MAX = 2048;
 export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   const { core, store, clock, metrics, log, version } = options;
   const app = Fastify({
-    loggerInstance: log as FastifyBaseLogger,
+    loggerInstance: log,
     ...noRequestLog(),
     // one logger for all requests: a child for each costs more than most requests
     childLoggerFactory: (logger) => logger,
@@ -76,9 +76,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     // requests on open connections get the envelope of `stopping` instead
     return503OnClosing: false,
     routerOptions: { maxParamLength: PARAM_CHARS_MAX },
-    frameworkErrors: (error, request, reply) => {
-      sendError(error, request as FastifyRequest, reply as unknown as FastifyReply);
-    },
+    frameworkErrors: sendError,
     clientErrorHandler,
   });
   app.server.maxConnections = CONNECTIONS_MAX;

@@ -20,7 +20,7 @@ import { COSE_KEY_BYTES } from '#ledger/cose.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { idOf, textOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
-import { UNIT, UNIT_FIELDS } from './chunks.ts';
+import { UNIT } from './chunks.ts';
 import type { Chunk, ChunkSource } from './chunks.ts';
 import { KeyShelf } from './key-shelf.ts';
 

@@ -89,7 +89,7 @@ async function manifestNow({ store, chain, schema }: ExportOptions): Promise<Man
 }
 
 async function writeAll(
-  writer: CarWriter,
+  writer: ReturnType<typeof CarWriter.create>['writer'],
   manifest: Manifest,
   bytes: Uint8Array,
   { store, chain, progress }: ExportOptions,

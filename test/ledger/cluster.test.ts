@@ -117,10 +117,9 @@ for (const seed of [1, 2, 3]) {
 
 test('an observer submits, follows, and seals nothing', async (t) => {
   const cluster = await SimCluster.start({ validators: 4, operators: 2 });
-  const { MemoryStore } = await import('#test/support/memory-store.ts');
   const who = cluster.net.operators[0];
   if (!who) throw new Error('no operator');
-  const observer = await cluster.join('watcher', who, new MemoryStore());
+  const observer = await cluster.join('watcher', who);
   await cluster.run(20);
   const id = await cluster.put(4, 'from-observer', 'x', true);
   const final = await cluster.during(observer.core.waitFinal(id, 5000));

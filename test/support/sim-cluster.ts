@@ -9,19 +9,21 @@ import { DEFAULT_CONFIG } from '#node/config.ts';
 import { schema } from '#projections/index.ts';
 import { CREATED_MS, selfOf, silentLog } from './cluster.ts';
 import type { TestActor, TestNet } from './cluster.ts';
+import { DurableStore } from './durable-store.ts';
 import { seeded } from './fake-link.ts';
 import type { LinkShape } from './fake-link.ts';
 import { FakeHub } from './fake-network.ts';
 import type { FakeNetwork } from './fake-network.ts';
-import { MemoryStore } from './memory-store.ts';
 import { seededNet } from './seeded-actor.ts';
 import { VirtualClock } from './virtual-clock.ts';
+
+export type Rows = Iterable<readonly [string, Uint8Array]>;
 
 /** A node of the simulated cluster; a restart gives it a new core on a copy of its rows. */
 export interface SimNode {
   readonly name: string;
   readonly who: TestActor;
-  store: MemoryStore;
+  store: DurableStore;
   network: FakeNetwork;
   core: Core;
   /** Every final event that the present core told of, in order. */
@@ -37,6 +39,8 @@ export interface SimOptions {
   readonly config?: Partial<CoreConfig>;
   /** Milliseconds that a node's wall clock is ahead, by its index. */
   readonly skew_ms?: Readonly<Record<number, number>>;
+  /** How long a write to a store takes; default 0. */
+  readonly write_ms?: number;
 }
 
 /** Cores on the fake network in virtual time: one seed gives one run. */
@@ -65,21 +69,22 @@ export class SimCluster {
   static async start(options: SimOptions, absent: readonly number[] = []): Promise<SimCluster> {
     const cluster = new SimCluster(options, await rememberingVerifier());
     for (const [i, who] of cluster.net.validators.entries()) {
-      if (!absent.includes(i)) await cluster.join(`peer-${i}`, who, new MemoryStore());
+      if (!absent.includes(i)) await cluster.join(`peer-${i}`, who);
     }
     await cluster.run(20);
     return cluster;
   }
 
-  /** Starts one more node; its core begins on the rows of `store`. */
-  async join(name: string, who: TestActor, store: MemoryStore): Promise<SimNode> {
+  /** Starts one more node; its core begins with these rows. */
+  async join(name: string, who: TestActor, rows: Rows = []): Promise<SimNode> {
     const node = { name, who, finals: [], failures: [] } as unknown as SimNode;
-    await this.#open(node, store);
+    await this.#open(node, rows);
     this.nodes.push(node);
     return node;
   }
 
-  async #open(node: SimNode, store: MemoryStore): Promise<void> {
+  async #open(node: SimNode, rows: Rows): Promise<void> {
+    const store = new DurableStore(this.clock, this.#options.write_ms ?? 0, rows);
     node.store = store;
     node.network = this.hub.join(node.name, node.who.actor);
     const ports = {
@@ -91,7 +96,8 @@ export class SimCluster {
       log: silentLog,
     };
     const config = { ...DEFAULT_CONFIG, ...this.#options.config };
-    node.core = await Core.open(this.net.chain, schema, selfOf(this.net, node.who), config, ports);
+    const self = selfOf(this.net, node.who);
+    node.core = await this.during(Core.open(this.net.chain, schema, self, config, ports));
     node.finals = [];
     node.core.onFinal((events) => node.finals.push(...events));
     node.core.onFailure((error) => node.failures.push(error));
@@ -116,16 +122,16 @@ export class SimCluster {
     return node;
   }
 
-  /** Takes a node away as a power cut would: what it does afterwards touches no row of the copy. */
-  async crash(index: number): Promise<MemoryStore> {
+  /** Cuts a node's power; returns the rows that survive. */
+  async crash(index: number): Promise<Rows> {
     const node = this.at(index);
-    const rows = new MemoryStore(node.store.rows);
+    const rows = node.store.cutPower();
     await node.network.stop();
     void node.core.stop();
     return rows;
   }
 
-  async restart(index: number, rows: MemoryStore): Promise<void> {
+  async restart(index: number, rows: Rows): Promise<void> {
     await this.#open(this.at(index), rows);
   }
 
@@ -156,9 +162,12 @@ export class SimCluster {
     return entry.id;
   }
 
-  /** Whether every node in `indexes` has exactly `count` final events. */
+  /** Whether every node in `indexes` has exactly `count` final events, and in its store. */
   haveFinal(count: number, indexes = this.nodes.map((_, i) => i)): boolean {
-    return indexes.every((i) => this.at(i).core.replica.fold.size === count);
+    return indexes.every((i) => {
+      const { replica, log } = this.at(i).core;
+      return replica.fold.size === count && (count === 0 || log.at(count) !== undefined);
+    });
   }
 
   summaries(indexes = this.nodes.map((_, i) => i)): string[] {
@@ -183,7 +192,7 @@ export class SimCluster {
 
   async stop(): Promise<void> {
     for (const { network } of this.nodes) await network.stop();
-    await Promise.all(this.nodes.map(({ core }) => core.stop()));
+    await this.during(Promise.all(this.nodes.map(({ core }) => core.stop())));
   }
 }
 

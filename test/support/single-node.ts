@@ -48,6 +48,7 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
     { network, store, clock: systemClock },
     options.config,
   );
+  await network.start();
   if (options.seals !== false) core.start();
   const logged: Record<string, unknown>[] = [];
   const log = pino({ level: 'debug' }, { write: (line) => void logged.push(JSON.parse(line)) });
@@ -83,6 +84,7 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
       await api.close();
       metrics.stop();
       await core.stop();
+      await network.stop();
       clearInterval(alive);
     },
   });

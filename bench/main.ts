@@ -1,0 +1,48 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { sections } from './sections.ts';
+import type { BenchContext, Plan } from './sections.ts';
+
+/**
+ * `npm run bench [-- --quick] [-- --only NAME,NAME]`: measures what `docs/performance.md` states and prints one JSON
+ * document. Progress goes to stderr. All load is made before it is sent, and everything runs on loopback in processes
+ * and directories that this program makes and removes.
+ */
+
+/** The full plan takes about ten minutes on two cores; the quick one shows in half a minute that everything works. */
+const FULL: Plan = { seconds: 60, shortSeconds: 20, idleSeconds: 60, coldEvents: 20_000, isolated: 40, perSecond: 1000, authoredPerSecond: 5000, actors: 100 };
+const QUICK: Plan = { seconds: 4, shortSeconds: 3, idleSeconds: 3, coldEvents: 600, isolated: 4, perSecond: 150, authoredPerSecond: 300, actors: 100 };
+
+const { values } = parseArgs({
+  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
+});
+const only = values.only?.split(',');
+const directory = mkdtempSync(join(tmpdir(), 'x0t-bench-'));
+const context: BenchContext = {
+  directory,
+  plan: values.quick ? QUICK : FULL,
+  say: (line) => console.error(line),
+  results: {},
+  nodes: [],
+};
+const result: Record<string, unknown> = {
+  command: `npm run bench${values.quick ? ' -- --quick' : ''}`,
+  node: process.version,
+  cpu: `${cpus().length} x ${cpus()[0]?.model ?? 'unknown'}`,
+  plan: context.plan,
+};
+try {
+  for (const [name, run] of Object.entries(sections)) {
+    if (only && !only.includes(name)) continue;
+    context.say(`${name} ...`);
+    context.results[name] = await run(context);
+    context.say(`${name}: ${JSON.stringify(context.results[name])}`);
+  }
+} finally {
+  for (const node of context.nodes) await node.stop();
+  rmSync(directory, { recursive: true, force: true });
+}
+console.log(JSON.stringify({ ...result, ...context.results }, undefined, 2));
+process.exit(0);

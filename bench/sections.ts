@@ -1,0 +1,161 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { makeNet, startProcess, untilFinal } from './net.ts';
+import type { BenchNode } from './net.ts';
+import { authored, bytesOnDisk, isolatedLatency, loadOf, sendLoad } from './measures.ts';
+import type { Load } from './measures.ts';
+import { makeActors } from './presign.ts';
+
+/** What the bench measures, in order; sections on one network follow each other on it. */
+
+export interface Plan {
+  /** Length of the sustained runs. */
+  readonly seconds: number;
+  readonly shortSeconds: number;
+  readonly idleSeconds: number;
+  readonly coldEvents: number;
+  readonly isolated: number;
+  /** Client-signed and node-authored events per second at full load of four nodes. */
+  readonly perSecond: number;
+  readonly authoredPerSecond: number;
+  readonly actors: number;
+}
+
+export interface BenchContext {
+  readonly directory: string;
+  readonly plan: Plan;
+  readonly say: (line: string) => void;
+  readonly results: Record<string, unknown>;
+  /** Node processes under way; ended with the bench. */
+  nodes: BenchNode[];
+  load?: Load;
+  directories?: readonly string[];
+}
+
+async function start(context: BenchContext, name: string, count: number): Promise<void> {
+  const { plan, directory } = context;
+  for (const node of context.nodes) await node.stop();
+  context.nodes = [];
+  const actors = await makeActors(plan.actors);
+  const directories = await makeNet(join(directory, name), count, actors.map(({ actor }) => actor));
+  context.directories = directories;
+  context.load = await loadOf(join(directory, name), directories[0] as string, actors);
+  for (const one of directories.slice(0, count)) context.nodes.push(await startProcess(one));
+  const meshed = count - 1;
+  for (let i = 0; i < 100 && context.nodes.length > 0; i++) {
+    const peers = await Promise.all(context.nodes.map((node) => node.report().then((report) => report.peers)));
+    if (peers.every((number) => number >= meshed)) return;
+    await sleep(100);
+  }
+  throw new Error('the nodes did not find each other');
+}
+
+const loadIn = (context: BenchContext): Load => context.load as Load;
+
+/** Every measurement by its name in the result. */
+export const sections: Readonly<Record<string, (context: BenchContext) => Promise<unknown>>> = {
+  async oneNode(context) {
+    const { plan } = context;
+    await start(context, 'one', 1);
+    return {
+      isolated: await isolatedLatency(context.nodes, loadIn(context), plan.isolated),
+      clientSigned: await sendLoad(context.nodes, loadIn(context), plan.perSecond, plan.shortSeconds),
+      nodeAuthored: await authored(context.nodes, plan.authoredPerSecond, plan.shortSeconds),
+    };
+  },
+
+  async fourNodes(context) {
+    await start(context, 'four', 4);
+    return { isolated: await isolatedLatency(context.nodes, loadIn(context), context.plan.isolated) };
+  },
+
+  async idle({ nodes, plan }) {
+    const before = await Promise.all(nodes.map((node) => node.report()));
+    await sleep(plan.idleSeconds * 1000);
+    const after = await Promise.all(nodes.map((node) => node.report()));
+    const blocks = after.reduce((sum, report, i) => sum + report.blocksSealed - (before[i]?.blocksSealed ?? 0), 0);
+    const cpu_us = after.reduce((sum, report, i) => sum + report.cpu_us - (before[i]?.cpu_us ?? 0), 0);
+    return {
+      blocksPerMinute: (blocks * 60) / plan.idleSeconds,
+      cpuShareOfACorePerNode: round(cpu_us / 1e6 / plan.idleSeconds / nodes.length, 4),
+    };
+  },
+
+  /** Fills the log that the next two sections read. */
+  async fill(context) {
+    const { plan } = context;
+    return sendLoad(context.nodes, loadIn(context), plan.perSecond, plan.coldEvents / plan.perSecond);
+  },
+
+  async coldSync(context) {
+    const size = Math.min(...(await Promise.all(context.nodes.map((node) => node.report()))).map((report) => report.size));
+    const from_ms = performance.now();
+    const observer = await startProcess(context.directories?.at(-1) as string);
+    context.nodes.push(observer);
+    const up_ms = performance.now();
+    const [report] = await untilFinal([observer], size, 300);
+    const seconds = (performance.now() - up_ms) / 1000;
+    await observer.stop();
+    context.nodes = context.nodes.filter((node) => node !== observer);
+    return {
+      events: size,
+      seconds: round(seconds, 2),
+      startSeconds: round((up_ms - from_ms) / 1000, 2),
+      eventsPerSecond: Math.round(size / seconds),
+      peakRss_MB: mb(report?.peakRss_bytes ?? 0),
+    };
+  },
+
+  async disk(context) {
+    const node = context.nodes.pop() as BenchNode;
+    const { size } = await node.report();
+    await node.stop();
+    const result = await bytesOnDisk(node.directory, size);
+    context.nodes.push(await startProcess(node.directory));
+    await untilFinal(context.nodes, size, 60);
+    return result;
+  },
+
+  /** Half of the full load first: that is the latency that is promised. */
+  async clientSigned(context) {
+    const { plan, nodes } = context;
+    const half = await sendLoad(nodes, loadIn(context), plan.perSecond / 2, plan.shortSeconds);
+    const full = await sendLoad(nodes, loadIn(context), plan.perSecond, plan.seconds);
+    return { half, full };
+  },
+
+  async memory({ nodes }) {
+    const reports = await Promise.all(nodes.map((node) => node.report()));
+    return reports.map(({ size, rss_bytes, peakRss_bytes }) => ({
+      events: size,
+      rss_MB: mb(rss_bytes),
+      peakRss_MB: mb(peakRss_bytes),
+    }));
+  },
+
+  async nodeAuthored({ nodes, plan }) {
+    const half = await authored(nodes, plan.authoredPerSecond / 2, plan.shortSeconds);
+    const full = await authored(nodes, plan.authoredPerSecond, plan.seconds);
+    return { half, full };
+  },
+
+  async memoryAfterAll(context) {
+    return sections['memory']?.(context);
+  },
+
+  /** Last: the nodes are stopped, and both cores belong to the verification. */
+  async audit(context) {
+    const { auditRatio } = await import('./audit-ratio.ts');
+    for (const node of context.nodes) await node.stop();
+    context.nodes = [];
+    return auditRatio(context);
+  },
+};
+
+export function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}
+
+export function mb(bytes: number): number {
+  return Math.round(bytes / 1024 / 1024);
+}

@@ -1,0 +1,97 @@
+import { statSync } from 'node:fs';
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { X0tError } from '#ledger/errors.ts';
+import { chainOf } from '#ledger/genesis.ts';
+import { parseId, textOf } from '#ledger/ids.ts';
+import type { EngineName } from '#native/engine.ts';
+import { auditCar, auditStore } from '#node/audit/index.ts';
+import type { AuditOptions, AuditReport } from '#node/audit/index.ts';
+import { schema } from '#projections/index.ts';
+import { addCommand, wholeNumber } from './command.ts';
+import { EXIT } from './exit-codes.ts';
+import { columns } from './output.ts';
+import { startProgress } from './progress.ts';
+import { withStore } from './stopped-store.ts';
+
+interface Options {
+  readonly genesis?: string;
+  readonly engine: EngineName;
+  readonly workers?: number;
+}
+
+const WORKERS_MAX = 64;
+
+export function registerAudit(program: Command): void {
+  const about = 'verify a log from its genesis on: an export, or the data directory of a stopped node';
+  const { command, does } = addCommand<Options>(program, 'audit <file|dir>', about, [
+    'x0t audit log.car',
+    'x0t audit log.car --genesis bafyrei… --json',
+    'x0t audit ./data',
+  ]);
+  command
+    .option('--genesis <cid>', 'the chain that it must be (a directory: that of its genesis.cbor)')
+    .addOption(new Option('--engine <name>', 'what verifies').choices(['liboqs', 'openssl']).default('liboqs'))
+    .option('--workers <count>', 'threads (default: one per core)', wholeNumber(1, WORKERS_MAX));
+  does(async (out, options, path = '') => {
+    const report = await audit(path, options);
+    out.show(jsonOf(report), () => describe(report));
+    if (!report.ok) process.exitCode = EXIT.failedCheck;
+  });
+}
+
+async function audit(path: string, { genesis, engine, workers }: Options): Promise<AuditReport> {
+  const wanted = genesis === undefined ? undefined : parseId(genesis);
+  const bar = startProgress('audit', 'units');
+  const options: AuditOptions = {
+    schema,
+    engine,
+    ...(workers !== undefined && { workers }),
+    progress: ({ done, total }) => bar.set(done, total),
+  };
+  try {
+    if (!isDirectory(path)) return await auditCar(path, { ...options, ...(wanted && { genesis: wanted }) });
+    return await withStore(path, (store, bytes) =>
+      auditStore(store, { ...options, genesis: wanted ?? chainOf(bytes) }),
+    );
+  } finally {
+    bar.stop();
+  }
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch (cause) {
+    throw new X0tError('file_unreadable', 'The file cannot be read.', { file: path }, { cause });
+  }
+}
+
+/** Ids of objects as CIDs. */
+function jsonOf({ chain, reported, ...rest }: AuditReport): object {
+  return {
+    ...rest,
+    ...(chain !== undefined && { chain: textOf(chain) }),
+    ...(reported && { reported: { ...reported, chain: textOf(reported.chain) } }),
+  };
+}
+
+function describe(report: AuditReport): string {
+  const { ok, finding, chain, summary } = report;
+  const rate = `${Math.round(report.signaturesPerSecond)}/s, ${report.workers} threads, ${report.engine}`;
+  const counts = columns([
+    ['chain', chain === undefined ? 'not read' : textOf(chain)],
+    ['blocks', report.blocks],
+    ['events', report.events],
+    ['commits', `${report.commits}, and ${report.commitsBeyond} beyond the reported one`],
+    ['signatures', `${report.signatures} verified, ${rate}`],
+    ['took', `${Math.round(report.elapsed_ms)} ms`],
+    ...(summary ? ([['log root', summary.logRoot], ['state root', summary.stateRoot]] as const) : []),
+  ]);
+  if (!finding) {
+    return ok ? `OK: the log gives what the node reported.\n${counts}` : `FAULT\n${counts}`;
+  }
+  const { code, message, place } = finding;
+  const where = columns(Object.entries(place).map(([name, value]) => [`  ${name}`, value] as const));
+  return `FAULT: ${message} (${code})\n${where}Verified up to there:\n${counts}`;
+}

@@ -1,0 +1,70 @@
+import type { NodeLine } from './testnet-watch.ts';
+
+/** Characters of a state hash that are shown. */
+const HASH_CHARS = 12;
+const HEAD = ['node', 'api', 'round', 'commits', 'final', 'pending', 'peers', 'latency', 'state'];
+
+/** The nodes as a table of text, one line each under a head. */
+export function tableOf(lines: readonly NodeLine[]): string {
+  const rows = [HEAD, ...lines.map(cellsOf)];
+  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
+  return rows
+    .map((row) => row.map((cell, column) => pad(cell, column, widths[column] ?? 0)).join('  ').trimEnd())
+    .map((row) => `${row}\n`)
+    .join('');
+}
+
+function cellsOf({ name, url, status, probe_ms, exit }: NodeLine): string[] {
+  if (exit !== undefined) return [name, url, `ended (${exit})`];
+  if (!status) return [name, url, 'no answer'];
+  const { round, commits, finalSeq, pending, peers, summaryHash } = status;
+  const latency = probe_ms === undefined ? '-' : `${probe_ms.toFixed(1)} ms`;
+  const numbers = [round, commits, finalSeq, pending, peers].map(String);
+  return [name, url, ...numbers, latency, summaryHash.slice(0, HASH_CHARS)];
+}
+
+/** Names to the left, numbers to the right. */
+function pad(cell: string, column: number, width: number): string {
+  return column < 2 || column === HEAD.length - 1 ? cell.padEnd(width) : cell.padStart(width);
+}
+
+/** One short line for logs. */
+export function lineOf(seconds: number, lines: readonly NodeLine[]): string {
+  const up = lines.flatMap(({ status }) => status ?? []);
+  const of = (values: readonly number[]): string => `${Math.min(...values)}..${Math.max(...values)}`;
+  const head = `${seconds} s  ${up.length}/${lines.length} nodes`;
+  if (up.length === 0) return head;
+  const probes = lines.flatMap(({ probe_ms }) => probe_ms ?? []);
+  return [
+    head,
+    `round ${of(up.map((one) => one.round))}`,
+    `commits ${of(up.map((one) => one.commits))}`,
+    `final ${of(up.map((one) => one.finalSeq))}`,
+    `peers ${of(up.map((one) => one.peers))}`,
+    `latency ${probes.length === 0 ? '-' : `${of(probes)} ms`}`,
+    `state ${[...new Set(up.map((one) => one.summaryHash.slice(0, HASH_CHARS)))].join(' ')}`,
+  ].join('  ');
+}
+
+/** The same for programs. */
+export function jsonOf(seconds: number, lines: readonly NodeLine[]): object {
+  return {
+    type: 'nodes',
+    seconds,
+    nodes: lines.map(({ name, url, status, probe_ms, exit }) => ({
+      name,
+      url,
+      isUp: status !== undefined,
+      ...(exit !== undefined && { exit }),
+      ...(status && {
+        round: status.round,
+        commits: status.commits,
+        finalSeq: status.finalSeq,
+        pending: status.pending,
+        peers: status.peers,
+        stateHash: status.summaryHash,
+      }),
+      latency_ms: probe_ms ?? null,
+    })),
+  };
+}

@@ -1,0 +1,177 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { X0tError, fail } from '#ledger/errors.ts';
+import { NodeProcess } from '#node/node-process.ts';
+import {
+  BASE_API_PORT, BASE_P2P_PORT, TESTNET_NODES_MAX, createTestnet, openTestnet,
+} from '#node/testnet.ts';
+import type { Testnet } from '#node/testnet.ts';
+import { addCommand, portNumber, wholeNumber } from './command.ts';
+import type { Output } from './output.ts';
+import { startProgress } from './progress.ts';
+import { stopRequest } from './signals.ts';
+import { jsonOf, lineOf, tableOf } from './testnet-table.ts';
+import { areEqual, lookAt, settle } from './testnet-watch.ts';
+import type { NodeLine, Watched } from './testnet-watch.ts';
+
+interface Options {
+  readonly nodes?: number;
+  readonly dir: string;
+  readonly baseApiPort: number;
+  readonly baseP2pPort: number;
+  readonly seconds?: number;
+  readonly actors: number;
+  readonly probe: boolean;
+}
+
+const NODES = 4;
+const ACTORS_MAX = 4096;
+const SECONDS_MAX = 86_400 * 30;
+const READY_MS = 60_000;
+const SETTLE_MS = 20_000;
+/** A table is redrawn, a line is printed after so long. */
+const TABLE_MS = 1000;
+const LINE_MS = 5000;
+
+export function registerTestnet(program: Command): void {
+  const about = 'run several validators on this machine, each in a process of its own';
+  const { command, does } = addCommand<Options>(program, 'testnet', about, [
+    'x0t testnet --nodes 4',
+    'x0t testnet --nodes 4 --dir /var/tmp/net --seconds 30 --json',
+  ]);
+  command
+    .option('--nodes <count>', 'validators (default: 4, or those that are there)', wholeNumber(1, TESTNET_NODES_MAX))
+    .option('--dir <dir>', 'where their data is; an existing test net goes on', './testnet')
+    .option('--base-api-port <port>', "the first node's API port", portNumber, BASE_API_PORT)
+    .option('--base-p2p-port <port>', "the first node's libp2p port", portNumber, BASE_P2P_PORT)
+    .option('--seconds <count>', 'end after so long and compare the nodes', wholeNumber(1, SECONDS_MAX))
+    .option('--actors <count>', 'operator keys to make', wholeNumber(0, ACTORS_MAX), 1)
+    .option('--no-probe', 'write nothing to measure latency');
+  does(async (out, options) => {
+    const stop = stopRequest();
+    const net = await prepare(options);
+    await run(net, options, out, stop);
+  });
+}
+
+/** Opens the test net of the directory, or makes it. Throws `testnet_other_size`. */
+async function prepare(options: Options): Promise<Testnet> {
+  const { dir, nodes, actors, baseApiPort, baseP2pPort } = options;
+  const found = await openTestnet(dir);
+  if (!found) {
+    const bar = startProgress('keys', 'keys');
+    const progress = bar.set;
+    try {
+      return await createTestnet(dir, { nodes: nodes ?? NODES, actors, baseApiPort, baseP2pPort, progress });
+    } finally {
+      bar.stop();
+    }
+  }
+  if (nodes !== undefined && nodes !== found.nodes.length) {
+    fail('testnet_other_size', 'The test net there has another number of nodes: leave out --nodes, or name another --dir.', {
+      directory: dir,
+      nodes: found.nodes.length,
+    });
+  }
+  return found;
+}
+
+async function run(net: Testnet, options: Options, out: Output, stop: Promise<void>): Promise<void> {
+  const nodes = net.nodes.map(({ name, url, directory }): Watched => {
+    return { name, url, process: new NodeProcess(directory, { url }) };
+  });
+  let isStopping = false;
+  const stopped = stop.then(() => (isStopping = true));
+  for (const { name, process } of nodes) {
+    void process.exited.then((exit) => exit.wasAsked || isStopping || report(name, process, exit.reason));
+  }
+  try {
+    const ready = Promise.all(nodes.map(({ process }) => process.ready(READY_MS)));
+    await Promise.race([ready, stopped]);
+    if (isStopping) return;
+    announce(net, out);
+    await watch(nodes, options, out, stopped);
+    if (!isStopping) await conclude(nodes, out);
+  } finally {
+    isStopping = true;
+    await Promise.all(nodes.map(({ process }) => process.stop()));
+  }
+}
+
+function report(name: string, { logFile }: NodeProcess, reason: number | string): void {
+  process.stderr.write(`x0t: ${name} ended (${reason}): see ${logFile}\n`);
+}
+
+function announce({ directory, chain, nodes, operators }: Testnet, out: Output): void {
+  const first = nodes[0]?.url ?? '';
+  const started = { type: 'started', directory, chain, nodes, operators };
+  out.show(started, () =>
+    [
+      `${nodes.length} validators run in ${directory}; each logs to node.log there.`,
+      `  npx x0t kv put greeting hello --wait --url ${first}`,
+      ...(operators[0] === undefined
+        ? []
+        : [`  npx x0t kv put greeting signed --wait --url ${first} --key ${operators[0]}`]),
+      `  npx x0t log --follow --url ${nodes.at(-1)?.url ?? ''}`,
+      'Ctrl-C stops them.',
+      '',
+    ].join('\n'),
+  );
+}
+
+/** Shows the nodes until the time is over or `stopped`. Throws `testnet_node_ended` when none is left. */
+async function watch(
+  nodes: readonly Watched[],
+  { seconds, probe }: Options,
+  out: Output,
+  stopped: Promise<unknown>,
+): Promise<void> {
+  const isTable = !out.isJson && process.stdout.isTTY;
+  const start_ms = performance.now();
+  const end_ms = seconds === undefined ? Number.POSITIVE_INFINITY : start_ms + seconds * 1000;
+  let drawn = 0;
+  let isStopped = false;
+  const ended = stopped.then(() => (isStopped = true));
+  while (!isStopped && performance.now() < end_ms) {
+    const began_ms = performance.now();
+    const lines = await Promise.race([lookAt(nodes, probe), ended.then(() => undefined)]);
+    if (!lines) return;
+    const passed = Math.round((performance.now() - start_ms) / 1000);
+    if (isTable) drawn = redraw(tableOf(lines), drawn);
+    else out.show(jsonOf(passed, lines), () => lineOf(passed, lines));
+    if (lines.every(({ exit }) => exit !== undefined)) {
+      fail('testnet_node_ended', 'All nodes have ended: see their logs.', { nodes: lines.length });
+    }
+    const pause_ms = (isTable ? TABLE_MS : LINE_MS) - (performance.now() - began_ms);
+    const left_ms = end_ms - performance.now();
+    const timer = new AbortController();
+    const pause = sleep(Math.max(0, Math.min(pause_ms, left_ms)), undefined, { signal: timer.signal });
+    await Promise.race([pause.catch(() => undefined), ended]);
+    timer.abort();
+  }
+}
+
+/** Draws over what was drawn before; gives the number of lines. */
+function redraw(table: string, before: number): number {
+  const up = before > 0 ? `\u001b[${before}A` : '';
+  process.stdout.write(`${up}${table.replaceAll('\n', '\u001b[K\n')}`);
+  return table.split('\n').length - 1;
+}
+
+/** Waits until the nodes stand alike. Throws `testnet_node_ended` or `testnet_disagrees`. */
+async function conclude(nodes: readonly Watched[], out: Output): Promise<void> {
+  const lines = await settle(nodes, SETTLE_MS);
+  const isEqual = areEqual(lines);
+  out.show({ ...jsonOf(0, lines), type: 'summary', isEqual }, () =>
+    `${tableOf(lines)}${isEqual ? 'All nodes hold the same final log and state.' : 'The nodes differ.'}`,
+  );
+  const gone = lines.filter(({ exit }) => exit !== undefined).map(({ name }) => name);
+  if (gone.length > 0) fail('testnet_node_ended', 'Nodes ended by themselves: see their logs.', { nodes: gone });
+  if (!isEqual) throw disagreement(lines);
+}
+
+function disagreement(lines: readonly NodeLine[]): X0tError {
+  return new X0tError('testnet_disagrees', 'The nodes do not hold the same final log and state.', {
+    nodes: lines.map(({ name, status }) => `${name} ${status?.finalSeq ?? 'no answer'}`),
+  });
+}

@@ -1,0 +1,14 @@
+import { makeNet } from '#test/support/cluster.ts';
+import { smallLog } from '#test/support/chain-builder.ts';
+import { exportCar, auditCar, auditStore } from '#node/audit/index.ts';
+import { schema } from '#projections/index.ts';
+import { rmSync, statSync } from 'node:fs';
+const net = await makeNet(4, 2);
+const b = await smallLog(net);
+console.log(b.summary, b.store.rows.size);
+const file = '/tmp/try.car';
+rmSync(file, { force: true });
+const rep = await exportCar({ store: b.store, chain: net.chain, schema, file, progress: (p) => p.done === p.total && console.log(p) });
+console.log(rep, statSync(file).size);
+console.log(await auditCar(file, { schema, workers: 2, progress: console.log }));
+console.log(await auditStore(b.store, { schema, workers: 2 }));
