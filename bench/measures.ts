@@ -7,8 +7,8 @@ import type { Id } from '#ledger/ports.ts';
 import { dataPaths } from '#node/data-dir.ts';
 import { LevelStore } from '#node/store.ts';
 import type { LoadResult } from './load-process.ts';
-import { untilFinal } from './net.ts';
-import type { BenchNode } from './net.ts';
+import { untilFinal } from '#test/support/processes.ts';
+import type { NodeProcess } from '#test/support/processes.ts';
 import { presign } from './presign.ts';
 import type { LoadActor } from './presign.ts';
 
@@ -63,7 +63,7 @@ interface Percentiles {
 }
 
 /** Sends client-signed events over HTTP to all nodes in turn, and waits until they are final everywhere. */
-export async function sendLoad(nodes: readonly BenchNode[], load: Load, perSecond: number, seconds: number): Promise<Sustained> {
+export async function sendLoad(nodes: readonly NodeProcess[], load: Load, perSecond: number, seconds: number): Promise<Sustained> {
   const count = Math.round(perSecond * seconds);
   const file = await prepare(load, count);
   const before = await Promise.all(nodes.map((node) => node.report()));
@@ -101,7 +101,7 @@ export async function sendLoad(nodes: readonly BenchNode[], load: Load, perSecon
   };
 }
 
-async function finalTimes(nodes: readonly BenchNode[], file: string): Promise<readonly Map<string, number>[]> {
+async function finalTimes(nodes: readonly NodeProcess[], file: string): Promise<readonly Map<string, number>[]> {
   return Promise.all(
     nodes.map(async (node, i) => {
       const finals = `${file}.finals-${i}.json`;
@@ -112,7 +112,7 @@ async function finalTimes(nodes: readonly BenchNode[], file: string): Promise<re
 }
 
 /** One event every 400 ms: each finds the network quiet. */
-export async function isolatedLatency(nodes: readonly BenchNode[], load: Load, count: number): Promise<object> {
+export async function isolatedLatency(nodes: readonly NodeProcess[], load: Load, count: number): Promise<object> {
   const file = await prepare(load, count);
   const latencies: number[] = [];
   const job = { urls: nodes.map(({ url }) => url), file, from: 0, count, perSecond: 2.5, out: `${file}.json` };
@@ -128,7 +128,7 @@ export async function isolatedLatency(nodes: readonly BenchNode[], load: Load, c
 }
 
 /** Events that the nodes author themselves, all together at this rate. */
-export async function authored(nodes: readonly BenchNode[], perSecond: number, seconds: number): Promise<object> {
+export async function authored(nodes: readonly NodeProcess[], perSecond: number, seconds: number): Promise<object> {
   const before = await Promise.all(nodes.map((node) => node.report()));
   const sizeBefore = Math.max(...before.map(({ size }) => size));
   const command = { type: 'author', perSecond: perSecond / nodes.length, seconds, valueBytes: 32 } as const;

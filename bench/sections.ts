@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { makeNet, startProcess, untilFinal } from './net.ts';
-import type { BenchNode } from './net.ts';
+import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/processes.ts';
+import type { NodeProcess } from '#test/support/processes.ts';
 import { authored, bytesOnDisk, isolatedLatency, loadOf, sendLoad } from './measures.ts';
 import type { Load } from './measures.ts';
 import { makeActors } from './presign.ts';
@@ -27,7 +27,7 @@ export interface BenchContext {
   readonly say: (line: string) => void;
   readonly results: Record<string, unknown>;
   /** Node processes under way; ended with the bench. */
-  nodes: BenchNode[];
+  nodes: NodeProcess[];
   load?: Load;
   directories?: readonly string[];
 }
@@ -41,13 +41,7 @@ async function start(context: BenchContext, name: string, count: number): Promis
   context.directories = directories;
   context.load = await loadOf(join(directory, name), directories[0] as string, actors);
   for (const one of directories.slice(0, count)) context.nodes.push(await startProcess(one));
-  const meshed = count - 1;
-  for (let i = 0; i < 100 && context.nodes.length > 0; i++) {
-    const peers = await Promise.all(context.nodes.map((node) => node.report().then((report) => report.peers)));
-    if (peers.every((number) => number >= meshed)) return;
-    await sleep(100);
-  }
-  throw new Error('the nodes did not find each other');
+  await untilMeshed(context.nodes);
 }
 
 const loadIn = (context: BenchContext): Load => context.load as Load;
@@ -107,7 +101,7 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
   },
 
   async disk(context) {
-    const node = context.nodes.pop() as BenchNode;
+    const node = context.nodes.pop() as NodeProcess;
     const { size } = await node.report();
     await node.stop();
     const result = await bytesOnDisk(node.directory, size);

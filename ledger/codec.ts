@@ -25,6 +25,11 @@ export function assertCanonical(bytes: Uint8Array): void {
   if (skipItem(bytes, 0, 0) !== bytes.length) bad(bytes.length, 'bytes after the item');
 }
 
+/** The offset after the canonical item at `at`: for objects that stand inside other bytes. */
+export function itemEnd(bytes: Uint8Array, at: number): number {
+  return skipItem(bytes, at, 0);
+}
+
 const MAP_KEY_BYTES_MAX = 64;
 const CID_BYTES = 37;
 const utf8 = new TextDecoder('utf-8', { fatal: true });

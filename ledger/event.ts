@@ -1,5 +1,5 @@
 import { SIGN1_BYTES, jobOf, sign, signatureOf } from './cose.ts';
-import { decode, encode } from './codec.ts';
+import { decode, encode, itemEnd } from './codec.ts';
 import { fail } from './errors.ts';
 import * as field from './fields.ts';
 import { bytesOf, compareBytes, concatBytes, idOf, idOfLink, linkOf } from './ids.ts';
@@ -136,10 +136,13 @@ export function entryOf(event: Event, sign1?: Uint8Array): Entry {
 export function decodeEntry(bytes: Uint8Array): Entry {
   if (bytes[0] !== 0x82) fail('not_canonical', 'An entry is a pair of an event and its signatures.', { at: 0 });
   const signedAt = bytes.length - SIGN1_BYTES - SIGNED_TAIL_HEAD.length;
+  const mayBeBare = bytes[bytes.length - 1] === 0x80;
+  // a value inside an unsigned event may look like the head of a signature: then the event's own end decides
   const isSigned =
     signedAt > 1 &&
-    compareBytes(bytes.subarray(signedAt, signedAt + SIGNED_TAIL_HEAD.length), SIGNED_TAIL_HEAD) === 0;
-  if (!isSigned && bytes[bytes.length - 1] !== 0x80) {
+    compareBytes(bytes.subarray(signedAt, signedAt + SIGNED_TAIL_HEAD.length), SIGNED_TAIL_HEAD) === 0 &&
+    (!mayBeBare || itemEnd(bytes, 1) === signedAt);
+  if (!isSigned && !mayBeBare) {
     fail('bad_signature_form', 'An entry has no or one signature, a COSE_Sign1 with ML-DSA-65.');
   }
   const eventBytes = bytes.subarray(1, isSigned ? signedAt : bytes.length - 1);

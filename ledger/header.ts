@@ -2,6 +2,7 @@ import { decode, encode } from './codec.ts';
 import type { Committee } from './committee.ts';
 import { fail } from './errors.ts';
 import * as field from './fields.ts';
+import { genesisBlockId } from './genesis.ts';
 import { bytesOf, idOfLink, linkOf } from './ids.ts';
 import { BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, ROUND_MAX } from './limits.ts';
 import type { Hash } from './merkle.ts';
@@ -55,7 +56,7 @@ export function encodeHeader(header: Header): Uint8Array {
   });
 }
 
-/** Reads a header and checks what needs no parents: consensus.md 2.3, rules 1 to 3 without the signature. */
+/** Reads a header and checks what needs no parents: consensus.md 2.3, rules 1 to 4 without the signature. */
 export function decodeHeader(headerBytes: Uint8Array, chain: Id, committee: Committee): Header {
   const fields = field.fieldsOf(decode(headerBytes), KNOWN, 'block');
   field.assertTag(fields, 'block');
@@ -67,7 +68,7 @@ export function decodeHeader(headerBytes: Uint8Array, chain: Id, committee: Comm
   const round = field.integerOf(fields, 'round', 1, ROUND_MAX);
   const author = field.integerOf(fields, 'author', 0, committee.size - 1);
   const parents = field.listOf(fields['parents'], 'parents', committee.size).map(decodeRef);
-  checkParents(parents, round, author, committee);
+  checkParents(parents, round, author, chain, committee);
   const root = field.bytesOfField(fields, 'root', 32);
   if (root.length !== 32) fail('wrong_type', 'root is a byte string of 32 bytes.', { field: 'root' });
   return {
@@ -85,8 +86,14 @@ export function decodeHeader(headerBytes: Uint8Array, chain: Id, committee: Comm
   };
 }
 
-/** Rules 2 and 3: own block first, one per author, all earlier, a quorum of them just one round back. */
-function checkParents(parents: readonly Ref[], round: number, author: number, committee: Committee): void {
+/** Rules 2 to 4: own block first, one per author, all earlier, genesis at round 0, a quorum one round back. */
+function checkParents(
+  parents: readonly Ref[],
+  round: number,
+  author: number,
+  chain: Id,
+  committee: Committee,
+): void {
   if (parents[0]?.author !== author) fail('bad_parents', "A block's first parent is its author's previous block.");
   const authors = new Set<number>();
   let previousRoundStake = 0;
@@ -94,6 +101,9 @@ function checkParents(parents: readonly Ref[], round: number, author: number, co
     if (parent.author >= committee.size) fail('bad_parents', 'A parent of an unknown author.');
     if (authors.has(parent.author)) fail('bad_parents', 'Two parents of one author.', { author: parent.author });
     if (parent.round >= round) fail('bad_parents', 'A parent that is not of an earlier round.');
+    if (parent.round === 0 && parent.id !== genesisBlockId(chain, committee, parent.author)) {
+      fail('bad_parents', 'A parent at round 0 that is not the genesis block of its author.');
+    }
     authors.add(parent.author);
     if (parent.round === round - 1) previousRoundStake += committee.at(parent.author).stake;
   }

@@ -277,11 +277,12 @@ export class Replica {
   #takeSubmissions(ops: StoreOp[]): Submission[] {
     const accepted: Submission[] = [];
     for (const submission of this.#submissions.splice(0, SUBMISSIONS_PER_TURN)) {
-      const { pending, isDurable, resolve, reject } = submission;
+      const { pending, isDurable, reject } = submission;
       const { id } = pending.entry;
       try {
         if (this.fold.isFinal(id) || !this.pool.add(pending)) {
-          resolve();
+          // known, but perhaps since this turn: acknowledged after the write all the same
+          accepted.push({ ...submission, isDurable: false });
           continue;
         }
         if (this.#carriers.has(id)) this.pool.carried(id);

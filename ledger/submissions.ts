@@ -71,7 +71,13 @@ export class Submissions {
     }
     if (keyId(coseKey) !== signingKeyId(event)) fail('bad_key', 'The key is not the one that the event names.', { id });
     const job = entryJob(entry, coseKey);
-    if (this.#replica.fold.isFinal(id) || this.#replica.pool.get(id) || this.#replica.carrierOf(id)) return entry;
+    const known = this.#replica.pool.get(id);
+    if (known) {
+      // its write may be under way: nothing is acknowledged before it is kept
+      await this.#replica.submit(known, false);
+      return entry;
+    }
+    if (this.#replica.fold.isFinal(id) || this.#replica.carrierOf(id)) return entry;
     this.#admit(event);
     const leaf = entryLeaf(entry);
     if (!this.#verified.has(leaf)) {

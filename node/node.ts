@@ -55,7 +55,10 @@ export interface NodeOptions {
 export async function startNode({ directory, config: options = {}, log: given }: NodeOptions): Promise<Node> {
   const data = await readDataDir(directory);
   const config = mergeConfig(data.config, options);
-  const log = given ?? pino({ level: config.log, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+  // results of commands go to stdout
+  const log =
+    given ??
+    pino({ level: config.log, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));
   const closers: (() => Promise<unknown>)[] = [];
   try {
     return await assemble(directory, data, config, log, closers);

@@ -11,9 +11,9 @@ export interface ErrorEnvelope {
 }
 
 /**
- * The HTTP status of each code. 400: the bytes cannot be read; 422: they can, but the ledger would never take them; 409:
- * another event stands in the way; 429 and 503: the same request may succeed later. A code that is not here is a fault
- * of this node: 500.
+ * The HTTP status of each code. 400: the bytes cannot be read; 422: they can, but the ledger would
+ * never take them; 409: another event stands in the way; 429 and 503: the same request may succeed
+ * later. A code that is not here is a fault of this node: 500.
  */
 const STATUS: Readonly<Record<string, number>> = {
   bad_id: 400,
@@ -67,7 +67,10 @@ export function envelopeOf({ code, message, data }: X0tError, requestId: string)
   return { code, message, detail: data, requestId };
 }
 
-/** Anything thrown as a coded error. What is not meant for callers becomes `internal`, without its text. */
+/**
+ * Anything thrown as a coded error. What is not meant for callers becomes `internal`, without its
+ * text.
+ */
 export function coded(error: unknown): X0tError {
   if (error instanceof X0tError) return error;
   const { code, statusCode, validation, validationContext, message } = error as Partial<FastifyError>;

@@ -41,7 +41,10 @@ const BatchReply = Type.Object(
   { description: 'What became of each event' },
 );
 
-/** `/v1/events`: events that were signed elsewhere, as DAG-CBOR `[entry, COSE_Key]`, and their state. */
+/**
+ * `/v1/events`: events that were signed elsewhere, as DAG-CBOR `[entry, COSE_Key]`, and their
+ * state.
+ */
 export async function eventRoutes(app: Api, parts: LedgerParts): Promise<void> {
   const submissions = new ApiSubmissions(parts);
   app.addContentTypeParser('application/cbor', { parseAs: 'buffer' }, (_request, body, done) => {
@@ -143,7 +146,9 @@ class ApiSubmissions {
     return this.#parts.store.get(storeKeys.finalOfEvent(id)) ? 'final' : 'accepted';
   }
 
-  /** Throws `wrong_type` or `out_of_range` for the batch; what is wrong with an event is its result. */
+  /**
+   * Throws `wrong_type` or `out_of_range` for the batch; what is wrong with an event is its result.
+   */
   async takeBatch(items: unknown): Promise<{ results: Result[] }> {
     if (!Array.isArray(items)) fail('wrong_type', 'A batch is a list of events with their keys.');
     if (items.length > BATCH_EVENTS_MAX) {

@@ -1,13 +1,16 @@
 /**
- * The node's HTTP API: `createApi` makes a fastify instance that is ready to listen or to be injected into. Everything
- * that it answers with is described by `/openapi.json`; every error has one envelope (`errors.ts`).
+ * The node's HTTP API: `createApi` makes a fastify instance that is ready to listen or to be
+ * injected into. Everything that it answers with is described by `/openapi.json`; every error has
+ * one envelope (`errors.ts`).
  */
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import swagger from '@fastify/swagger';
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import Fastify from 'fastify';
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type {
+  FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest,
+} from 'fastify';
 import type { Logger } from 'pino';
 import type { TSchema } from 'typebox';
 import type { Core } from '#ledger/core.ts';
@@ -50,7 +53,9 @@ export interface ApiOptions {
   readonly streams?: Partial<StreamLimits>;
 }
 
-/** A request that has not arrived by then is dropped; against clients that send a byte at a time. */
+/**
+ * A request that has not arrived by then is dropped; against clients that send a byte at a time.
+ */
 const REQUEST_TIMEOUT_MS = 15_000;
 /** Connections without a request are kept this long: longer than the usual idle time of proxies. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
@@ -62,8 +67,9 @@ const PARAM_CHARS_MAX = 2048;
 /** The API over a running core. Call `listen` on it, and `close` before the core stops. */
 export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   const { core, store, clock, metrics, log, version } = options;
+  const logger: FastifyBaseLogger = log;
   const app = Fastify({
-    loggerInstance: log,
+    loggerInstance: logger,
     ...noRequestLog(),
     // one logger for all requests: a child for each costs more than most requests
     childLoggerFactory: (logger) => logger,

@@ -9,14 +9,16 @@ const ETAG = /^"(0|[1-9][0-9]{0,15})"$/;
 const MEDIA_TYPE = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+(?:\s*;[\x20-\x7e]*)?$/;
 
 /**
- * The sequence number of the last change is the tag. What is not final may get another number, so its tag is weak and
- * fits no `If-Match`.
+ * The sequence number of the last change is the tag. What is not final may get another number, so
+ * its tag is weak and fits no `If-Match`.
  */
 export function etagOf({ seq }: KvEntry, level: Level, finalSeq: number): string {
   return level === 'final' || seq <= finalSeq ? `"${seq}"` : `W/"${seq}"`;
 }
 
-/** The precondition of a write from `ifSeq`, `If-Match` or `If-None-Match: *`; throws `bad_request`. */
+/**
+ * The precondition of a write from `ifSeq`, `If-Match` or `If-None-Match: *`; throws `bad_request`.
+ */
 export function ifSeqOf(
   ifSeq: number | undefined,
   headers: Pick<IncomingHttpHeaders, 'if-match' | 'if-none-match'>,
@@ -42,7 +44,10 @@ function bad(message: string): never {
   fail('bad_request', message);
 }
 
-/** The stored media type where it can be a header's value. Events made elsewhere may hold any text there. */
+/**
+ * The stored media type where it can be a header's value. Events made elsewhere may hold any text
+ * there.
+ */
 export function mediaTypeOf(type: string | undefined): string {
   return type !== undefined && MEDIA_TYPE.test(type) ? type : 'application/octet-stream';
 }

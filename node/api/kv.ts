@@ -194,8 +194,8 @@ function bytesOfBody(body: unknown): Uint8Array {
 }
 
 /**
- * What is acknowledged before it is final must stand by itself, so it is signed; what is only told when it is final
- * rides in a block that is signed anyway.
+ * What is acknowledged before it is final must stand by itself, so it is signed; what is only told
+ * when it is final rides in a block that is signed anyway.
  */
 async function write(
   { core, metrics: { finality } }: LedgerParts,

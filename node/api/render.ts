@@ -6,7 +6,9 @@ import type { EventState } from '#ledger/log-reader.ts';
 import type { Id } from '#ledger/ports.ts';
 import { verdictName } from '#ledger/verdicts.ts';
 
-/** Events as JSON: ids of objects are CIDs, actors and keys 64 hex digits (SHA-256 of a COSE_Key). */
+/**
+ * Events as JSON: ids of objects are CIDs, actors and keys 64 hex digits (SHA-256 of a COSE_Key).
+ */
 
 export interface EventJson {
   readonly id: string;

@@ -28,10 +28,18 @@ export const ActorId = Type.String({ description: 'SHA-256 of the inception COSE
 /** What a read is based on. */
 export const READ_PROPERTIES = {
   level: LevelName,
-  finalSeq: Type.Integer({ minimum: 0, description: 'all events up to this number are in the answer' }),
-  commitIndex: Type.Integer({ minimum: 0, description: 'the last commit that made events final here' }),
+  finalSeq: Type.Integer({
+    minimum: 0,
+    description: 'all events up to this number are in the answer',
+  }),
+  commitIndex: Type.Integer({
+    minimum: 0,
+    description: 'the last commit that made events final here',
+  }),
   pendingCount: Type.Integer({ minimum: 0, description: 'accepted events that are not final' }),
-  quorumReachable: Type.Boolean({ description: 'whether this node sees enough validators for finality' }),
+  quorumReachable: Type.Boolean({
+    description: 'whether this node sees enough validators for finality',
+  }),
   epoch: Count,
 };
 
@@ -44,13 +52,17 @@ export const EventReply = Type.Object(
   {
     id: EventId,
     state: LevelName,
-    signed: Type.Boolean({ description: 'false: covered by the signature of the block that carries it' }),
+    signed: Type.Boolean({
+      description: 'false: covered by the signature of the block that carries it',
+    }),
     seq: Type.Optional(Seq),
     verdict: Type.Optional(Type.String({ description: 'applied, or why it changed nothing' })),
     commit: Type.Optional(Count),
     ts_ms: Type.Optional(Type.Integer({ description: 'time of the commit, milliseconds since the Unix epoch' })),
     block: Type.Optional(Type.Object({ id: Type.String(), round: Count, author: Count })),
-    event: Type.Unknown({ description: 'the event; bytes are {"$bytes": base64}, links {"$link": CID}' }),
+    event: Type.Unknown({
+      description: 'the event; bytes are {"$bytes": base64}, links {"$link": CID}',
+    }),
   },
   { description: 'An event and what became of it' },
 );

@@ -22,7 +22,9 @@ const LEDGER = {
   finalSeq: Type.Integer({ description: 'events in the final log' }),
   logRoot: Hash,
   stateRoot: Hash,
-  summaryHash: Type.String({ description: 'SHA-256 over size and roots: equal on nodes that stand alike' }),
+  summaryHash: Type.String({
+    description: 'SHA-256 over size and roots: equal on nodes that stand alike',
+  }),
   projections: Type.Array(Type.Object({ name: Type.String(), version: Count, root: Hash })),
   pending: Type.Integer({ description: 'accepted events that are not final' }),
   peers: Count,

@@ -61,9 +61,9 @@ interface Client {
 }
 
 /**
- * Final events as server-sent events (WHATWG HTML, section 9.2). A client is a place in the log: it is sent what follows
- * as fast as it reads, from the latest events or from the store, so it costs no memory of its own beyond one chunk, and
- * a reconnecting client misses nothing.
+ * Final events as server-sent events (WHATWG HTML, section 9.2). A client is a place in the log: it
+ * is sent what follows as fast as it reads, from the latest events or from the store, so it costs
+ * no memory of its own beyond one chunk, and a reconnecting client misses nothing.
  */
 export class FinalStream {
   readonly #source: FinalSource;

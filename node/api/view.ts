@@ -12,8 +12,8 @@ export interface ReadEnvelope {
 }
 
 /**
- * How far the final log can be read: it moves when events are in the store, not when they are ordered. A read may
- * already hold a later event than `finalSeq`, never lack an earlier one.
+ * How far the final log can be read: it moves when events are in the store, not when they are
+ * ordered. A read may already hold a later event than `finalSeq`, never lack an earlier one.
  */
 export class ReadView {
   readonly #core: Core;
@@ -56,7 +56,9 @@ export class ReadView {
     };
   }
 
-  /** Events held here that are not final, each once. Blocks may carry some that the pool never saw. */
+  /**
+   * Events held here that are not final, each once. Blocks may carry some that the pool never saw.
+   */
   *pending(): Iterable<Entry> {
     const { pool, unordered } = this.#core.replica;
     for (const { entry } of pool.values()) yield entry;

@@ -17,13 +17,13 @@ export function addCommand<Options>(
   usage: string,
   about: string,
   examples: readonly string[],
-): { readonly command: Command; does(action: Action<Options>): void } {
+): { readonly command: Command; readonly does: (action: Action<Options>) => void } {
   const command = parent.command(usage).description(about);
   command.option('--json', 'print JSON: one document, or one a line for a stream');
   command.addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ ${line}\n`).join('')}`);
   return {
     command,
-    does(action) {
+    does: (action) => {
       command.action(async () => {
         const options = command.opts<Options & Common>();
         const args = command.processedArgs as string[];

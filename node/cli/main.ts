@@ -2,7 +2,7 @@
  * The command line `x0t` (docs/cli.md). Runs on load. Ends with the codes of `exit-codes.ts`; nothing is forced, so
  * what was written reaches its reader.
  */
-import { Command } from 'commander';
+import { Command, CommanderError } from 'commander';
 import { registerAudit } from './audit.ts';
 import { registerEvent } from './event.ts';
 import { exitCodeOf } from './exit-codes.ts';
@@ -53,6 +53,8 @@ try {
   await program.parseAsync();
 } catch (error) {
   const code = exitCodeOf(error);
-  if (code !== 0) reportError(error, isJson);
+  // help without a command was printed by commander
+  const isHelp = error instanceof CommanderError && error.code === 'commander.help';
+  if (code !== 0 && !isHelp) reportError(error, isJson);
   process.exitCode = code;
 }

@@ -3,15 +3,15 @@ import { Presets, SingleBar } from 'cli-progress';
 /** A progress bar on stderr; it shows nothing where stderr is no terminal. */
 export interface Progress {
   /** `total` may grow. */
-  set(done: number, total: number): void;
-  stop(): void;
+  readonly set: (done: number, total: number) => void;
+  readonly stop: () => void;
 }
 
 const REDRAWS_PER_S = 8;
 
 /** `what` names the work, `unit` what is counted, such as `events`. */
 export function startProgress(what: string, unit: string): Progress {
-  if (process.stderr.isTTY !== true) return { set: () => undefined, stop: () => undefined };
+  if (!process.stderr.isTTY) return { set: () => undefined, stop: () => undefined };
   const format = `${what} [{bar}] {percentage}% {value}/{total} ${unit} {rate}/s, {eta_formatted} left`;
   const bar = new SingleBar(
     { format, stream: process.stderr, clearOnComplete: true, hideCursor: true, fps: REDRAWS_PER_S },

@@ -130,11 +130,9 @@ async function watch(
   const start_ms = performance.now();
   const end_ms = seconds === undefined ? Number.POSITIVE_INFINITY : start_ms + seconds * 1000;
   let drawn = 0;
-  let isStopped = false;
-  const ended = stopped.then(() => (isStopped = true));
-  while (!isStopped && performance.now() < end_ms) {
+  while (performance.now() < end_ms) {
     const began_ms = performance.now();
-    const lines = await Promise.race([lookAt(nodes, probe), ended.then(() => undefined)]);
+    const lines = await Promise.race([lookAt(nodes, probe), stopped.then(() => undefined)]);
     if (!lines) return;
     const passed = Math.round((performance.now() - start_ms) / 1000);
     if (isTable) drawn = redraw(tableOf(lines), drawn);
@@ -143,12 +141,16 @@ async function watch(
       fail('testnet_node_ended', 'All nodes have ended: see their logs.', { nodes: lines.length });
     }
     const pause_ms = (isTable ? TABLE_MS : LINE_MS) - (performance.now() - began_ms);
-    const left_ms = end_ms - performance.now();
-    const timer = new AbortController();
-    const pause = sleep(Math.max(0, Math.min(pause_ms, left_ms)), undefined, { signal: timer.signal });
-    await Promise.race([pause.catch(() => undefined), ended]);
-    timer.abort();
+    await pauseOr(stopped, Math.max(0, Math.min(pause_ms, end_ms - performance.now())));
   }
+}
+
+/** Waits for a time, or until `stopped`. */
+async function pauseOr(stopped: Promise<unknown>, pause_ms: number): Promise<void> {
+  const timer = new AbortController();
+  const pause = sleep(pause_ms, undefined, { signal: timer.signal });
+  await Promise.race([pause.catch(() => undefined), stopped]);
+  timer.abort();
 }
 
 /** Draws over what was drawn before; gives the number of lines. */

@@ -16,7 +16,9 @@ const finals = entries.map((entry, index): FinalEvent => ({
 }));
 await signing.close();
 
-/** Reads server-sent events until `count` have come, then leaves; the answer is their ids and data. */
+/**
+ * Reads server-sent events until `count` have come, then leaves; the answer is their ids and data.
+ */
 async function read(url: string, count: number, headers = {}): Promise<{ id: number; data: { seq: number } }[]> {
   const response = await fetch(url, { headers, signal: AbortSignal.timeout(10_000) });
   if (response.status !== 200 || !response.body) throw new Error(await response.text());

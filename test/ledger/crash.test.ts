@@ -109,10 +109,13 @@ test('an event that comes twice at once is not acknowledged before it is kept', 
     await node.core.submit(entry.bytes, keyOf(cluster));
     return isKept();
   };
+  const other = await clientEvent(cluster, 2, 'other');
+  const before = node.core.submit(other.bytes, keyOf(cluster));
   const first = [send(), send()];
   await cluster.run(5);
   const later = send();
   t.deepEqual(await cluster.during(Promise.all([...first, later])), [true, true, true]);
+  await before;
   await cluster.stop();
 });
 

@@ -5,13 +5,15 @@ import { summaryHash } from '#ledger/fold.ts';
 import { startNode } from '#node/node.ts';
 
 /**
- * A node as `x0t start` runs it, in a process of its own, with two things more for measuring: it notes when each event
- * became final here, and it can author events by itself at a rate. Told what to do over the IPC channel.
+ * A node as `x0t start` runs it, in a process of its own, with three things more for tests and measurements: it notes
+ * when each event became final here, authors events by itself at a rate, and puts peers on its deny list. Told what to
+ * do over the IPC channel.
  */
 
 export type Command =
   | { readonly type: 'author'; readonly perSecond: number; readonly seconds: number; readonly valueBytes: number }
   | { readonly type: 'finals'; readonly file: string }
+  | { readonly type: 'block'; readonly peers: readonly string[] }
   | { readonly type: 'report' }
   | { readonly type: 'stop' };
 
@@ -107,6 +109,9 @@ async function handle(command: Command): Promise<unknown> {
       await writeFile(command.file, JSON.stringify([...finals]));
       finals.clear();
       return undefined;
+    case 'block':
+      node.network.setBlocked(new Set(command.peers));
+      return undefined;
     case 'report':
       return report();
     case 'stop':
@@ -117,4 +122,4 @@ async function handle(command: Command): Promise<unknown> {
 }
 
 process.on('disconnect', () => process.exit(1));
-process.send?.({ type: 'ready', answer: { url: node.url, peers: node.network.peers().length } });
+process.send?.({ type: 'ready', answer: { url: node.url, peer: node.network.self } });

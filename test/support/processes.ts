@@ -8,15 +8,19 @@ import type { PartialConfig } from '#node/config.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Command, Report } from './node-process.ts';
 
-/** A network of node processes on loopback for measuring. */
+/** A network of node processes on loopback, for tests and measurements. */
 
-export interface BenchNode {
+export interface NodeProcess {
   readonly directory: string;
   readonly url: string;
+  /** libp2p peer id. */
+  readonly peer: string;
   readonly pid: number;
   ask(command: Command): Promise<unknown>;
   report(): Promise<Report>;
   stop(): Promise<void>;
+  /** `kill -9`; resolves when it is gone. */
+  kill(): Promise<void>;
 }
 
 /** Ports that are free now. */
@@ -34,7 +38,7 @@ export async function makeNet(base: string, nodes: number, operators: readonly I
   const keys = [];
   for (const directory of directories) keys.push(await createNodeKeys(directory));
   const ports = await freePorts(2 * (nodes + 1));
-  const genesis = makeGenesis('bench', keys.slice(0, nodes), operators, Date.now());
+  const genesis = makeGenesis('loopback', keys.slice(0, nodes), operators, Date.now());
   for (const [i, directory] of directories.entries()) {
     const others = keys.slice(0, nodes).flatMap(({ peer }, j) => (i === j ? [] : `/ip4/127.0.0.1/tcp/${ports[j]}/p2p/${peer}`));
     const config: PartialConfig = {
@@ -47,9 +51,9 @@ export async function makeNet(base: string, nodes: number, operators: readonly I
 }
 
 /** Starts a node process and waits until it is up. */
-export async function startProcess(directory: string): Promise<BenchNode> {
+export async function startProcess(directory: string): Promise<NodeProcess> {
   const child = fork(new URL('node-process.ts', import.meta.url), [directory], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
-  const { url } = (await answerOf(child, 'ready')) as { url: string };
+  const { url, peer } = (await answerOf(child, 'ready')) as { url: string; peer: string };
   const ask = (command: Command): Promise<unknown> => {
     const answer = answerOf(child, command.type);
     child.send(command);
@@ -58,9 +62,15 @@ export async function startProcess(directory: string): Promise<BenchNode> {
   return {
     directory,
     url,
+    peer,
     pid: child.pid as number,
     ask,
     report: () => ask({ type: 'report' }) as Promise<Report>,
+    async kill() {
+      const gone = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGKILL');
+      await gone;
+    },
     async stop() {
       const gone = new Promise((resolve) => child.once('exit', resolve));
       if (child.exitCode === null) child.send({ type: 'stop' } satisfies Command);
@@ -79,12 +89,22 @@ function answerOf(child: ChildProcess, type: string): Promise<unknown> {
     };
     const onExit = (code: number | null) => reject(new Error(`a node process ended with ${code}`));
     child.on('message', onMessage);
-    child.once('exit', onExit);
+    child.on('exit', onExit);
   });
 }
 
+/** Waits until every node is linked to all others. */
+export async function untilMeshed(nodes: readonly NodeProcess[]): Promise<void> {
+  for (let i = 0; i < 200; i++) {
+    const reports = await Promise.all(nodes.map((node) => node.report()));
+    if (reports.every(({ peers }) => peers >= nodes.length - 1)) return;
+    await sleep(100);
+  }
+  throw new Error('the nodes did not find each other in 20 s');
+}
+
 /** Waits until all nodes have at least `size` final events; returns their reports. Throws after `seconds`. */
-export async function untilFinal(nodes: readonly BenchNode[], size: number, seconds: number): Promise<readonly Report[]> {
+export async function untilFinal(nodes: readonly NodeProcess[], size: number, seconds: number): Promise<readonly Report[]> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
     const reports = await Promise.all(nodes.map((node) => node.report()));
