@@ -1,5 +1,5 @@
 import { decode as decodeDagCbor, encode as encodeDagCbor } from '@ipld/dag-cbor';
-import { fail } from './errors.ts';
+import { X0tError, fail } from './errors.ts';
 import { NESTING_MAX } from './limits.ts';
 
 /**
@@ -15,9 +15,16 @@ export function decode(bytes: Uint8Array): unknown {
   return decodeDagCbor(bytes);
 }
 
-/** The canonical bytes. The caller passes plain objects, arrays, byte strings, CIDs and safe integers only. */
+/**
+ * The canonical bytes. The caller passes plain objects, arrays, byte strings, CIDs and safe integers only; what comes from
+ * outside is decoded again. Throws `wrong_type` for what has no form, such as undefined.
+ */
 export function encode(value: unknown): Uint8Array {
-  return encodeDagCbor(value);
+  try {
+    return encodeDagCbor(value);
+  } catch (cause) {
+    throw new X0tError('wrong_type', 'Only plain data can be written: no undefined, no functions.', {}, { cause });
+  }
 }
 
 /** The scan alone: for bytes that are decoded elsewhere, or kept as they are. */
@@ -108,6 +115,10 @@ function endOf(bytes: Uint8Array, at: number, end: number): number {
 
 function skipText(bytes: Uint8Array, at: number, start: number, length: number): number {
   const end = endOf(bytes, at, start + length);
+  // decoders drop it, so the text would encode to other bytes
+  if (bytes[start] === 0xef && length >= 3 && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf) {
+    bad(at, 'a text that begins with a byte order mark');
+  }
   for (let i = start; i < end; i++) {
     if ((bytes[i] as number) > 127) {
       try {

@@ -1,9 +1,11 @@
 import { readBlock } from './archive.ts';
+import type { Block } from './block.ts';
 import type { Chain } from './chain.ts';
 import { decodeCommit } from './commit.ts';
 import { fail } from './errors.ts';
 import type { Entry } from './event.ts';
 import type { FinalEvent } from './fold.ts';
+import type { Ref } from './header.ts';
 import { decodeFinalRow, decodeNumber, storeKeys } from './keys.ts';
 import type { BlockStore, Id } from './ports.ts';
 import type { Replica } from './replica.ts';
@@ -18,6 +20,9 @@ export class LogReader {
   readonly #chain: Chain;
   readonly #replica: Replica;
   readonly #store: Pick<BlockStore, 'get'>;
+  /** The last block and commit that were read: neighbours in the log share them. */
+  #block: Block | undefined;
+  #commit: { readonly index: number; readonly ts_ms: number } | undefined;
 
   constructor(chain: Chain, replica: Replica, store: Pick<BlockStore, 'get'>) {
     this.#chain = chain;
@@ -35,7 +40,14 @@ export class LogReader {
 
   #carried(id: Id): Entry | undefined {
     const ref = this.#replica.carrierOf(id);
-    return ref && readBlock(this.#store, ref, this.#chain.id, this.#chain.committee).entries.find((one) => one.id === id);
+    return ref && this.#read(ref).entries.find((one) => one.id === id);
+  }
+
+  #read(ref: Ref): Block {
+    if (this.#block?.ref.id !== ref.id) {
+      this.#block = readBlock(this.#store, ref, this.#chain.id, this.#chain.committee);
+    }
+    return this.#block;
   }
 
   /** The event when it is final and its commit is in the store. */
@@ -49,7 +61,7 @@ export class LogReader {
     const value = this.#store.get(storeKeys.final(seq));
     if (!value) return undefined;
     const { id, verdict, commit, block: ref, entry: index } = decodeFinalRow(value);
-    const block = readBlock(this.#store, ref, this.#chain.id, this.#chain.committee);
+    const block = this.#read(ref);
     const entry = block.entries[index];
     if (entry?.id !== id) fail('store_corrupt', 'The log names an entry that its block does not hold.', { seq });
     return { seq, verdict, entry, commit, ts_ms: this.#timeOf(commit), block: ref };
@@ -64,8 +76,12 @@ export class LogReader {
     }
   }
 
-  #timeOf(commit: number): number {
-    const row = this.#store.get(storeKeys.commit(commit));
-    return row ? decodeCommit(row).ts_ms : fail('store_corrupt', 'A commit of the log is not held.', { commit });
+  #timeOf(index: number): number {
+    if (this.#commit?.index !== index) {
+      const row = this.#store.get(storeKeys.commit(index));
+      if (!row) fail('store_corrupt', 'A commit of the log is not held.', { commit: index });
+      this.#commit = { index, ts_ms: decodeCommit(row).ts_ms };
+    }
+    return this.#commit.ts_ms;
   }
 }

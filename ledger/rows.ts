@@ -6,10 +6,16 @@ import { StateHash } from './state-hash.ts';
 /** What reads fall back to. */
 export type Readable = Pick<BlockStore, 'get'>;
 
+/** Rows of projections and lanes that are kept at hand after they were written: at most 8 MB together. */
+const RECENT_MAX = 16_384;
+const RECENT_BYTES_MAX = 512;
+
 /** Changes on top of a store that are not written yet: reads see them, `takeOps` hands them over for one batch. */
 export class Overlay implements Readable {
   readonly #base: Readable;
   readonly #changes = new Map<string, Uint8Array | undefined>();
+  /** State rows as they are in the base: reducers read the same members, lanes and keys again and again. */
+  readonly #recent = new Map<string, Uint8Array | undefined>();
   #isHandedOver = false;
 
   constructor(base: Readable) {
@@ -17,7 +23,21 @@ export class Overlay implements Readable {
   }
 
   get(key: string): Uint8Array | undefined {
-    return this.#changes.has(key) ? this.#changes.get(key) : this.#base.get(key);
+    if (this.#changes.has(key)) return this.#changes.get(key);
+    if (!isStateRow(key)) return this.#base.get(key);
+    if (this.#recent.has(key)) return this.#recent.get(key);
+    const value = this.#base.get(key);
+    this.#remember(key, value);
+    return value;
+  }
+
+  #remember(key: string, value: Uint8Array | undefined): void {
+    if (value && value.length > RECENT_BYTES_MAX) {
+      this.#recent.delete(key);
+      return;
+    }
+    if (this.#recent.size >= RECENT_MAX) this.#recent.clear();
+    this.#recent.set(key, value);
   }
 
   put(key: string, value: Uint8Array): void {
@@ -35,9 +55,16 @@ export class Overlay implements Readable {
   }
 
   written(): void {
-    if (this.#isHandedOver) this.#changes.clear();
+    if (!this.#isHandedOver) return;
+    for (const [key, value] of this.#changes) if (isStateRow(key)) this.#remember(key, value);
+    this.#changes.clear();
     this.#isHandedOver = false;
   }
+}
+
+/** Rows of projections (`s/`) and replay windows (`w/`): see `keys.ts`. Only the fold writes them. */
+function isStateRow(key: string): boolean {
+  return key.startsWith('s/') || key.startsWith('w/');
 }
 
 /** A projection's view of an overlay; every change also goes into the projection's digest. */

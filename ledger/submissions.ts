@@ -1,7 +1,7 @@
 import type { Chain } from './chain.ts';
 import { keyId } from './cose.ts';
 import { fail } from './errors.ts';
-import { decodeEntry, encodeEvent, entryJob, entryLeaf, entryOf, signEvent, signingKeyId } from './event.ts';
+import { decodeEntry, decodeEvent, encodeEvent, entryJob, entryLeaf, entryOf, signEvent, signingKeyId } from './event.ts';
 import type { Body, Entry, Event } from './event.ts';
 import { HybridClock } from './hlc.ts';
 import { sha256, textOf } from './ids.ts';
@@ -97,7 +97,7 @@ export class Submissions {
    */
   async author(kind: string, body: Body, isSigned: boolean): Promise<Entry> {
     const { actor, coseKey, signer, author } = this.#self;
-    const event: Event = {
+    const draft: Event = {
       chain: this.#chain.id,
       actor,
       lane: NODE_LANE,
@@ -106,7 +106,8 @@ export class Submissions {
       body,
       hlc: this.#hlc.next(this.#clock.wall_ms()),
     };
-    encodeEvent(event);
+    // as all others will read it: a text may change on its way through bytes, and a number may have none
+    const event = decodeEvent(encodeEvent(draft));
     this.#admit(event);
     this.#nextSeq += 1;
     const isBare = !isSigned && author !== undefined;

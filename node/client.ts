@@ -1,27 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encode } from '#ledger/codec.ts';
-import { X0tError, fail } from '#ledger/errors.ts';
-import type { ErrorData } from '#ledger/errors.ts';
+import { codeOf, fail } from '#ledger/errors.ts';
 import type { Level } from '#ledger/core.ts';
-import type { ErrorEnvelope } from '#node/api/errors.ts';
 import type { Readiness } from '#node/api/health.ts';
 import type { EventJson } from '#node/api/render.ts';
 import type { NodeStatus } from '#node/api/status.ts';
 import type { ReadEnvelope } from '#node/api/view.ts';
+import { errorOf, foreign, unreachable } from './client-errors.ts';
 import { messagesOf } from './event-stream.ts';
 
-/** An error that the node answered with: its code, sentence and data, and the request in its log. */
-export class ApiError extends X0tError {
-  readonly status: number;
-  readonly requestId: string;
-
-  constructor(status: number, { code, message, detail, requestId }: ErrorEnvelope) {
-    super(code, message, detail);
-    this.name = 'ApiError';
-    this.status = status;
-    this.requestId = requestId;
-  }
-}
+export { ApiError } from './client-errors.ts';
 
 /** What became of a write. `seq`, `verdict` and `commit` are there once it is final. */
 export interface Written {
@@ -90,8 +78,9 @@ const POLL_MS_MIN = 10;
 const POLL_MS_MAX = 250;
 
 /**
- * A client of one node's HTTP API. Throws `ApiError` with the code that the node sent, `node_unreachable`,
- * `node_timeout`, or `not_x0t` where something else answers. Nothing is retried.
+ * A client of one node's HTTP API. Throws `ApiError` with the code that the node sent,
+ * `node_unreachable`, `node_timeout`, or `not_x0t` where something else answers. Nothing is
+ * retried.
  */
 export class Client {
   readonly url: string;
@@ -117,7 +106,12 @@ export class Client {
   }
 
   /** The node authors the event. */
-  putKv(key: string, value: Uint8Array, type?: string, options: WriteOptions = {}): Promise<Written> {
+  putKv(
+    key: string,
+    value: Uint8Array,
+    type?: string,
+    options: WriteOptions = {},
+  ): Promise<Written> {
     const headers = { 'content-type': type ?? 'application/octet-stream' };
     return this.#write(key, { method: 'PUT', body: value, headers }, options);
   }
@@ -132,7 +126,12 @@ export class Client {
     return this.#json(keyPath(key), { query: { level }, headers: { accept: 'application/json' } });
   }
 
-  listKv(query: { prefix?: string; after?: string; limit?: number; level?: Level }): Promise<KvPage> {
+  listKv(query: {
+    prefix?: string;
+    after?: string;
+    limit?: number;
+    level?: Level;
+  }): Promise<KvPage> {
     return this.#json('/v1/kv', { query });
   }
 
@@ -151,8 +150,8 @@ export class Client {
   async waitFinal(id: string, timeout_ms = FINAL_TIMEOUT_MS): Promise<EventJson> {
     const end_ms = performance.now() + timeout_ms;
     for (let pause_ms = POLL_MS_MIN; ; pause_ms = Math.min(POLL_MS_MAX, pause_ms * 1.5)) {
-      const event = await this.event(id);
-      if (event.state === 'final') return event;
+      const event = await this.#eventOrNone(id);
+      if (event?.state === 'final') return event;
       if (performance.now() > end_ms) {
         fail('final_timeout', 'Not final yet, but still on its way: ask for the event by its id.', {
           id,
@@ -163,11 +162,27 @@ export class Client {
     }
   }
 
+  /**
+   * Between its order and its commit's write a node may show an event neither as accepted nor as
+   * final.
+   */
+  async #eventOrNone(id: string): Promise<EventJson | undefined> {
+    try {
+      return await this.event(id);
+    } catch (error) {
+      if (codeOf(error) === 'no_such_event') return undefined;
+      throw error;
+    }
+  }
+
   log(query: { from?: number; limit?: number } = {}): Promise<LogPage> {
     return this.#json('/v1/log', { query });
   }
 
-  /** Final events as they come, from a number on or from the present end; ends with `signal` or with the node. */
+  /**
+   * Final events as they come, from a number on or from the present end; ends with `signal` or with
+   * the node.
+   */
   async *follow(from: number | undefined, signal?: AbortSignal): AsyncIterable<EventJson> {
     const headers = { accept: 'text/event-stream' };
     try {
@@ -233,38 +248,11 @@ function baseOf(url: string): string {
 
 function keyPath(key: string): string {
   if (key === '.' || key === '..') {
-    fail('key_no_path', 'No URL can name this key: list it by its prefix, or sign the event here.', { key });
+    fail(
+      'key_no_path',
+      'No URL can name this key: list it by its prefix, or sign the event here.',
+      { key },
+    );
   }
   return `/v1/kv/${encodeURIComponent(key)}`;
-}
-
-/** The error behind a refusal; `not_x0t` where the body is no envelope. */
-async function errorOf(response: Response, url: string): Promise<X0tError> {
-  const text = await response.text().catch(() => '');
-  try {
-    const { code, message, detail, requestId } = JSON.parse(text) as Partial<ErrorEnvelope>;
-    if (typeof code === 'string' && typeof message === 'string') {
-      const data: ErrorData = detail ?? {};
-      return new ApiError(response.status, { code, message, detail: data, requestId: requestId ?? '' });
-    }
-  } catch {
-    // falls through: no JSON, so no envelope
-  }
-  return foreign(url, response.status);
-}
-
-function foreign(url: string, status: number, cause?: unknown): X0tError {
-  const message = 'Something else than a node answers there: check --url.';
-  return new X0tError('not_x0t', message, { url, status }, { cause });
-}
-
-function unreachable(url: string, cause: unknown): X0tError {
-  if (cause instanceof X0tError) return cause;
-  if (cause instanceof Error && cause.name === 'TimeoutError') {
-    return new X0tError('node_timeout', 'The node did not answer in time: look at its log.', { url }, { cause });
-  }
-  const inner = cause instanceof Error ? (cause.cause as { code?: unknown } | undefined) : undefined;
-  const reason = typeof inner?.code === 'string' ? inner.code : 'connection failed';
-  const message = 'No node answers there: start it with `x0t start`, or name it with --url.';
-  return new X0tError('node_unreachable', message, { url, reason }, { cause });
 }

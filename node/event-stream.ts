@@ -4,8 +4,9 @@ import { fail } from '#ledger/errors.ts';
 const MESSAGE_CHARS_MAX = 1024 * 1024;
 
 /**
- * The data of each message of a server-sent event stream (WHATWG HTML, section 9.2), for lines that end with LF as our
- * API sends them. Comments and other fields are skipped. Throws `stream_malformed` for a message without end.
+ * The data of each message of a server-sent event stream (WHATWG HTML, section 9.2), for lines that
+ * end with LF as our API sends them. Comments and other fields are skipped. Throws
+ * `stream_malformed` for a message without end.
  */
 export async function* messagesOf(body: AsyncIterable<Uint8Array>): AsyncIterable<string> {
   const utf8 = new TextDecoder();

@@ -38,32 +38,36 @@ const TIMED_MAX = 100_000;
 type Reading = readonly [name: string, help: string, read: (core: Core) => number];
 
 const COUNTERS: readonly Reading[] = [
-  [METRICS.blocksAccepted, 'Blocks taken into the DAG', ({ replica }) => replica.counters.blocksAccepted],
-  [METRICS.blocksSealed, 'Blocks signed here', ({ replica }) => replica.counters.blocksSealed],
-  [METRICS.blocksReceived, 'Blocks received', ({ intake }) => intake.counters.blocksReceived],
-  [METRICS.blocksKnown, 'Received blocks known before', ({ intake }) => intake.counters.blocksKnown],
-  [METRICS.blocksDropped, 'Blocks dropped under load', ({ intake }) => intake.counters.blocksDropped],
-  [METRICS.blocksHeld, 'Blocks held for their time', ({ intake }) => intake.counters.blocksHeld],
-  [METRICS.blocksFetched, 'Missing parents fetched', ({ fetcher }) => fetcher.fetched],
-  [METRICS.equivocations, 'Slots with two blocks', ({ replica }) => replica.counters.equivocations],
-  [METRICS.commits, 'Commits decided', ({ replica }) => replica.counters.commits],
-  [METRICS.finals, 'Events made final', ({ replica }) => replica.counters.finals],
-  [METRICS.turns, 'Turns of the replica', ({ replica }) => replica.counters.turns],
-  [METRICS.eventsAccepted, 'Events accepted', ({ submissions }) => submissions.counters.accepted],
-  [METRICS.exchanges, 'Anti-entropy exchanges', ({ antiEntropy }) => antiEntropy.exchanges],
+  [METRICS.blocksAccepted, 'Blocks in the DAG', (core) => core.replica.counters.blocksAccepted],
+  [METRICS.blocksSealed, 'Blocks signed here', (core) => core.replica.counters.blocksSealed],
+  [METRICS.blocksReceived, 'Blocks received', (core) => core.intake.counters.blocksReceived],
+  [METRICS.blocksKnown, 'Blocks known before', (core) => core.intake.counters.blocksKnown],
+  [METRICS.blocksDropped, 'Blocks dropped', (core) => core.intake.counters.blocksDropped],
+  [METRICS.blocksHeld, 'Blocks held for their time', (core) => core.intake.counters.blocksHeld],
+  [METRICS.blocksFetched, 'Missing parents fetched', (core) => core.fetcher.fetched],
+  [METRICS.equivocations, 'Slots with two blocks', (core) => core.replica.counters.equivocations],
+  [METRICS.commits, 'Commits decided', (core) => core.replica.counters.commits],
+  [METRICS.finals, 'Events made final', (core) => core.replica.counters.finals],
+  [METRICS.turns, 'Turns of the replica', (core) => core.replica.counters.turns],
+  [METRICS.eventsAccepted, 'Events accepted', (core) => core.submissions.counters.accepted],
+  [METRICS.exchanges, 'Anti-entropy exchanges', (core) => core.antiEntropy.exchanges],
 ];
 
 const GAUGES: readonly Reading[] = [
-  [METRICS.poolEvents, 'Accepted events that are not final', ({ replica }) => replica.pool.size],
-  [METRICS.poolBytes, 'Bytes of those events', ({ replica }) => replica.pool.bytes],
-  [METRICS.blocksWaiting, 'Blocks that wait for parents', ({ replica }) => replica.waiting.size],
-  [METRICS.round, 'Round of the threshold clock', ({ replica }) => replica.roundClock.round],
-  [METRICS.logSize, 'Events in the final log', ({ replica }) => replica.fold.size],
+  [METRICS.poolEvents, 'Accepted events that are not final', (core) => core.replica.pool.size],
+  [METRICS.poolBytes, 'Bytes of those events', (core) => core.replica.pool.bytes],
+  [METRICS.blocksWaiting, 'Blocks that wait for parents', (core) => core.replica.waiting.size],
+  [METRICS.round, 'Round of the threshold clock', (core) => core.replica.roundClock.round],
+  [METRICS.logSize, 'Events in the final log', (core) => core.replica.fold.size],
 ];
 
-const REFUSALS: readonly (readonly [string, string, (core: Core) => ReadonlyMap<string, number>])[] = [
-  [METRICS.eventsRefused, 'Events refused, by code', ({ submissions }) => submissions.counters.refused],
-  [METRICS.blocksRejected, 'Blocks rejected, by code', ({ intake }) => intake.counters.rejected],
+type CodesReading = readonly [
+  name: string, help: string, read: (core: Core) => ReadonlyMap<string, number>,
+];
+
+const REFUSALS: readonly CodesReading[] = [
+  [METRICS.eventsRefused, 'Events refused, by code', (core) => core.submissions.counters.refused],
+  [METRICS.blocksRejected, 'Blocks rejected, by code', (core) => core.intake.counters.rejected],
 ];
 
 /** What the HTTP API counts. */
@@ -136,7 +140,11 @@ function apiMeters(registry: Registry): ApiMeters {
       labelNames: ['method', 'route', 'status'],
       registers,
     }),
-    streamClients: new Gauge({ name: METRICS.streamClients, help: 'Open event streams', registers }),
+    streamClients: new Gauge({
+      name: METRICS.streamClients,
+      help: 'Open event streams',
+      registers,
+    }),
     slowClients: new Counter({
       name: METRICS.slowClients,
       help: 'Event streams ended because the client did not read',

@@ -25,8 +25,9 @@ const STOP_MS = 10_000;
 const POLL_MS = 50;
 
 /**
- * A node in a process of its own, by `x0t start`. Its output is appended to `node.log` in the data directory. It is in
- * a process group of its own, so that Ctrl-C reaches only the parent, and ends by itself when the parent does.
+ * A node in a process of its own, by `x0t start`. Its output is appended to `node.log` in the data
+ * directory. It is in a process group of its own, so that Ctrl-C reaches only the parent, and ends
+ * by itself when the parent does.
  */
 export class NodeProcess {
   readonly directory: string;
@@ -81,7 +82,10 @@ export class NodeProcess {
         });
       }
       if (performance.now() > end_ms) {
-        fail('node_not_ready', 'The node is not ready in time: see its log.', { ...data, timeout_ms });
+        fail('node_not_ready', 'The node is not ready in time: see its log.', {
+          ...data,
+          timeout_ms,
+        });
       }
       await sleep(POLL_MS);
     }

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
@@ -195,9 +194,4 @@ async function listen(api: FastifyInstance, { api: { host, port } }: NodeConfig)
     if (isTaken) fail('api_port_taken', 'Another program has the port of the API: choose one with --api-port.', { host, port });
     throw cause;
   }
-}
-
-/** The file in which a running node tells its API's address, for the CLI on the same machine. */
-export function addressFile(directory: string): string {
-  return join(directory, 'api.url');
 }

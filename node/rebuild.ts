@@ -16,10 +16,14 @@ import type { Schema } from '#ledger/reducer.ts';
 /** Set while the derived rows are dropped and folded again: [phase, fold's record, summary]. */
 const MARK = 'a/rebuild';
 
-/** Rows deleted in one batch. */
-const DROP_ROWS = 2000;
-/** Final events folded into one batch: some 2 MB of rows. */
-const FOLD_EVENTS = 2000;
+/** How much goes into one batch: rows deleted, and final events folded (some 2 MB of rows). */
+export interface RebuildBatch {
+  readonly rows: number;
+  readonly events: number;
+}
+
+const BATCH: RebuildBatch = { rows: 2000, events: 2000 };
+
 /** All that a fold derives; commits, blocks, keys and the pool stay. */
 const DERIVED = ['s/', 'w/', 'f/', 'e/', 'a/hash/'];
 
@@ -65,16 +69,17 @@ export async function rebuildProjections(
   chain: Chain,
   schema: Schema,
   progress?: (progress: RebuildProgress) => void,
+  batch: RebuildBatch = BATCH,
 ): Promise<RebuildReport> {
   const found = readMark(store);
   const before = found ?? stateNow(store, chain, schema);
   if (before.phase === 'drop') {
     if (!found) await store.write([mark(before)], { sync: true });
-    await dropRows(store, progress);
+    await dropRows(store, batch.rows, progress);
     const ops = [mark({ ...before, phase: 'fold' }), { type: 'del', key: storeKeys.fold } as const];
     await store.write(ops, { sync: true });
   }
-  const summary = await refold(store, chain, schema, before, progress);
+  const summary = await refold(store, chain, schema, before, batch.events, progress);
   compare(summary, before.summary);
   return { summary, commits: before.state?.last.index ?? 0, isResumed: found !== undefined };
 }
@@ -86,13 +91,14 @@ function stateNow(store: BlockStore, chain: Chain, schema: Schema): Before {
 
 async function dropRows(
   store: BlockStore,
+  limit: number,
   progress?: (progress: RebuildProgress) => void,
 ): Promise<void> {
   let done = 0;
   for (const prefix of DERIVED) {
     for (;;) {
       const ops: StoreOp[] = [];
-      for await (const [key] of store.range({ ...prefixRange(prefix), limit: DROP_ROWS })) {
+      for await (const [key] of store.range({ ...prefixRange(prefix), limit })) {
         ops.push({ type: 'del', key });
       }
       if (ops.length === 0) break;
@@ -109,6 +115,7 @@ async function refold(
   chain: Chain,
   schema: Schema,
   { state }: Before,
+  batchEvents: number,
   progress?: (progress: RebuildProgress) => void,
 ): Promise<Summary> {
   const fold = new Fold(store, chain.genesis, schema);
@@ -121,7 +128,7 @@ async function refold(
     fold.apply(commit, blocks);
     const { index, id, ts_ms, leader } = commit;
     last = { index, id, ts_ms, leaderRound: leader.round };
-    if (index === total || fold.size - written < FOLD_EVENTS) continue;
+    if (index === total || fold.size - written < batchEvents) continue;
     written = fold.size;
     await store.write(fold.ops({ cursor: undefined, last }), { sync: false });
     fold.written();

@@ -11,8 +11,9 @@ import { createKeyFile, writeNewFile } from './keys.ts';
 import { systemClock } from './system.ts';
 
 /**
- * A network on one machine: `DIR/node-1` to `DIR/node-N` are data directories of validators, `DIR/operators` holds keys
- * of members who run no node, and `DIR/testnet.json` says where all is. Nothing in it is a secret of more than a test.
+ * A network on one machine: `DIR/node-1` to `DIR/node-N` are data directories of validators,
+ * `DIR/operators` holds keys of members who run no node, and `DIR/testnet.json` says where all is.
+ * Nothing in it is a secret of more than a test.
  */
 
 export interface TestnetNode {
@@ -67,7 +68,9 @@ export async function createTestnet(directory: string, options: TestnetOptions):
   const { baseApiPort = BASE_API_PORT, baseP2pPort = BASE_P2P_PORT } = options;
   await mkdir(directory, { recursive: true, mode: 0o700 });
   if ((await readdir(directory)).length > 0) {
-    fail('not_empty', 'The directory holds no whole test net: choose another, or remove it.', { directory });
+    fail('not_empty', 'The directory holds no whole test net: choose another, or remove it.', {
+      directory,
+    });
   }
   const total = count + actors;
   const keys: NodeKeys[] = [];

@@ -2,7 +2,7 @@ import { CID } from 'multiformats/cid';
 import { create as createDigest } from 'multiformats/hashes/digest';
 import { encode } from '../codec.ts';
 import { fail } from '../errors.ts';
-import { bytesOf, concatBytes, linkOf } from '../ids.ts';
+import { bytesOf, concatBytes, idOf, linkOf } from '../ids.ts';
 import type { Id } from '../ports.ts';
 import type { PlaceKind } from './place.ts';
 
@@ -101,7 +101,7 @@ export class Framer {
       const next = this.#next(bytes, used, offset, isLast);
       if (!next) break;
       if (next.kind === 'header') {
-        const body = this.#next(bytes, next.end, offset, isLast, next);
+        const body = this.#body(bytes, offset, isLast, next);
         if (!body) break;
         sections.push(next, body);
         this.#index += 2;
@@ -114,6 +114,19 @@ export class Framer {
       }
     }
     return { sections, used };
+  }
+
+  /** A header whose length is wrong shows in what seems to follow it: then it is the one to blame. */
+  #body(bytes: Uint8Array, offset: number, isLast: boolean, header: Section): Section | undefined {
+    try {
+      return this.#next(bytes, header.end, offset, isLast, header);
+    } catch (error) {
+      const { kind, index: section, idAt, start, end } = header;
+      const id = bytes.subarray(idAt, idAt + DIGEST_BYTES).toHex();
+      if (idOf(bytes.subarray(start, end)) === id) throw error;
+      const message = "A header's content does not hash to its id.";
+      return fail('car_cid_mismatch', message, { kind, section, offset: header.offset });
+    }
   }
 
   #next(

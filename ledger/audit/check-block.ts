@@ -1,4 +1,4 @@
-import { assembleBlock, blockJob, entryJobs } from '../block.ts';
+import { assembleBlock, blockJob } from '../block.ts';
 import type { Block } from '../block.ts';
 import type { Chain } from '../chain.ts';
 import { jobOf } from '../cose.ts';
@@ -13,6 +13,7 @@ import { placed } from './place.ts';
 /** What checking a block needs beside its bytes. */
 export interface CheckTools {
   readonly chain: Pick<Chain, 'id' | 'committee'>;
+  /** The COSE_Key whose SHA-256 is `id`; that it is, is checked elsewhere. */
   keyOf(id: Id): Uint8Array | undefined;
   verify(job: SignatureJob): boolean;
 }
@@ -47,7 +48,8 @@ export function checkBlock(bytes: BlockBytes, tools: CheckTools): CheckedBlock {
   try {
     return checkParts(header, body, tools);
   } catch (error) {
-    throw placed(error, { kind: 'body', ...whatDiffers(header, body, tools) });
+    const differs = whatDiffers(header, body, tools);
+    throw placed(error, { kind: differs.part === 'header' ? 'header' : 'body', ...differs });
   }
 }
 
@@ -73,18 +75,19 @@ function checkParts(header: Uint8Array, body: Uint8Array, tools: CheckTools): Ch
   if (!tools.verify(blockJob(block, committee))) {
     fail('bad_block_signature', "The author's signature does not fit the block.");
   }
-  const { jobs, indexes } = entryJobs(block, committee, () => false);
-  for (const [i, job] of jobs.entries()) {
-    if (tools.verify(job)) continue;
-    const entry = indexes[i] as number;
-    const event = block.entries[entry]?.id ?? '';
-    fail('bad_event_signature', 'A signature does not fit its event.', {
-      part: 'entry',
-      entry,
-      event,
-    });
+  const keyOf = new Map(keyIds.map((key, i) => [key, keys[i] as Uint8Array]));
+  const { author } = block.header;
+  keyOf.set(committee.keyIdAt(author), committee.at(author).coseKey);
+  let signatures = 1;
+  for (const [entry, signed] of block.entries.entries()) {
+    if (!signed.sign1) continue;
+    signatures += 1;
+    const key = keyOf.get(signingKeyId(signed.event)) ?? unknownKey(signingKeyId(signed.event));
+    if (tools.verify(entryJob(signed, key))) continue;
+    const message = 'A signature does not fit its event.';
+    fail('bad_event_signature', message, { part: 'entry', entry, event: signed.id });
   }
-  return { block, signatures: 1 + jobs.length };
+  return { block, signatures };
 }
 
 function unknownKey(key: Id): never {

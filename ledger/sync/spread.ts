@@ -91,7 +91,11 @@ export class Spreader {
   /** Once is enough: peers that come later take it by anti-entropy. */
   #gossip(due: readonly Pending[]): void {
     for (const { entry } of due) this.#note(entry.id, Number.POSITIVE_INFINITY);
-    for (const batch of batches(due.flatMap(itemOf))) void this.#network.publish('events', encodePoolItems(batch));
+    for (const batch of batches(due.flatMap(itemOf))) {
+      this.#network.publish('events', encodePoolItems(batch)).catch((error: unknown) => {
+        this.#log.debug({ code: codeOf(error) }, 'events could not be gossiped');
+      });
+    }
   }
 
   #handOver(due: readonly Pending[], now_ms: number): void {

@@ -73,21 +73,26 @@ export function envelopeOf({ code, message, data }: X0tError, requestId: string)
  */
 export function coded(error: unknown): X0tError {
   if (error instanceof X0tError) return error;
-  const { code, statusCode, validation, validationContext, message } = error as Partial<FastifyError>;
+  const { code, statusCode, message, ...more } = error as Partial<FastifyError>;
+  const { validation, validationContext } = more;
   if (validation) {
     return new X0tError('bad_request', `Correct the request: ${message}.`, {
       in: validationContext ?? 'request',
       at: validation[0]?.instancePath || '/',
     });
   }
-  if (statusCode === 413) return new X0tError('body_too_large', 'The body is larger than this route takes.');
+  if (statusCode === 413) {
+    return new X0tError('body_too_large', 'The body is larger than this route takes.');
+  }
   if (statusCode === 415) {
-    return new X0tError('unsupported_media_type', 'This route does not take this content-type: see /openapi.json.');
+    return new X0tError(
+      'unsupported_media_type',
+      'This route does not take this content-type: see /openapi.json.',
+    );
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return new X0tError('bad_request', `Correct the request: ${message}.`, { reason: code ?? '' });
   }
-  return new X0tError('internal', 'The node failed over this request: its log has the requestId.', {}, {
-    cause: error,
-  });
+  const message500 = 'The node failed over this request: its log has the requestId.';
+  return new X0tError('internal', message500, {}, { cause: error });
 }

@@ -16,8 +16,6 @@ import * as schemas from './schemas.ts';
 const BODY_BYTES_MAX = EVENT_BYTES_MAX + SIGN1_BYTES + COSE_KEY_BYTES + 64;
 const BATCH_EVENTS_MAX = 256;
 const BATCH_BYTES_MAX = 2 * 1024 * 1024;
-/** Events under verification for callers of the API: some seconds of work for one core. */
-const UNDER_WAY_MAX = 8192;
 
 interface Submitted {
   readonly id: string;
@@ -125,7 +123,7 @@ class ApiSubmissions {
     const isPair =
       entryBytes instanceof Uint8Array && coseKey instanceof Uint8Array && more.length === 0;
     if (!isPair) fail('wrong_type', 'An event is sent as the pair of its entry and its COSE_Key.');
-    if (this.#underWay >= UNDER_WAY_MAX) {
+    if (this.#underWay >= this.#parts.eventsUnderWay_max) {
       fail('overloaded', 'The node checks as many events as it may: send again later.');
     }
     const { core, metrics: { finality } } = this.#parts;

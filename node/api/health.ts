@@ -23,7 +23,9 @@ const ReadyReply = Type.Object(
 );
 
 /** Probes, metrics and status. */
-export async function healthRoutes(app: Api, { status, isReady, metrics }: HealthParts): Promise<void> {
+export async function healthRoutes(app: Api, parts: HealthParts): Promise<void> {
+  const { status, isReady, metrics } = parts;
+
   app.get(
     '/livez',
     {

@@ -29,13 +29,14 @@ import { logRoutes } from './log.ts';
 import { openApiOptions } from './openapi.ts';
 import type { Api, LedgerParts } from './parts.ts';
 import type { NodeStatus } from './status.ts';
+import { Stopping } from './stopping.ts';
 import { FinalStream, STREAM_LIMITS } from './stream.ts';
 import type { StreamLimits } from './stream.ts';
 import { ReadView } from './view.ts';
 
 export type { Readiness } from './health.ts';
 export { isQuorumReachable, statusOf } from './status.ts';
-export type { LedgerStatus, NodeStatus } from './status.ts';
+export type { NodeStatus } from './status.ts';
 
 export interface ApiOptions {
   readonly core: Core;
@@ -51,12 +52,16 @@ export interface ApiOptions {
   readonly isReady: () => Readiness;
   readonly isQuorumReachable: () => boolean;
   readonly streams?: Partial<StreamLimits>;
+  /** Events of callers under verification at once; default 8,192. */
+  readonly eventsUnderWay_max?: number;
 }
 
 /**
  * A request that has not arrived by then is dropped; against clients that send a byte at a time.
  */
 const REQUEST_TIMEOUT_MS = 15_000;
+/** Some seconds of work for one core. */
+const EVENTS_UNDER_WAY_MAX = 8192;
 /** Connections without a request are kept this long: longer than the usual idle time of proxies. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** Sockets at once; more are refused by the kernel's queue. */
@@ -72,7 +77,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     loggerInstance: logger,
     ...noRequestLog(),
     // one logger for all requests: a child for each costs more than most requests
-    childLoggerFactory: (logger) => logger,
+    childLoggerFactory: (parent) => parent,
     genReqId: requestIds(),
     requestIdHeader: false,
     bodyLimit: EVENT_BYTES_MAX,
@@ -102,7 +107,10 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   watchRequests(app, metrics, log);
 
   const view = new ReadView(core, options.isQuorumReachable);
-  const parts: LedgerParts = { core, store, clock, metrics, view };
+  const { eventsUnderWay_max = EVENTS_UNDER_WAY_MAX } = options;
+  const stopping = new Stopping();
+  const ledger = { core, store, clock, metrics, view };
+  const parts: LedgerParts = { ...ledger, stopping, eventsUnderWay_max };
   const source = {
     finalSeq: () => view.finalSeq,
     at: (seq: number) => core.log.at(seq),
@@ -112,7 +120,10 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     ...STREAM_LIMITS,
     ...options.streams,
   });
-  app.addHook('preClose', async () => stream.stop());
+  app.addHook('preClose', async () => {
+    stopping.stop();
+    stream.stop();
+  });
   app.addHook('onClose', async () => view.stop());
 
   await app.register(swagger, openApiOptions(version));

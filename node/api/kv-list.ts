@@ -56,7 +56,9 @@ export async function kvListRoutes(app: Api, parts: LedgerParts): Promise<void> 
     async ({ query }) => {
       const { prefix = '', after, limit = LIMIT, level = 'final' } = query;
       if (after !== undefined && !after.startsWith(prefix)) {
-        fail('bad_request', 'after is a key of this listing: it starts with the prefix.', { prefix });
+        fail('bad_request', 'after is a key of this listing: it starts with the prefix.', {
+          prefix,
+        });
       }
       const read = parts.view.of(level);
       const entries: object[] = [];

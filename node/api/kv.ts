@@ -198,7 +198,7 @@ function bytesOfBody(body: unknown): Uint8Array {
  * when it is final rides in a block that is signed anyway.
  */
 async function write(
-  { core, metrics: { finality } }: LedgerParts,
+  { core, stopping, metrics: { finality } }: LedgerParts,
   kind: string,
   body: Body,
   { wait, timeout_ms = TIMEOUT_MS }: Write,
@@ -213,7 +213,7 @@ async function write(
     reply.code(202).header('location', links.event);
     return { id, state: 'accepted', links };
   }
-  const final = await core.waitFinal(entry.id, timeout_ms);
+  const final = await stopping.until(core.waitFinal(entry.id, timeout_ms));
   if (!final) {
     fail('final_timeout', 'Not final yet, but still on its way: ask for the event by its id.', {
       id,
@@ -224,7 +224,10 @@ async function write(
   const { seq, commit } = final;
   const verdict = verdictName(final.verdict);
   if (verdict === 'kv_precondition') {
-    fail('precondition_failed', 'The key was changed by another event: read it again.', { id, seq });
+    fail('precondition_failed', 'The key was changed by another event: read it again.', {
+      id,
+      seq,
+    });
   }
   if (verdict !== 'applied') {
     fail('not_applied', 'The event is in the log and changed nothing: its verdict says why.', {

@@ -57,7 +57,7 @@ export async function logRoutes(app: Api, parts: LedgerParts, stream: FinalStrea
       schema: {
         operationId: 'streamLog',
         summary: 'Final events as they come: server-sent events whose id is the seq',
-        description: 'Resumes after Last-Event-ID, else starts at `from`, else after the present end.',
+        description: 'Begins after Last-Event-ID, else at `from`, else after the present end.',
         tags: ['log'],
         querystring: StreamQuery,
         response: {
@@ -82,8 +82,8 @@ interface LogPage {
   readonly next?: number;
 }
 
-async function readPage({ core, view }: LedgerParts, from: number, limit: number): Promise<LogPage> {
-  const { finalSeq } = view;
+async function readPage(parts: LedgerParts, from: number, limit: number): Promise<LogPage> {
+  const { core, view: { finalSeq } } = parts;
   const events: EventJson[] = [];
   let bytes = 0;
   let slice_ms = performance.now();

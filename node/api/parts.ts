@@ -6,6 +6,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { Core } from '#ledger/core.ts';
 import type { BlockStore, Clock } from '#ledger/ports.ts';
 import type { NodeMetrics } from '#node/metrics.ts';
+import type { Stopping } from './stopping.ts';
 import type { ReadView } from './view.ts';
 
 /** A fastify instance whose route schemas type their handlers. */
@@ -25,4 +26,7 @@ export interface LedgerParts {
   readonly clock: Clock;
   readonly metrics: NodeMetrics;
   readonly view: ReadView;
+  readonly stopping: Stopping;
+  /** Events of callers under verification at once. */
+  readonly eventsUnderWay_max: number;
 }

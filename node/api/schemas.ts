@@ -19,11 +19,14 @@ export const EventId = Type.String({
   description: 'CIDv1 (dag-cbor, sha2-256) of the event, or the 64 hex digits of its digest',
 });
 export const LevelName = Type.Enum(['accepted', 'final'], {
-  description: 'final: ordered for good, the same on every node; accepted: with all that this node holds on top',
+  description:
+    'final: ordered for good, the same on every node; accepted: with what this node holds on top',
 });
 export const Count = Type.Integer({ minimum: 0 });
 export const Seq = Type.Integer({ minimum: 1, description: 'number in the final log' });
-export const ActorId = Type.String({ description: 'SHA-256 of the inception COSE_Key, 64 hex digits' });
+export const ActorId = Type.String({
+  description: 'SHA-256 of the inception COSE_Key, 64 hex digits',
+});
 
 /** What a read is based on. */
 export const READ_PROPERTIES = {
@@ -58,7 +61,9 @@ export const EventReply = Type.Object(
     seq: Type.Optional(Seq),
     verdict: Type.Optional(Type.String({ description: 'applied, or why it changed nothing' })),
     commit: Type.Optional(Count),
-    ts_ms: Type.Optional(Type.Integer({ description: 'time of the commit, milliseconds since the Unix epoch' })),
+    ts_ms: Type.Optional(
+      Type.Integer({ description: 'time of the commit, milliseconds since the Unix epoch' }),
+    ),
     block: Type.Optional(Type.Object({ id: Type.String(), round: Count, author: Count })),
     event: Type.Unknown({
       description: 'the event; bytes are {"$bytes": base64}, links {"$link": CID}',
@@ -68,7 +73,10 @@ export const EventReply = Type.Object(
 );
 
 /** A response of other media types than JSON. */
-export function contentReply(description: string, content: Readonly<Record<string, TSchema>>): object {
+export function contentReply(
+  description: string,
+  content: Readonly<Record<string, TSchema>>,
+): object {
   const entries = Object.entries(content).map(([type, schema]) => [type, { schema }] as const);
   return { description, content: Object.fromEntries(entries) };
 }

@@ -44,7 +44,9 @@ export const StatusReply = Type.Object(
     engine: Type.String({ description: 'what checks signatures' }),
     peer: Type.String({ description: 'libp2p peer id' }),
     ...LEDGER,
-    limitations: Type.Array(Type.String(), { description: 'what this node cannot do, in sentences' }),
+    limitations: Type.Array(Type.String(), {
+      description: 'what this node cannot do, in sentences',
+    }),
     startedAt: Type.String({ description: 'UTC, ISO 8601' }),
     uptime_ms: Count,
   },
@@ -105,11 +107,13 @@ function alarmsOf({ replica: { alarm, counters } }: Core): LedgerStatus['alarms'
   const alarms: LedgerStatus['alarms'] = [];
   if (alarm) {
     const { round, author } = alarm;
-    const message = `Finality is halted: validator ${author} has two certified blocks in round ${round}.`;
+    const where = `validator ${author} has two certified blocks in round ${round}`;
+    const message = `Finality is halted: ${where}.`;
     alarms.push({ code: 'two_certificates', message });
   }
   if (counters.equivocations > 0) {
-    const message = `Validators signed two blocks for one slot, ${counters.equivocations} times since the start.`;
+    const times = `${counters.equivocations} times since the start`;
+    const message = `Validators signed two blocks for one slot, ${times}.`;
     alarms.push({ code: 'equivocation', message });
   }
   return alarms;

@@ -34,6 +34,8 @@ const RECENT_EVENTS_MAX = 2048;
 const RECENT_BYTES_MAX = 8 * 1024 * 1024;
 /** Characters written at once. */
 const CHUNK_CHARS = 64 * 1024;
+/** Reading a chunk from the store ends after this time, so that others have their turn. */
+const CHUNK_MS = 8;
 
 const HEAD = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -187,11 +189,13 @@ export class FinalStream {
   /** The next events as text; empty when the client has all there is. */
   #chunk(client: Client): string {
     let chunk = '';
+    const end_ms = this.#clock.monotonic_ms() + CHUNK_MS;
     while (chunk.length < CHUNK_CHARS && client.next <= this.#source.finalSeq()) {
       const text = this.#textOf(client.next);
       if (text === undefined) break;
       chunk += text;
       client.next += 1;
+      if (this.#clock.monotonic_ms() > end_ms) break;
     }
     return chunk;
   }

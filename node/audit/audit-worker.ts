@@ -7,13 +7,14 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { checkBlock } from '#ledger/audit/check-block.ts';
 import type { CheckTools, CheckedBlock } from '#ledger/audit/check-block.ts';
 import { openChain } from '#ledger/chain.ts';
-import { COSE_KEY_BYTES, keyId, publicKeyOf } from '#ledger/cose.ts';
+import { publicKeyOf } from '#ledger/cose.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { idOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
 import { loadEngine } from '#native/engine.ts';
 import { UNIT, UNIT_FIELDS } from './chunks.ts';
 import type { BlockResult, Chunk, ChunkResult } from './chunks.ts';
+import { KEY_ROW_BYTES } from './key-shelf.ts';
 
 const port = parentPort ?? fail('engine_failed', 'Start audit-worker.ts as a worker thread only');
 const chain = openChain(workerData.genesis);
@@ -34,9 +35,9 @@ class ChunkCheck {
     this.#bytes = bytes;
     this.#units = units;
     const known = new Map<Id, Uint8Array>();
-    for (let at = 0; at < keys.length; at += COSE_KEY_BYTES) {
-      const key = keys.subarray(at, at + COSE_KEY_BYTES);
-      known.set(keyId(key), key);
+    for (let at = 0; at < keys.length; at += KEY_ROW_BYTES) {
+      const id = keys.subarray(at, at + ID_BYTES).toHex();
+      known.set(id, keys.subarray(at + ID_BYTES, at + KEY_ROW_BYTES));
     }
     const { verify } = engine;
     this.#tools = { chain, keyOf: (id) => known.get(id), verify };

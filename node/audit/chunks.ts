@@ -17,7 +17,7 @@ export interface Chunk {
   readonly units: Int32Array;
   /** The place of each unit. */
   readonly places: readonly Place[];
-  /** COSE_Keys that the bodies need, one after the other. */
+  /** The COSE_Keys that the bodies need, each after its id (`KeyShelf.pack`). */
   readonly keys: Uint8Array<ArrayBuffer>;
   /** How far the source is after this chunk, in its own unit. */
   readonly done: number;

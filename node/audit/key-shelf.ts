@@ -1,6 +1,9 @@
 import { COSE_KEY_BYTES } from '#ledger/cose.ts';
 import type { Id } from '#ledger/ports.ts';
 
+const ID_BYTES = 32;
+/** A key and its id as threads get them. */
+export const KEY_ROW_BYTES = ID_BYTES + COSE_KEY_BYTES;
 /** Keys held in memory: 16 MB. Others are read again from where they stand. */
 const KEYS_MAX = 8192;
 
@@ -37,13 +40,14 @@ export class KeyShelf {
     return key;
   }
 
-  /** The keys one after the other, to be given away. */
+  /** Rows of 32 bytes of id and the key, to be given away. */
   pack(ids: ReadonlySet<Id>): Uint8Array<ArrayBuffer> {
-    const packed = new Uint8Array(ids.size * COSE_KEY_BYTES);
+    const packed = new Uint8Array(ids.size * KEY_ROW_BYTES);
     let at = 0;
     for (const id of ids) {
-      packed.set(this.#get(id).subarray(0, COSE_KEY_BYTES), at);
-      at += COSE_KEY_BYTES;
+      packed.subarray(at).setFromHex(id);
+      packed.set(this.#get(id).subarray(0, COSE_KEY_BYTES), at + ID_BYTES);
+      at += KEY_ROW_BYTES;
     }
     return packed;
   }

@@ -23,7 +23,8 @@ interface Options {
 const WORKERS_MAX = 64;
 
 export function registerAudit(program: Command): void {
-  const about = 'verify a log from its genesis on: an export, or the data directory of a stopped node';
+  const about =
+    'verify a log from its genesis on: an export, or the data directory of a stopped node';
   const { command, does } = addCommand<Options>(program, 'audit <file|dir>', about, [
     'x0t audit log.car',
     'x0t audit log.car --genesis bafyrei… --json',
@@ -31,7 +32,11 @@ export function registerAudit(program: Command): void {
   ]);
   command
     .option('--genesis <cid>', 'the chain that it must be (a directory: that of its genesis.cbor)')
-    .addOption(new Option('--engine <name>', 'what verifies').choices(['liboqs', 'openssl']).default('liboqs'))
+    .addOption(
+      new Option('--engine <name>', 'what verifies')
+        .choices(['liboqs', 'openssl'])
+        .default('liboqs'),
+    )
     .option('--workers <count>', 'threads (default: one per core)', wholeNumber(1, WORKERS_MAX));
   does(async (out, options, path = '') => {
     const report = await audit(path, options);
@@ -50,7 +55,8 @@ async function audit(path: string, { genesis, engine, workers }: Options): Promi
     progress: ({ done, total }) => bar.set(done, total),
   };
   try {
-    if (!isDirectory(path)) return await auditCar(path, { ...options, ...(wanted && { genesis: wanted }) });
+    if (!isDirectory(path))
+      return await auditCar(path, { ...options, ...(wanted && { genesis: wanted }) });
     return await withStore(path, (store, bytes) =>
       auditStore(store, { ...options, genesis: wanted ?? chainOf(bytes) }),
     );
@@ -78,7 +84,8 @@ function jsonOf({ chain, reported, ...rest }: AuditReport): object {
 
 function describe(report: AuditReport): string {
   const { ok, finding, chain, summary } = report;
-  const rate = `${Math.round(report.signaturesPerSecond)}/s, ${report.workers} threads, ${report.engine}`;
+  const { workers, engine } = report;
+  const rate = `${Math.round(report.signaturesPerSecond)}/s, ${workers} threads, ${engine}`;
   const counts = columns([
     ['chain', chain === undefined ? 'not read' : textOf(chain)],
     ['blocks', report.blocks],
@@ -86,12 +93,19 @@ function describe(report: AuditReport): string {
     ['commits', `${report.commits}, and ${report.commitsBeyond} beyond the reported one`],
     ['signatures', `${report.signatures} verified, ${rate}`],
     ['took', `${Math.round(report.elapsed_ms)} ms`],
-    ...(summary ? ([['log root', summary.logRoot], ['state root', summary.stateRoot]] as const) : []),
+    ...(summary
+      ? ([
+          ['log root', summary.logRoot],
+          ['state root', summary.stateRoot],
+        ] as const)
+      : []),
   ]);
   if (!finding) {
     return ok ? `OK: the log gives what the node reported.\n${counts}` : `FAULT\n${counts}`;
   }
   const { code, message, place } = finding;
-  const where = columns(Object.entries(place).map(([name, value]) => [`  ${name}`, value] as const));
+  const where = columns(
+    Object.entries(place).map(([name, value]) => [`  ${name}`, value] as const),
+  );
   return `FAULT: ${message} (${code})\n${where}Verified up to there:\n${counts}`;
 }

@@ -58,7 +58,8 @@ function registerSubmit(group: Command): void {
     if (kind === undefined || json === undefined) {
       fail('usage', 'Give a kind and a body, or --file FILE.');
     }
-    const key = (await signingKey(options)) ?? fail('usage', 'Name a key that signs with --key FILE.');
+    const key =
+      (await signingKey(options)) ?? fail('usage', 'Name a key that signs with --key FILE.');
     if (save === undefined) {
       const written = await submitSigned(client, key, kind, bodyOf(json), wait, timeout_ms);
       out.show(written, () => describeWritten(written));
@@ -107,7 +108,9 @@ function bodyOf(json: string): Body {
   return fromJson(value) as Body;
 }
 
-/** The reverse of `jsonSafe`: `{"$bytes": base64}` and `{"$link": CID}` stand for bytes and links. */
+/**
+ * The reverse of `jsonSafe`: `{"$bytes": base64}` and `{"$link": CID}` stand for bytes and links.
+ */
 function fromJson(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   if (Array.isArray(value)) return value.map(fromJson);
@@ -128,11 +131,25 @@ function bytesOf(base64: string): Uint8Array {
   }
 }
 
-function describe({ id, state, seq, verdict, commit, ts_ms, block, signed, event }: EventJson): string {
-  const rows: (readonly [string, string | number])[] = [['id', id], ['state', state]];
+function describe({
+  id,
+  state,
+  seq,
+  verdict,
+  commit,
+  ts_ms,
+  block,
+  signed,
+  event,
+}: EventJson): string {
+  const rows: (readonly [string, string | number])[] = [
+    ['id', id],
+    ['state', state],
+  ];
   if (seq !== undefined) rows.push(['seq', seq]);
   if (verdict !== undefined) rows.push(['verdict', verdict]);
-  if (commit !== undefined && ts_ms !== undefined) rows.push(['commit', `${commit}, ${utc(ts_ms)}`]);
+  if (commit !== undefined && ts_ms !== undefined)
+    rows.push(['commit', `${commit}, ${utc(ts_ms)}`]);
   if (block) rows.push(['block', `round ${block.round}, author ${block.author}, ${block.id}`]);
   rows.push(['signed', signed ? 'by its actor' : "by its block's author, who is its actor"]);
   return `${columns(rows)}${JSON.stringify(event, undefined, 2)}\n`;

@@ -25,10 +25,26 @@ const REFUSED = new Set(['final_timeout', 'not_applied']);
 const LISTEN = new Set(['api_port_taken', 'listen_failed']);
 const FAILED_CHECK = new Set(['rebuild_differs', 'testnet_disagrees', 'testnet_node_ended']);
 const DATA_DIRECTORY = new Set([
-  'config_malformed', 'data_dir_locked', 'data_dir_newer', 'data_dir_other_network', 'key_exists',
-  'key_malformed', 'key_pair_mismatch', 'key_unreadable', 'not_empty', 'not_initialised',
-  'peer_key_invalid', 'rebuild_interrupted', 'schema_mismatch', 'secret_key_malformed', 'store_corrupt', 'store_failed', 'store_missing',
-  'testnet_malformed', 'testnet_other_size', 'unknown_policy',
+  'config_malformed',
+  'data_dir_locked',
+  'data_dir_newer',
+  'data_dir_other_network',
+  'key_exists',
+  'key_malformed',
+  'key_pair_mismatch',
+  'key_unreadable',
+  'not_empty',
+  'not_initialised',
+  'peer_key_invalid',
+  'rebuild_interrupted',
+  'schema_mismatch',
+  'secret_key_malformed',
+  'store_corrupt',
+  'store_failed',
+  'store_missing',
+  'testnet_malformed',
+  'testnet_other_size',
+  'unknown_policy',
 ]);
 
 /** The exit code for anything that a command threw. */

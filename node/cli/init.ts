@@ -21,8 +21,8 @@ export function registerInit(program: Command): void {
   const { command, does } = addCommand<Options>(program, 'init', 'make a data directory', [
     'x0t init',
     'x0t init --data ./alpha --name alpha --api-port 8421 --p2p-port 4421',
-    'x0t init --data ./watch --observer --genesis ./data/genesis.cbor \\\n'
-      + '      --bootstrap /ip4/192.0.2.7/tcp/4420/p2p/12D3KooW…',
+    'x0t init --data ./watch --observer --genesis ./data/genesis.cbor \\\n' +
+      '      --bootstrap /ip4/192.0.2.7/tcp/4420/p2p/12D3KooW…',
   ]);
   withData(command)
     .option('--name <name>', 'name of the new network', 'local')

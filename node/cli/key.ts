@@ -22,6 +22,11 @@ export function registerKey(program: Command): void {
 function show(out: Output, file: string, { actor, coseKey, signer }: ActorKey): void {
   const { engine } = signer;
   out.show({ file, actor, algorithm: 'ML-DSA-65', coseKey: coseKey.toBase64(), engine }, () =>
-    columns([['file', file], ['actor', actor], ['algorithm', 'ML-DSA-65'], ['engine', engine]]),
+    columns([
+      ['file', file],
+      ['actor', actor],
+      ['algorithm', 'ML-DSA-65'],
+      ['engine', engine],
+    ]),
   );
 }

@@ -62,8 +62,7 @@ function registerDelete(group: Command): void {
   const { command, does } = addCommand<WritingOptions>(group, 'delete <key>', 'remove a key', [
     'x0t kv delete greeting --wait',
   ]);
-  withWriting(command)
-    .option('--if-seq <seq>', 'only if this event set the key last', anySeq);
+  withWriting(command).option('--if-seq <seq>', 'only if this event set the key last', anySeq);
   does(async (out, options, key = '') => {
     await write(out, options, 'kv.delete/1', { key }, (client, rest) => client.deleteKv(key, rest));
   });
@@ -71,7 +70,10 @@ function registerDelete(group: Command): void {
 
 type Body = Readonly<Record<string, unknown>>;
 type Client = ReturnType<typeof clientOf>;
-type ByNode = (client: Client, options: { isFinal: boolean; timeout_ms: number; ifSeq?: number }) => Promise<Written>;
+type ByNode = (
+  client: Client,
+  options: { isFinal: boolean; timeout_ms: number; ifSeq?: number },
+) => Promise<Written>;
 
 /** Signs here where a key is at hand; else the node authors the event. */
 async function write(

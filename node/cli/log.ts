@@ -27,7 +27,11 @@ export function registerLog(program: Command): void {
     'x0t log --follow',
   ]);
   withNode(command)
-    .option('--from <seq>', 'first event (default: so that the last ones are shown)', wholeNumber(1, 2 ** 48))
+    .option(
+      '--from <seq>',
+      'first event (default: so that the last ones are shown)',
+      wholeNumber(1, 2 ** 48),
+    )
     .option('--limit <count>', 'events at most, without --follow', wholeNumber(1, LIMIT_MAX), 100)
     .option('--follow', 'print events as they become final, until Ctrl-C');
   does(async (out, options) => {
@@ -38,7 +42,7 @@ export function registerLog(program: Command): void {
 
 async function print(client: Client, out: Output, { from, limit }: Options): Promise<void> {
   let next = from ?? Math.max(1, (await client.status()).finalSeq - limit + 1);
-  for (let left = limit; left > 0; ) {
+  for (let left = limit; left > 0;) {
     const page = await client.log({ from: next, limit: Math.min(left, PAGE_EVENTS) });
     for (const event of page.events) show(out, event);
     left -= page.events.length;

@@ -42,7 +42,9 @@ export function reportError(error: unknown, isJson: boolean): void {
     process.stderr.write(`${JSON.stringify(envelope)}\n`);
     return;
   }
-  const detail = Object.entries(envelope.detail).map(([name, value]) => `  ${name}: ${String(value)}\n`);
+  const detail = Object.entries(envelope.detail).map(
+    ([name, value]) => `  ${name}: ${String(value)}\n`,
+  );
   const request = envelope.requestId === '' ? '' : `  requestId: ${envelope.requestId}\n`;
   process.stderr.write(`x0t: ${envelope.message} (${envelope.code})\n${detail.join('')}${request}`);
 }

@@ -1,9 +1,9 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { addressFile } from '#node/address-file.ts';
 import { Client } from '#node/client.ts';
 import { API_PORT } from '#node/config.ts';
-import { addressFile } from '#node/node.ts';
 
 /** Where commands look for a node and its keys. */
 
@@ -28,7 +28,10 @@ export function withData(command: Command): Command {
 
 /** Options of commands that ask a running node. */
 export function withNode(command: Command): Command {
-  return withData(command).option('--url <url>', "the node's API (default: as the data directory says)");
+  return withData(command).option(
+    '--url <url>',
+    "the node's API (default: as the data directory says)",
+  );
 }
 
 /** `--url`, else what a running node wrote into the data directory, else the default port here. */

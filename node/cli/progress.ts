@@ -12,7 +12,8 @@ const REDRAWS_PER_S = 8;
 /** `what` names the work, `unit` what is counted, such as `events`. */
 export function startProgress(what: string, unit: string): Progress {
   if (!process.stderr.isTTY) return { set: () => undefined, stop: () => undefined };
-  const format = `${what} [{bar}] {percentage}% {value}/{total} ${unit} {rate}/s, {eta_formatted} left`;
+  const counts = `{percentage}% {value}/{total} ${unit} {rate}/s, {eta_formatted} left`;
+  const format = `${what} [{bar}] ${counts}`;
   const bar = new SingleBar(
     { format, stream: process.stderr, clearOnComplete: true, hideCursor: true, fps: REDRAWS_PER_S },
     Presets.shades_classic,

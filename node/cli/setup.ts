@@ -24,8 +24,8 @@ export interface Initialised {
 }
 
 /**
- * Makes a network of one validator, and an operator who is its member. Throws `not_empty`; a directory that a failure
- * left half made is removed by hand.
+ * Makes a network of one validator, and an operator who is its member. Throws `not_empty`; a
+ * directory that a failure left half made is removed by hand.
  */
 export async function initialiseNetwork(
   directory: string,

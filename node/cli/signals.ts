@@ -2,8 +2,9 @@
 const SAME_REQUEST_MS = 1000;
 
 /**
- * Resolves at the first SIGINT, SIGTERM or SIGHUP, or when the program that started this one over an IPC channel has
- * ended. From a second later on another SIGINT ends the process at once, with 130.
+ * Resolves at the first SIGINT, SIGTERM or SIGHUP, or when the program that started this one over
+ * an IPC channel has ended. From a second later on another SIGINT ends the process at once, with
+ * 130.
  */
 export function stopRequest(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
@@ -14,7 +15,12 @@ export function stopRequest(): Promise<void> {
     asked_ms = Math.min(asked_ms, now_ms);
     resolve();
   };
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => ask(signal));
-  if (process.connected) process.once('disconnect', () => ask());
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => ask(signal));
+  if (process.connected) {
+    process.once('disconnect', () => ask());
+    // the channel alone keeps no process that has nothing left to do
+    process.channel?.unref();
+  }
   return promise;
 }

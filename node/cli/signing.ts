@@ -16,12 +16,18 @@ export interface SigningOptions extends DataOption {
   readonly key?: string;
 }
 
-/** The lane of what the command line signs. Nodes use lane 0 of their own keys; this is another actor. */
+/**
+ * The lane of what the command line signs. Nodes use lane 0 of their own keys; this is another
+ * actor.
+ */
 const LANE = 0;
 /** Tries to find a free sequence number, when others use the same key at the same time. */
 const TRIES_MAX = 64;
 
-/** The key that `--key` names, else the operator's of the data directory; `undefined` where there is none. */
+/**
+ * The key that `--key` names, else the operator's of the data directory; `undefined` where there is
+ * none.
+ */
 export async function signingKey({ key, data }: SigningOptions): Promise<ActorKey | undefined> {
   const file = key ?? operatorKeyFile(data);
   if (key === undefined && !existsSync(file)) return undefined;
@@ -34,9 +40,10 @@ async function chainOf(client: Client): Promise<Id> {
 }
 
 /**
- * Signs an event and hands it over. The sequence number is the present second, so that no state is kept here: numbers
- * of an actor stay within the window of `LANE_WINDOW` for seventeen minutes, however its events overtake each other.
- * One that is taken is raised and the event signed again. Throws what the node answers.
+ * Signs an event and hands it over. The sequence number is the present second, so that no state is
+ * kept here: numbers of an actor stay within the window of `LANE_WINDOW` for seventeen minutes,
+ * however its events overtake each other. One that is taken is raised and the event signed again.
+ * Throws what the node answers.
  */
 export async function submitSigned(
   client: Client,
@@ -61,7 +68,12 @@ export async function submitSigned(
 }
 
 /** Signs an event for the network of a node without sending it. */
-export async function signOnly(client: Client, key: ActorKey, kind: string, body: Body): Promise<Entry> {
+export async function signOnly(
+  client: Client,
+  key: ActorKey,
+  kind: string,
+  body: Body,
+): Promise<Entry> {
   return signAs(key, await chainOf(client), presentSecond(), kind, body);
 }
 
@@ -69,7 +81,13 @@ function presentSecond(): number {
   return Math.floor(systemClock.wall_ms() / 1000);
 }
 
-function signAs({ actor, signer }: ActorKey, chain: Id, seq: number, kind: string, body: Body): Promise<Entry> {
+function signAs(
+  { actor, signer }: ActorKey,
+  chain: Id,
+  seq: number,
+  kind: string,
+  body: Body,
+): Promise<Entry> {
   const hlc = [systemClock.wall_ms(), 0] as const;
   return signEvent({ chain, actor, lane: LANE, seq, kind, body, hlc }, signer);
 }
@@ -79,10 +97,15 @@ function nextSeq(error: unknown, seq: number): number | undefined {
   const code = codeOf(error);
   if (code === 'slot_pending') return seq + 1;
   const highest = error instanceof ApiError ? error.data['highest'] : undefined;
-  return code === 'replayed' && typeof highest === 'number' ? Math.max(highest, seq) + 1 : undefined;
+  return code === 'replayed' && typeof highest === 'number'
+    ? Math.max(highest, seq) + 1
+    : undefined;
 }
 
-/** Hands over a signed event; with `isFinal` throws `not_applied` where its verdict is another than `applied`. */
+/**
+ * Hands over a signed event; with `isFinal` throws `not_applied` where its verdict is another than
+ * `applied`.
+ */
 export async function handOver(
   client: Client,
   entry: Entry,

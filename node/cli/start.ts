@@ -3,10 +3,11 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { Option } from 'commander';
 import { textOf } from '#ledger/ids.ts';
+import { addressFile } from '#node/address-file.ts';
 import type { NodeConfig, PartialConfig } from '#node/config.ts';
 import { isInitialised } from '#node/data-dir.ts';
 import { replaceFile } from '#node/keys.ts';
-import { addressFile, startNode } from '#node/node.ts';
+import { startNode } from '#node/node.ts';
 import type { Node } from '#node/node.ts';
 import { addCommand, collect, portNumber } from './command.ts';
 import { DATA_DIRECTORY, withData } from './places.ts';
@@ -60,7 +61,15 @@ export function registerStart(program: Command): void {
   });
 }
 
-function configOf({ apiPort, p2pPort, listen, announce, bootstrap, mdns, log }: Options): PartialConfig {
+function configOf({
+  apiPort,
+  p2pPort,
+  listen,
+  announce,
+  bootstrap,
+  mdns,
+  log,
+}: Options): PartialConfig {
   const port = p2pPort === undefined ? undefined : [`/ip4/0.0.0.0/tcp/${p2pPort}`];
   const addresses = listen ?? port;
   const p2p = {

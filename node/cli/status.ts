@@ -6,10 +6,12 @@ import { clientOf, withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 
 export function registerStatus(program: Command): void {
-  const { command, does } = addCommand<NodeOptions>(program, 'status', 'how a running node stands', [
-    'x0t status',
-    'x0t status --json --url http://127.0.0.1:8431',
-  ]);
+  const { command, does } = addCommand<NodeOptions>(
+    program,
+    'status',
+    'how a running node stands',
+    ['x0t status', 'x0t status --json --url http://127.0.0.1:8431'],
+  );
   withNode(command);
   does(async (out, options) => {
     const client = clientOf(options);

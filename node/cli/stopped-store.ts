@@ -5,8 +5,9 @@ import { dataPaths, isInitialised } from '#node/data-dir.ts';
 import { LevelStore } from '#node/store.ts';
 
 /**
- * Opens the store of a node that does not run, with the bytes of its genesis file, and closes it again. Throws
- * `not_initialised`, `store_missing` where the node never ran, `data_dir_locked` while it runs, and what `work` throws.
+ * Opens the store of a node that does not run, with the bytes of its genesis file, and closes it
+ * again. Throws `not_initialised`, `store_missing` where the node never ran, `data_dir_locked`
+ * while it runs, and what `work` throws.
  */
 export async function withStore<T>(
   directory: string,

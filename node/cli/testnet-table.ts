@@ -6,17 +6,26 @@ const HEAD = ['node', 'api', 'round', 'commits', 'final', 'pending', 'peers', 'l
 
 /** The nodes as a table of text, one line each under a head. */
 export function tableOf(lines: readonly NodeLine[]): string {
-  const rows = [HEAD, ...lines.map(cellsOf)];
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)));
-  return rows
-    .map((row) => row.map((cell, column) => pad(cell, column, widths[column] ?? 0)).join('  ').trimEnd())
-    .map((row) => `${row}\n`)
-    .join('');
+  const rows = [HEAD, ...lines.filter(({ status }) => status).map(cellsOf)];
+  const widths = HEAD.map((_, column) =>
+    Math.max(...rows.map((row) => (row[column] ?? '').length)),
+  );
+  const join = (row: readonly string[]): string =>
+    row
+      .map((cell, column) => pad(cell, column, widths[column] ?? 0))
+      .join('  ')
+      .trimEnd();
+  const texts = lines.map((line) => (line.status ? join(cellsOf(line)) : silenceOf(line)));
+  return `${[join(HEAD), ...texts].join('\n')}\n`;
 }
 
-function cellsOf({ name, url, status, probe_ms, exit }: NodeLine): string[] {
-  if (exit !== undefined) return [name, url, `ended (${exit})`];
-  if (!status) return [name, url, 'no answer'];
+function silenceOf({ name, url, exit }: NodeLine): string {
+  const silence = exit === undefined ? 'no answer' : `ended (${exit}): see its node.log`;
+  return `${name}  ${url}  ${silence}`;
+}
+
+function cellsOf({ name, url, status, probe_ms }: NodeLine): string[] {
+  if (!status) return [name, url];
   const { round, commits, finalSeq, pending, peers, summaryHash } = status;
   const latency = probe_ms === undefined ? '-' : `${probe_ms.toFixed(1)} ms`;
   const numbers = [round, commits, finalSeq, pending, peers].map(String);
@@ -31,7 +40,8 @@ function pad(cell: string, column: number, width: number): string {
 /** One short line for logs. */
 export function lineOf(seconds: number, lines: readonly NodeLine[]): string {
   const up = lines.flatMap(({ status }) => status ?? []);
-  const of = (values: readonly number[]): string => `${Math.min(...values)}..${Math.max(...values)}`;
+  const of = (values: readonly number[]): string =>
+    `${Math.min(...values)}..${Math.max(...values)}`;
   const head = `${seconds} s  ${up.length}/${lines.length} nodes`;
   if (up.length === 0) return head;
   const probes = lines.flatMap(({ probe_ms }) => probe_ms ?? []);

@@ -3,7 +3,11 @@ import type { Command } from 'commander';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { NodeProcess } from '#node/node-process.ts';
 import {
-  BASE_API_PORT, BASE_P2P_PORT, TESTNET_NODES_MAX, createTestnet, openTestnet,
+  BASE_API_PORT,
+  BASE_P2P_PORT,
+  TESTNET_NODES_MAX,
+  createTestnet,
+  openTestnet,
 } from '#node/testnet.ts';
 import type { Testnet } from '#node/testnet.ts';
 import { addCommand, portNumber, wholeNumber } from './command.ts';
@@ -40,11 +44,19 @@ export function registerTestnet(program: Command): void {
     'x0t testnet --nodes 4 --dir /var/tmp/net --seconds 30 --json',
   ]);
   command
-    .option('--nodes <count>', 'validators (default: 4, or those that are there)', wholeNumber(1, TESTNET_NODES_MAX))
+    .option(
+      '--nodes <count>',
+      'validators (default: 4, or those that are there)',
+      wholeNumber(1, TESTNET_NODES_MAX),
+    )
     .option('--dir <dir>', 'where their data is; an existing test net goes on', './testnet')
     .option('--base-api-port <port>', "the first node's API port", portNumber, BASE_API_PORT)
     .option('--base-p2p-port <port>', "the first node's libp2p port", portNumber, BASE_P2P_PORT)
-    .option('--seconds <count>', 'end after so long and compare the nodes', wholeNumber(1, SECONDS_MAX))
+    .option(
+      '--seconds <count>',
+      'end after so long and compare the nodes',
+      wholeNumber(1, SECONDS_MAX),
+    )
     .option('--actors <count>', 'operator keys to make', wholeNumber(0, ACTORS_MAX), 1)
     .option('--no-probe', 'write nothing to measure latency');
   does(async (out, options) => {
@@ -62,29 +74,46 @@ async function prepare(options: Options): Promise<Testnet> {
     const bar = startProgress('keys', 'keys');
     const progress = bar.set;
     try {
-      return await createTestnet(dir, { nodes: nodes ?? NODES, actors, baseApiPort, baseP2pPort, progress });
+      return await createTestnet(dir, {
+        nodes: nodes ?? NODES,
+        actors,
+        baseApiPort,
+        baseP2pPort,
+        progress,
+      });
     } finally {
       bar.stop();
     }
   }
   if (nodes !== undefined && nodes !== found.nodes.length) {
-    fail('testnet_other_size', 'The test net there has another number of nodes: leave out --nodes, or name another --dir.', {
-      directory: dir,
-      nodes: found.nodes.length,
-    });
+    fail(
+      'testnet_other_size',
+      'The test net there has another size: leave out --nodes, or name another --dir.',
+      {
+        directory: dir,
+        nodes: found.nodes.length,
+      },
+    );
   }
   return found;
 }
 
-async function run(net: Testnet, options: Options, out: Output, stop: Promise<void>): Promise<void> {
+async function run(
+  net: Testnet,
+  options: Options,
+  out: Output,
+  stop: Promise<void>,
+): Promise<void> {
   const nodes = net.nodes.map(({ name, url, directory }): Watched => {
     return { name, url, process: new NodeProcess(directory, { url }) };
   });
   let isStopping = false;
   const stopped = stop.then(() => (isStopping = true));
-  for (const { name, process } of nodes) {
-    void process.exited.then((exit) => exit.wasAsked || isStopping || report(name, process, exit.reason));
-  }
+  const tell = async ({ name, process }: Watched): Promise<void> => {
+    const { wasAsked, reason } = await process.exited;
+    if (!wasAsked && !isStopping && !isTable(out)) report(name, process, reason);
+  };
+  for (const node of nodes) void tell(node);
   try {
     const ready = Promise.all(nodes.map(({ process }) => process.ready(READY_MS)));
     await Promise.race([ready, stopped]);
@@ -96,6 +125,11 @@ async function run(net: Testnet, options: Options, out: Output, stop: Promise<vo
     isStopping = true;
     await Promise.all(nodes.map(({ process }) => process.stop()));
   }
+}
+
+/** A table is drawn over and over; it says by itself what has ended. */
+function isTable({ isJson }: Output): boolean {
+  return !isJson && process.stdout.isTTY;
 }
 
 function report(name: string, { logFile }: NodeProcess, reason: number | string): void {
@@ -119,14 +153,17 @@ function announce({ directory, chain, nodes, operators }: Testnet, out: Output):
   );
 }
 
-/** Shows the nodes until the time is over or `stopped`. Throws `testnet_node_ended` when none is left. */
+/**
+ * Shows the nodes until the time is over or `stopped`. Throws `testnet_node_ended` when none is
+ * left.
+ */
 async function watch(
   nodes: readonly Watched[],
   { seconds, probe }: Options,
   out: Output,
   stopped: Promise<unknown>,
 ): Promise<void> {
-  const isTable = !out.isJson && process.stdout.isTTY;
+  const isDrawn = isTable(out);
   const start_ms = performance.now();
   const end_ms = seconds === undefined ? Number.POSITIVE_INFINITY : start_ms + seconds * 1000;
   let drawn = 0;
@@ -135,12 +172,12 @@ async function watch(
     const lines = await Promise.race([lookAt(nodes, probe), stopped.then(() => undefined)]);
     if (!lines) return;
     const passed = Math.round((performance.now() - start_ms) / 1000);
-    if (isTable) drawn = redraw(tableOf(lines), drawn);
+    if (isDrawn) drawn = redraw(tableOf(lines), drawn);
     else out.show(jsonOf(passed, lines), () => lineOf(passed, lines));
     if (lines.every(({ exit }) => exit !== undefined)) {
       fail('testnet_node_ended', 'All nodes have ended: see their logs.', { nodes: lines.length });
     }
-    const pause_ms = (isTable ? TABLE_MS : LINE_MS) - (performance.now() - began_ms);
+    const pause_ms = (isDrawn ? TABLE_MS : LINE_MS) - (performance.now() - began_ms);
     await pauseOr(stopped, Math.max(0, Math.min(pause_ms, end_ms - performance.now())));
   }
 }
@@ -164,11 +201,12 @@ function redraw(table: string, before: number): number {
 async function conclude(nodes: readonly Watched[], out: Output): Promise<void> {
   const lines = await settle(nodes, SETTLE_MS);
   const isEqual = areEqual(lines);
-  out.show({ ...jsonOf(0, lines), type: 'summary', isEqual }, () =>
-    `${tableOf(lines)}${isEqual ? 'All nodes hold the same final log and state.' : 'The nodes differ.'}`,
-  );
+  const verdict = isEqual ? 'All nodes hold the same final log and state.' : 'The nodes differ.';
+  const summary = { ...jsonOf(0, lines), type: 'summary', isEqual };
+  out.show(summary, () => `${tableOf(lines)}${verdict}`);
   const gone = lines.filter(({ exit }) => exit !== undefined).map(({ name }) => name);
-  if (gone.length > 0) fail('testnet_node_ended', 'Nodes ended by themselves: see their logs.', { nodes: gone });
+  if (gone.length > 0)
+    fail('testnet_node_ended', 'Nodes ended by themselves: see their logs.', { nodes: gone });
   if (!isEqual) throw disagreement(lines);
 }
 

@@ -20,9 +20,16 @@ export function withWriting(command: Command): Command {
   return withNode(command)
     .option('--key <file>', 'sign with this key (default: operator.key in the data directory)')
     .option('--wait', 'until it is final')
-    .option('--timeout <seconds>', 'with --wait: at most', wholeNumber(1, TIMEOUT_S_MAX), TIMEOUT_S);
+    .option(
+      '--timeout <seconds>',
+      'with --wait: at most',
+      wholeNumber(1, TIMEOUT_S_MAX),
+      TIMEOUT_S,
+    );
 }
 
 export function describeWritten({ id, state, seq, verdict }: Written): string {
-  return state === 'final' && seq !== undefined ? `final ${seq}, ${verdict}: ${id}` : `${state}: ${id}`;
+  return state === 'final' && seq !== undefined
+    ? `final ${seq}, ${verdict}: ${id}`
+    : `${state}: ${id}`;
 }

@@ -14,7 +14,8 @@ test.after.always(() => node.close());
 const stranger = await makeActor();
 
 const CBOR = { 'content-type': 'application/cbor' };
-const post = (payload: Buffer, url = '/v1/events', headers: object = CBOR): Promise<LightMyRequestResponse> =>
+type Reply = LightMyRequestResponse;
+const post = (payload: Buffer, url = '/v1/events', headers: object = CBOR): Promise<Reply> =>
   node.api.inject({ method: 'POST', url, payload, headers: { ...headers } });
 const send = (entry: Entry): Promise<LightMyRequestResponse> =>
   post(submission(entry, node.operator));
@@ -73,7 +74,8 @@ test('a known event that is not final is told as accepted', async (t) => {
 test('links and dependencies are shown as CIDs', async (t) => {
   const first = await signedEvent(node, 20);
   await send(first);
-  const second = await signedEvent(node, 21, { deps: [first.id], notAfter_ms: Date.now() + 60_000 });
+  const notAfter_ms = Date.now() + 60_000;
+  const second = await signedEvent(node, 21, { deps: [first.id], notAfter_ms });
   await send(second);
   const final = await node.core.waitFinal(second.id, 5000);
   t.is(final?.verdict, 0);
@@ -162,7 +164,8 @@ test('an event of a later version or with unknown fields is refused', async (t) 
 
 test('an event above 64 KiB is refused', async (t) => {
   const { event } = await signedEvent(node, 51);
-  const object = { ...(decode(entryOf(event).eventBytes) as object), body: { key: 'a'.repeat(65_536) } };
+  const fields = decode(entryOf(event).eventBytes) as object;
+  const object = { ...fields, body: { key: 'a'.repeat(65_536) } };
   const bytes = Buffer.concat([Uint8Array.of(0x82), encode(object), Uint8Array.of(0x80)]);
   refused(t, await post(submission({ bytes }, node.operator)), 413, 'event_too_large');
 });
@@ -184,7 +187,8 @@ test('a body of another type, or without one, is not read', async (t) => {
   const json = { 'content-type': 'application/json' };
   refused(t, await post(Buffer.from('{}'), '/v1/events', json), 415, 'unsupported_media_type');
   refused(t, await post(Buffer.from('x'), '/v1/events', {}), 415, 'unsupported_media_type');
-  refused(t, await post(Buffer.from('{}'), '/v1/events/batch', json), 415, 'unsupported_media_type');
+  const batch = await post(Buffer.from('{}'), '/v1/events/batch', json);
+  refused(t, batch, 415, 'unsupported_media_type');
 });
 
 test('a body above the limit is not read', async (t) => {
@@ -242,6 +246,21 @@ test('a full pool, and an actor with too many events, are told to come later', a
     refused(t, await inject(3), 503, 'stopping');
     await small.close();
   }
+});
+
+test('more events at once than the node checks are told to come later', async (t) => {
+  const busy = await startSingleNode({ eventsUnderWay_max: 1 });
+  t.teardown(() => busy.close());
+  const entries = await Promise.all([signedEvent(busy, 1), signedEvent(busy, 2)]);
+  const payload = Buffer.from(encode(entries.map(({ bytes }) => [bytes, busy.operator.coseKey])));
+  const url = '/v1/events/batch';
+  const reply = await busy.api.inject({ method: 'POST', url, payload, headers: CBOR });
+  const { results } = reply.json();
+  t.is(results[0].state, 'accepted');
+  t.is(results[1].code, 'overloaded');
+  const later = submission(entries[1], busy.operator);
+  const again = { method: 'POST' as const, url: '/v1/events', payload: later, headers: CBOR };
+  t.is((await busy.api.inject(again)).statusCode, 202);
 });
 
 test('no change of a real event by a few bytes is taken or fails the node', async (t) => {

@@ -10,11 +10,13 @@ test.after.always(async () => {
   await half.close();
 });
 
-const put = (url: string, payload: string | Buffer, headers = {}): Promise<LightMyRequestResponse> =>
+type Reply = LightMyRequestResponse;
+const put = (url: string, payload: string | Buffer, headers = {}): Promise<Reply> =>
   node.api.inject({ method: 'PUT', url, payload, headers });
 
 test('a text comes back as the text that was put', async (t) => {
-  const written = await put('/v1/kv/greeting?wait=final', 'héllo', { 'content-type': 'text/plain' });
+  const headers = { 'content-type': 'text/plain' };
+  const written = await put('/v1/kv/greeting?wait=final', 'héllo', headers);
   t.is(written.statusCode, 200);
   const { id, state, seq, verdict, commit, links } = written.json();
   t.is(state, 'final');
@@ -71,7 +73,8 @@ test('without wait=final the event is signed and acknowledged at once', async (t
 
 test('JSON shows the value in base64 with what the read is based on', async (t) => {
   await put('/v1/kv/json?wait=final', 'abc', { 'content-type': 'application/json' });
-  const read = await node.api.inject({ url: '/v1/kv/json', headers: { accept: 'application/json' } });
+  const headers = { accept: 'application/json' };
+  const read = await node.api.inject({ url: '/v1/kv/json', headers });
   const { value, type, key, level, finalSeq, commitIndex, pendingCount, quorumReachable, epoch } =
     read.json();
   t.is(Buffer.from(value, 'base64').toString(), 'abc');
@@ -135,7 +138,7 @@ const WRONG: readonly (readonly [string, string, object, number, string])[] = [
   ['a key of 513 bytes', `/v1/kv/${'a'.repeat(513)}`, {}, 400, 'bad_request'],
   ['a key of 513 bytes in fewer characters', `/v1/kv/${'%C3%A9'.repeat(257)}`, {}, 422, 'bad_body'],
   ['a long type', '/v1/kv/x', { 'content-type': `a/${'b'.repeat(200)}` }, 422, 'bad_body'],
-  ['a type that is none', '/v1/kv/x', { 'content-type': 'nonsense' }, 415, 'unsupported_media_type'],
+  ['no media type', '/v1/kv/x', { 'content-type': 'nonsense' }, 415, 'unsupported_media_type'],
   ['an unknown parameter', '/v1/kv/x?timout_ms=5', {}, 400, 'bad_request'],
   ['an unknown level', '/v1/kv/x?wait=later', {}, 400, 'bad_request'],
   ['a wait without end', '/v1/kv/x?wait=final&timeout_ms=3600000', {}, 400, 'bad_request'],
@@ -159,7 +162,8 @@ test('a value of 60 KiB is taken and one byte more is not', async (t) => {
 
 test('what is not final shows at the level accepted only, and wait=final says so', async (t) => {
   const url = '/v1/kv/held';
-  const late = await half.api.inject({ method: 'PUT', url: `${url}?wait=final&timeout_ms=50`, payload: 'x' });
+  const slow = `${url}?wait=final&timeout_ms=50`;
+  const late = await half.api.inject({ method: 'PUT', url: slow, payload: 'x' });
   t.is(late.statusCode, 504);
   const { code, detail } = late.json();
   t.is(code, 'final_timeout');
@@ -172,6 +176,22 @@ test('what is not final shows at the level accepted only, and wait=final says so
   t.is(read.headers['x-x0t-quorum'], 'unreachable');
   t.true(Number(read.headers['x-x0t-pending']) >= 1);
   t.is((await half.api.inject(url)).statusCode, 404);
+});
+
+test('a write that waits for finality does not keep the node from stopping', async (t) => {
+  const waiting = await startSingleNode({ validators: 2 });
+  const url = `${await waiting.api.listen({ host: '127.0.0.1', port: 0 })}/v1/kv/a?wait=final`;
+  const reply = fetch(`${url}&timeout_ms=60000`, { method: 'PUT', body: 'x' });
+  while (waiting.core.replica.pool.size === 0) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  const start_ms = performance.now();
+  const closed = waiting.close();
+  const response = await reply;
+  t.is(response.status, 503);
+  t.is(((await response.json()) as { code: string }).code, 'stopping');
+  await closed;
+  t.true(performance.now() - start_ms < 5000);
 });
 
 test('pages of a listing hold every key once, in order', async (t) => {

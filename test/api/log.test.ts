@@ -59,7 +59,9 @@ test('large events make short pages', async (t) => {
   t.teardown(() => large.close());
   const value = new Uint8Array(60 * 1024);
   const count = 80;
-  for (let i = 0; i < count; i++) await large.core.author('kv.put/1', { key: `${i}`, value }, false);
+  for (let i = 0; i < count; i++) {
+    await large.core.author('kv.put/1', { key: `${i}`, value }, false);
+  }
   await untilFinal(large, count);
   const page = (await large.api.inject('/v1/log?limit=1000')).json();
   t.true(page.events.length < count && page.events.length > 60);

@@ -31,6 +31,7 @@ export interface SingleNode {
 export interface SingleNodeOptions {
   readonly config?: Partial<CoreConfig>;
   readonly streams?: ApiOptions['streams'];
+  readonly eventsUnderWay_max?: number;
   /** False: events are accepted and never final. Default: true. */
   readonly seals?: boolean;
   /** Validators of the genesis; with more than one nothing is final, since only one runs. */
@@ -75,6 +76,7 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
     isReady: () => state.readiness,
     isQuorumReachable: () => isQuorumReachable(core, self, network.peers()),
     ...(options.streams && { streams: options.streams }),
+    ...(options.eventsUnderWay_max && { eventsUnderWay_max: options.eventsUnderWay_max }),
   });
   // the clock's timers do not keep a process alive
   const alive = setInterval(() => undefined, 60_000);
@@ -91,7 +93,11 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
 }
 
 /** An event of the operator, signed; `change` overrides its fields. */
-export function signedEvent(node: SingleNode, seq: number, change: Partial<Event> = {}): Promise<Entry> {
+export function signedEvent(
+  node: SingleNode,
+  seq: number,
+  change: Partial<Event> = {},
+): Promise<Entry> {
   const { net, operator } = node;
   return signEvent(
     {
@@ -109,7 +115,10 @@ export function signedEvent(node: SingleNode, seq: number, change: Partial<Event
 }
 
 /** The body of `POST /v1/events`. */
-export function submission({ bytes }: Pick<Entry, 'bytes'>, { coseKey }: Pick<TestActor, 'coseKey'>): Buffer {
+export function submission(
+  { bytes }: Pick<Entry, 'bytes'>,
+  { coseKey }: Pick<TestActor, 'coseKey'>,
+): Buffer {
   return Buffer.from(encode([bytes, coseKey]));
 }
 

@@ -1,0 +1,128 @@
+/** The real command line in a process of its own. */
+import { spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ExecutionContext } from 'ava';
+
+const MAIN = join(import.meta.dirname, '..', '..', 'node', 'cli', 'main.ts');
+const READY_MS = 30_000;
+
+export interface Ran {
+  readonly code: number | NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Shown {
+  readonly [name: string]: unknown;
+  readonly id: string;
+  readonly actor: string;
+  readonly chain: string;
+  readonly operator: string;
+  readonly role: string;
+  readonly seq: number;
+  readonly stateRoot: string;
+  readonly entries: readonly { readonly key: string }[];
+  readonly summary: { readonly stateRoot: string };
+  readonly finding: { readonly place: { readonly kind: string } };
+}
+
+/** A fresh folder that goes with the test. */
+export function folder(t: ExecutionContext): string {
+  const path = mkdtempSync(join(tmpdir(), 'x0t-cli-'));
+  t.teardown(() => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** Runs a command to its end, in a working directory of its own. */
+export async function x0t(cwd: string, ...args: string[]): Promise<Ran> {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  return collect(child);
+}
+
+async function collect(child: ChildProcess): Promise<Ran> {
+  const [stdout, stderr] = [textOf(child.stdout), textOf(child.stderr)];
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+  return { code: code ?? signal, stdout: stdout(), stderr: stderr() };
+}
+
+function textOf(stream: NodeJS.ReadableStream | null): () => string {
+  let text = '';
+  stream?.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
+  return () => text;
+}
+
+export interface Running {
+  /** What `start --json` printed. */
+  readonly started: { readonly url: string; readonly chain: string; readonly directory: string };
+  /** Asks it to stop; how it ended. */
+  stop(signal?: NodeJS.Signals): Promise<Ran>;
+}
+
+/** Runs `x0t start` until it says where it is; it ends with the test at the latest. */
+export async function start(t: ExecutionContext, cwd: string, ...args: string[]): Promise<Running> {
+  const child = spawn(process.execPath, [MAIN, 'start', '--json', ...args], {
+    cwd,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const ended = collect(child);
+  t.teardown(async () => {
+    child.kill('SIGKILL');
+    await ended;
+  });
+  const first = once(child.stdout, 'data', { signal: AbortSignal.timeout(READY_MS) });
+  const line = await Promise.race([first.then(([chunk]) => String(chunk)), ended]);
+  if (typeof line !== 'string') throw new Error(`the node ended: ${line.stderr}`);
+  return {
+    started: JSON.parse(line) as Running['started'],
+    stop: (signal = 'SIGTERM') => {
+      child.kill(signal);
+      return ended;
+    },
+  };
+}
+
+/** The JSON document of stdout, with the fields that the tests look at. */
+export function json({ stdout }: Ran): Shown {
+  return JSON.parse(stdout) as Shown;
+}
+
+/** The error envelope of stderr. */
+export function envelope({ stderr }: Ran): {
+  code: string;
+  message: string;
+  detail: Record<string, unknown>;
+} {
+  return JSON.parse(stderr) as ReturnType<typeof envelope>;
+}
+
+/** The first of several ports that follow each other and are free now. */
+export async function freePorts(count: number): Promise<number> {
+  for (;;) {
+    const lowest = await listen(0);
+    const servers = [lowest];
+    const first = (lowest.address() as AddressInfo).port;
+    try {
+      while (servers.length < count) servers.push(await listen(first + servers.length));
+      return first;
+    } catch {
+      // one of them is taken: look elsewhere
+    } finally {
+      for (const server of servers) server.close();
+    }
+  }
+}
+
+async function listen(port: number): Promise<ReturnType<typeof createServer>> {
+  const server = createServer().listen(port, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
+}

@@ -1,0 +1,113 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { mkdirSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import test from 'ava';
+import { envelope, folder, json, x0t } from './support.ts';
+import type { Ran } from './support.ts';
+
+const cases: readonly (readonly [
+  name: string,
+  args: readonly string[],
+  exit: number,
+  code: string,
+])[] = [
+  ['an unknown command', ['bogus'], 2, 'usage'],
+  ['a missing argument', ['kv', 'put'], 2, 'usage'],
+  ['an unknown option', ['status', '--bogus'], 2, 'usage'],
+  ['a port out of range', ['start', '--api-port', '70000'], 2, 'usage'],
+  ['neither value nor file', ['kv', 'put', 'k'], 2, 'usage'],
+  ['an event without a key to sign', ['event', 'submit', 'kv.delete/1', '{}'], 2, 'usage'],
+  ['an id that is none', ['event', 'show', 'nonsense'], 2, 'bad_id'],
+  ['a URL that is none', ['status', '--url', 'nonsense'], 2, 'url_invalid'],
+  ['an observer without a genesis', ['init', '--observer'], 2, 'usage'],
+  [
+    'a genesis that is not there',
+    ['init', '--observer', '--genesis', 'no'],
+    2,
+    'genesis_unreadable',
+  ],
+  ['a key no URL can name', ['kv', 'get', '..'], 2, 'key_no_path'],
+  ['no node', ['status', '--url', 'http://127.0.0.1:1'], 3, 'node_unreachable'],
+  ['no data directory', ['export', '--data', 'none', '--car', 'x.car'], 5, 'not_initialised'],
+  ['a node that never ran', ['rebuild', '--data', 'fresh'], 5, 'store_missing'],
+  ['a directory with files', ['init', '--data', 'full'], 5, 'not_empty'],
+  ['a key file that is there', ['key', 'new', 'full/file'], 5, 'key_exists'],
+  ['a key file that is not there', ['key', 'show', 'none.key'], 5, 'key_unreadable'],
+  ['an export that is not there', ['audit', 'none.car'], 2, 'file_unreadable'],
+];
+
+test('every refusal has its code, its exit code, and one JSON document on stderr', async (t) => {
+  const cwd = folder(t);
+  mkdirSync(join(cwd, 'full'));
+  writeFileSync(join(cwd, 'full', 'file'), '');
+  t.is((await x0t(cwd, 'init', '--data', 'fresh')).code, 0);
+  for (const [name, args, exit, code] of cases) {
+    const ran: Ran = await x0t(cwd, ...args, '--json');
+    t.is(ran.code, exit, `${name}: ${ran.stderr}`);
+    t.is(envelope(ran).code, code, name);
+    t.deepEqual(Object.keys(envelope(ran)), ['code', 'message', 'detail', 'requestId'], name);
+    t.is(ran.stdout, '', name);
+  }
+});
+
+test('without --json an error is a sentence with its code', async (t) => {
+  const ran = await x0t(folder(t), 'status', '--url', 'http://127.0.0.1:1');
+  t.regex(ran.stderr, /^x0t: No node answers there: .* \(node_unreachable\)\n {2}url: http/);
+});
+
+test('a server that is no node is told from one', async (t) => {
+  const server = createServer((_request, response) => response.end('hello')).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const ran = await x0t(folder(t), 'status', '--url', `http://127.0.0.1:${port}`, '--json');
+  t.is(ran.code, 3);
+  t.is(envelope(ran).code, 'not_x0t');
+});
+
+test('keys and data directories are private, and an observer takes a genesis', async (t) => {
+  const cwd = folder(t);
+  const made = json(await x0t(cwd, 'init', '--data', 'd', '--json'));
+  for (const file of ['node.key', 'operator.key', 'peer.key', 'config.json']) {
+    t.is(statSync(join(cwd, 'd', file)).mode & 0o777, 0o600, file);
+  }
+  const genesis = ['--observer', '--genesis', 'd/genesis.cbor'];
+  const observer = await x0t(
+    cwd,
+    'init',
+    '--data',
+    'o',
+    ...genesis,
+    '--bootstrap',
+    '/ip4/127.0.0.1/tcp/1',
+    '--json',
+  );
+  t.is(observer.code, 0, observer.stderr);
+  t.like(json(observer), { role: 'observer', chain: made.chain });
+});
+
+test('help names every command and its examples, and ends with 0', async (t) => {
+  const cwd = folder(t);
+  const all = await x0t(cwd, '--help');
+  t.is(all.code, 0);
+  for (const name of [
+    'init',
+    'start',
+    'status',
+    'kv',
+    'event',
+    'log',
+    'key',
+    'export',
+    'audit',
+    'rebuild',
+    'testnet',
+  ]) {
+    t.regex(all.stdout, new RegExp(`^  ${name} `, 'm'));
+  }
+  const one = await x0t(cwd, 'kv', 'put', '--help');
+  t.is(one.code, 0);
+  t.regex(one.stdout, /Examples:\n {2}\$ x0t kv put /);
+});
