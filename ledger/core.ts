@@ -26,12 +26,12 @@ import { Replica } from './replica.ts';
 import type { Restored } from './replica.ts';
 import { Submissions } from './submissions.ts';
 import type { Self } from './submissions.ts';
-import { AntiEntropy } from './sync/anti-entropy.ts';
-import { Fetcher } from './sync/fetcher.ts';
-import { decodePoolItems } from './sync/messages.ts';
-import type { PoolItem } from './sync/messages.ts';
-import { SyncServer } from './sync/server.ts';
-import { Spreader } from './sync/spread.ts';
+import { AntiEntropy } from '#ledger/sync/anti-entropy.ts';
+import { Fetcher } from '#ledger/sync/fetcher.ts';
+import { decodePoolItems } from '#ledger/sync/messages.ts';
+import type { PoolItem } from '#ledger/sync/messages.ts';
+import { SyncServer } from '#ledger/sync/server.ts';
+import { Spreader } from '#ledger/sync/spread.ts';
 import { VerifiedEntries } from './verified.ts';
 
 export interface CorePorts {
@@ -93,7 +93,7 @@ export class Core {
     this.#server = new SyncServer(chain, this.replica, store, clock);
     const parts = { replica: this.replica, intake: this.intake, server: this.#server, network };
     const take = (items: readonly PoolItem[], from: PeerName) => this.#takeEvents(items, false, from);
-    this.antiEntropy = new AntiEntropy(parts, { clock, entropy, log }, take, config.antiEntropy_ms);
+    this.antiEntropy = new AntiEntropy(chain.committee, parts, { clock, entropy, log }, take, config.antiEntropy_ms);
     this.#spreader = new Spreader(chain, this.replica, network, clock, log, self);
     this.log = new LogReader(chain, this.replica, store);
     this.#accepted = new AcceptedView(this.replica, clock);

@@ -8,6 +8,7 @@ import { storeKeys } from './keys.ts';
 import { encode } from './codec.ts';
 import { encodeRef } from './header.ts';
 import type { Chain } from './chain.ts';
+import { ClockGuard } from './clock-guard.ts';
 import type { Orderer } from './orderer.ts';
 import { pickPayload } from './payload.ts';
 import type { Pending, Pool } from './pool.ts';
@@ -126,6 +127,7 @@ export class Replica {
   #cancelTimer: (() => void) | undefined;
   #alarm: Slot | undefined;
   #isSealing = false;
+  readonly clockGuard: ClockGuard | undefined;
   readonly counters: ReplicaCounters = {
     blocksAccepted: 0,
     blocksSealed: 0,
@@ -156,6 +158,7 @@ export class Replica {
     this.roundClock = new RoundClock(committee, (index) => committee.at(index).stake, start);
     for (let round = start; round <= this.orderer.dag.top; round++) this.#addToClock(round);
     for (const block of restored.blocks) this.#note(block);
+    this.clockGuard = author && new ClockGuard(ports.clock, committee, author.index, ports.log);
     if (author) this.#last = restored.ownLast ?? this.orderer.dag.slot(0, author.index)[0];
   }
 
@@ -411,7 +414,7 @@ export class Replica {
     const now_ms = this.#now_ms();
     const proposal = propose(this.#situation(author, this.#last, now_ms), this.#pace, now_ms);
     this.#arm(proposal.type === 'wait' ? proposal.until_ms : undefined, now_ms);
-    if (proposal.type !== 'seal') return undefined;
+    if (proposal.type !== 'seal' || !this.clockGuard?.maySeal()) return undefined;
     this.#noteLateness(now_ms);
     const { committee, id: chain } = this.#chain;
     const { entries, keys } = pickPayload(this.pool.ready(now_ms), author.index, committee);

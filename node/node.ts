@@ -18,6 +18,7 @@ import { createMetrics } from './metrics.ts';
 import { claimStore, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
+import { registerNetworkMetrics } from './network-metrics.ts';
 import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
 import { systemClock, systemEntropy } from './system.ts';
@@ -106,11 +107,13 @@ async function assemble(
     startedAt,
     uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
   });
+  const metrics = createMetrics(core, systemClock);
+  registerNetworkMetrics(metrics.registry, network);
   const api = await createApi({
     core,
     store,
     clock: systemClock,
-    metrics: createMetrics(core, systemClock),
+    metrics,
     log,
     version: VERSION,
     status,

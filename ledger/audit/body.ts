@@ -27,7 +27,7 @@ const KEY_ID_BYTES = 32;
 export function splitStored(value: Uint8Array): StoredBlock {
   const parts = decode(value);
   const isList = Array.isArray(parts) && parts.every((part) => part instanceof Uint8Array);
-  const [header, sign1, ids, ...entries] = isList ? (parts as Uint8Array[]) : [];
+  const [header, sign1, ids, ...entries] = isList ? parts : [];
   if (!header || !sign1 || !ids || ids.length % KEY_ID_BYTES > 0) {
     fail('store_corrupt', 'A stored block is damaged: take a copy from a peer.');
   }

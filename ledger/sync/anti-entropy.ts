@@ -1,8 +1,9 @@
-import { codeOf, fail } from '../errors.ts';
-import type { BlockIntake } from '../intake.ts';
-import { GC_DEPTH } from '../limits.ts';
-import type { Clock, Entropy, Log, Network, PeerName } from '../ports.ts';
-import type { Replica } from '../replica.ts';
+import type { Committee } from '#ledger/committee.ts';
+import { codeOf, fail } from '#ledger/errors.ts';
+import type { BlockIntake } from '#ledger/intake.ts';
+import { GC_DEPTH } from '#ledger/limits.ts';
+import type { Clock, Entropy, Log, Network, PeerName } from '#ledger/ports.ts';
+import type { Replica } from '#ledger/replica.ts';
 import * as messages from './messages.ts';
 import type { Frontier, PoolItem } from './messages.ts';
 import { ANSWER_BYTES_MAX } from './server.ts';
@@ -28,6 +29,7 @@ export interface CatchUp {
  * what they lack. A quiescent network sends no later block that would show a gap, so liveness needs this.
  */
 export class AntiEntropy {
+  readonly #committee: Committee;
   readonly #replica: Replica;
   readonly #intake: BlockIntake;
   readonly #server: SyncServer;
@@ -46,11 +48,13 @@ export class AntiEntropy {
   exchanges = 0;
 
   constructor(
+    committee: Committee,
     parts: { replica: Replica; intake: BlockIntake; server: SyncServer; network: Network },
     ports: { clock: Clock; entropy: Entropy; log: Log },
     take: (items: readonly PoolItem[], from: PeerName) => Promise<void>,
     period_ms: number,
   ) {
+    this.#committee = committee;
     this.#replica = parts.replica;
     this.#intake = parts.intake;
     this.#server = parts.server;
@@ -89,9 +93,19 @@ export class AntiEntropy {
 
   /** A peer's frontier came with its request: asks it in turn when it holds something that is lacking here. */
   heard(peer: PeerName, frontier: Frontier): void {
+    this.#noteClock(peer, frontier);
     const now_ms = this.#clock.monotonic_ms();
     if (!this.#lacks(frontier) || now_ms - (this.#asked_ms.get(peer) ?? -AGAIN_MS) < AGAIN_MS) return;
     void this.exchange(peer);
+  }
+
+  #noteClock(peer: PeerName, { wall_ms }: Frontier): void {
+    const guard = this.#replica.clockGuard;
+    const actor = this.#network.peers().find((one) => one.peer === peer)?.actor;
+    const author = actor === undefined ? undefined : this.#committee.indexOf(actor);
+    if (!guard || author === undefined) return;
+    guard.note(author, wall_ms);
+    if (guard.isSuspect) this.#replica.wake();
   }
 
   #lacks({ newest, commit, waiting }: Frontier): boolean {
@@ -137,6 +151,7 @@ export class AntiEntropy {
         continue;
       }
       theirs = messages.decodeFrontier(frame);
+      this.#noteClock(peer, theirs);
       this.#target = Math.max(this.#target, theirs.commit);
       if (this.#isFarBehind(theirs)) break;
     }

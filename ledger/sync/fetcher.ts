@@ -1,8 +1,8 @@
-import { codeOf } from '../errors.ts';
-import type { Ref } from '../header.ts';
-import type { BlockIntake } from '../intake.ts';
-import type { Clock, Entropy, Id, Log, Network, PeerName } from '../ports.ts';
-import type { Replica } from '../replica.ts';
+import { codeOf } from '#ledger/errors.ts';
+import type { Ref } from '#ledger/header.ts';
+import type { BlockIntake } from '#ledger/intake.ts';
+import type { Clock, Entropy, Id, Log, Network, PeerName } from '#ledger/ports.ts';
+import type { Replica } from '#ledger/replica.ts';
 import { encodeRefs, REFS_MAX } from './messages.ts';
 import { ANSWER_BYTES_MAX } from './server.ts';
 

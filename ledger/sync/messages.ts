@@ -1,11 +1,11 @@
-import { decode, encode } from '../codec.ts';
-import { fail } from '../errors.ts';
-import * as field from '../fields.ts';
-import { decodeRef, encodeRef } from '../header.ts';
-import type { Ref } from '../header.ts';
-import { concatBytes, linkOf } from '../ids.ts';
-import { COMMITTEE_MAX } from '../limits.ts';
-import type { Id } from '../ports.ts';
+import { decode, encode } from '#ledger/codec.ts';
+import { fail } from '#ledger/errors.ts';
+import * as field from '#ledger/fields.ts';
+import { decodeRef, encodeRef } from '#ledger/header.ts';
+import type { Ref } from '#ledger/header.ts';
+import { concatBytes, linkOf } from '#ledger/ids.ts';
+import { COMMITTEE_MAX } from '#ledger/limits.ts';
+import type { Id } from '#ledger/ports.ts';
 
 /**
  * The messages of the request protocols. They are not signed: the blocks and events that they bring are, and what a

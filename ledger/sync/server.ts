@@ -1,11 +1,11 @@
-import { readSealed } from '../archive.ts';
-import type { Chain } from '../chain.ts';
-import { decodeCommit } from '../commit.ts';
-import type { Ref } from '../header.ts';
-import { storeKeys } from '../keys.ts';
-import { FRAME_BYTES_MAX } from '../limits.ts';
-import type { BlockStore, Clock, Network, PeerName } from '../ports.ts';
-import type { Replica } from '../replica.ts';
+import { readSealed } from '#ledger/archive.ts';
+import type { Chain } from '#ledger/chain.ts';
+import { decodeCommit } from '#ledger/commit.ts';
+import type { Ref } from '#ledger/header.ts';
+import { storeKeys } from '#ledger/keys.ts';
+import { FRAME_BYTES_MAX } from '#ledger/limits.ts';
+import type { BlockStore, Clock, Network, PeerName } from '#ledger/ports.ts';
+import type { Replica } from '#ledger/replica.ts';
 import * as messages from './messages.ts';
 import type { Frontier, PoolItem } from './messages.ts';
 

@@ -1,10 +1,10 @@
-import { codeOf } from '../errors.ts';
-import type { Chain } from '../chain.ts';
-import type { Clock, Id, Log, Network } from '../ports.ts';
-import type { Pending } from '../pool.ts';
-import type { Replica } from '../replica.ts';
-import { rendezvous } from '../submissions.ts';
-import type { Self } from '../submissions.ts';
+import { codeOf } from '#ledger/errors.ts';
+import type { Chain } from '#ledger/chain.ts';
+import type { Clock, Id, Log, Network } from '#ledger/ports.ts';
+import type { Pending } from '#ledger/pool.ts';
+import type { Replica } from '#ledger/replica.ts';
+import { rendezvous } from '#ledger/submissions.ts';
+import type { Self } from '#ledger/submissions.ts';
 import { encodeEventsRequest, encodePoolItems } from './messages.ts';
 import type { PoolItem } from './messages.ts';
 import { batches } from './server.ts';

@@ -103,7 +103,7 @@ export function isQuorumReachable(
   return committee.stakeOf(seen) >= committee.quorum;
 }
 
-function alarmsOf({ replica: { alarm, counters } }: Core): LedgerStatus['alarms'] {
+function alarmsOf({ replica: { alarm, counters, clockGuard } }: Core): LedgerStatus['alarms'] {
   const alarms: LedgerStatus['alarms'] = [];
   if (alarm) {
     const { round, author } = alarm;
@@ -115,6 +115,10 @@ function alarmsOf({ replica: { alarm, counters } }: Core): LedgerStatus['alarms'
     const times = `${counters.equivocations} times since the start`;
     const message = `Validators signed two blocks for one slot, ${times}.`;
     alarms.push({ code: 'equivocation', message });
+  }
+  if (clockGuard?.isSuspect === true) {
+    const message = 'The wall clock stepped: no blocks are sealed until peers confirm it. Check it.';
+    alarms.push({ code: 'clock_stepped', message });
   }
   return alarms;
 }

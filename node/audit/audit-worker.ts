@@ -10,7 +10,7 @@ import { openChain } from '#ledger/chain.ts';
 import { publicKeyOf } from '#ledger/cose.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { idOf } from '#ledger/ids.ts';
-import type { Id } from '#ledger/ports.ts';
+import type { Id, SignatureJob } from '#ledger/ports.ts';
 import { loadEngine } from '#native/engine.ts';
 import { UNIT, UNIT_FIELDS } from './chunks.ts';
 import type { BlockResult, Chunk, ChunkResult } from './chunks.ts';
@@ -39,7 +39,7 @@ class ChunkCheck {
       const id = keys.subarray(at, at + ID_BYTES).toHex();
       known.set(id, keys.subarray(at + ID_BYTES, at + KEY_ROW_BYTES));
     }
-    const { verify } = engine;
+    const verify = (job: SignatureJob) => engine.verify(job);
     this.#tools = { chain, keyOf: (id) => known.get(id), verify };
   }
 

@@ -32,7 +32,7 @@ const CHUNK_BYTES = 2 * SECTION_BYTES_MAX + 64;
 interface Framed {
   readonly sections: readonly Section[];
   readonly used: number;
-  readonly failure?: unknown;
+  readonly failure?: Error | undefined;
 }
 
 /** An export file, read once from front to end. Opened by `openCar`. */
@@ -109,8 +109,8 @@ export class CarSource implements ChunkSource {
         }
         used += next.used;
       }
-    } catch (failure) {
-      return { sections, used, failure };
+    } catch (error) {
+      return { sections, used, failure: asError(error) };
     }
     return { sections, used };
   }
@@ -119,11 +119,11 @@ export class CarSource implements ChunkSource {
     bytes: Uint8Array<ArrayBuffer>,
     sections: readonly Section[],
     done: number,
-  ): { readonly chunk: Chunk; readonly failure: unknown } {
+  ): { readonly chunk: Chunk; readonly failure: Error | undefined } {
     const units: number[] = [];
     const places: Place[] = [];
     const needed = new Set<Id>();
-    let failure: unknown;
+    let failure: Error | undefined;
     let header: Id = '';
     try {
       for (const section of sections) {
@@ -137,7 +137,7 @@ export class CarSource implements ChunkSource {
         if (kind === 'body') this.#noteBody(bytes.subarray(start, end), needed);
       }
     } catch (error) {
-      failure = error;
+      failure = asError(error);
     }
     const keys = this.#shelf.pack(needed);
     const chunk = { bytes, units: Int32Array.from(units), places, keys, done };
@@ -178,6 +178,10 @@ export class CarSource implements ChunkSource {
   close(): Promise<void> {
     return this.#file.close();
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 /** The keys that a body names; none where it is broken: the thread that checks it says how. */

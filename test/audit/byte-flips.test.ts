@@ -156,8 +156,8 @@ test.serial('a file that is cut or goes on fails at its end', async (t) => {
   t.is(finding?.code, 'car_bad_header');
 });
 
-function flipped({ bytes, audit }: Sample, at: number, mask: number) {
-  const changed = bytes.slice();
+function flipped(from: Sample, at: number, mask: number) {
+  const changed = from.bytes.slice();
   changed[at] = (changed[at] as number) ^ mask;
-  return audit(changed);
+  return from.audit(changed);
 }

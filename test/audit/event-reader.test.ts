@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { readEvent } from '#ledger/audit/event-reader.ts';
 import { decodeEvent, encodeEvent } from '#ledger/event.ts';
 import type { Event } from '#ledger/event.ts';

@@ -1,0 +1,71 @@
+import type { Committee } from './committee.ts';
+import type { Clock, Log } from './ports.ts';
+
+/** A step of the wall clock against the monotonic one that is no drift any more (wire.md, "Clocks"). */
+const STEP_MS_MAX = 5000;
+/** What peers said of the time is good for this long. */
+const FRESH_MS = 10_000;
+
+/**
+ * Stops a proposer whose wall clock stepped: its timestamps would move commit times and with them leases and closings.
+ * It goes on when validators with a quorum of stake, itself among them, tell a time within the bound; alone in its
+ * committee it is that quorum. Restarting the node is the operator's confirmation.
+ */
+export class ClockGuard {
+  readonly #clock: Clock;
+  readonly #committee: Committee;
+  readonly #self: number;
+  readonly #log: Log;
+  #offset_ms: number;
+  #isSuspect = false;
+  /** By author: how far ahead of the own monotonic clock its wall clock is, and when it said so. */
+  readonly #told = new Map<number, { readonly offset_ms: number; readonly at_ms: number }>();
+
+  constructor(clock: Clock, committee: Committee, self: number, log: Log) {
+    this.#clock = clock;
+    this.#committee = committee;
+    this.#self = self;
+    this.#log = log;
+    this.#offset_ms = this.#now();
+  }
+
+  #now(): number {
+    return this.#clock.wall_ms() - this.#clock.monotonic_ms();
+  }
+
+  /** Whether the clock is in doubt: for the status. */
+  get isSuspect(): boolean {
+    return this.#isSuspect;
+  }
+
+  /** A validator told its wall clock. */
+  note(author: number, wall_ms: number): void {
+    const at_ms = this.#clock.monotonic_ms();
+    this.#told.set(author, { offset_ms: wall_ms - at_ms, at_ms });
+  }
+
+  /** Whether a block may carry the wall clock's time now. */
+  maySeal(): boolean {
+    const offset_ms = this.#now();
+    const step_ms = offset_ms - this.#offset_ms;
+    this.#offset_ms = offset_ms;
+    if (Math.abs(step_ms) > STEP_MS_MAX) {
+      this.#isSuspect = true;
+      this.#log.error({ step_ms: Math.round(step_ms) }, 'the wall clock stepped: sealing waits until peers confirm it');
+    }
+    if (this.#isSuspect && this.#isConfirmed(offset_ms)) {
+      this.#isSuspect = false;
+      this.#log.info({}, 'a quorum confirms the wall clock');
+    }
+    return !this.#isSuspect;
+  }
+
+  #isConfirmed(offset_ms: number): boolean {
+    const since_ms = this.#clock.monotonic_ms() - FRESH_MS;
+    const agreeing = new Set([this.#self]);
+    for (const [author, told] of this.#told) {
+      if (told.at_ms >= since_ms && Math.abs(told.offset_ms - offset_ms) <= STEP_MS_MAX) agreeing.add(author);
+    }
+    return this.#committee.stakeOf(agreeing) >= this.#committee.quorum;
+  }
+}
