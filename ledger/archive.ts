@@ -1,8 +1,7 @@
 import { assembleBlock } from './block.ts';
 import type { Block } from './block.ts';
-import { decode, encode } from './codec.ts';
+import { encode, splitByteStrings } from './codec.ts';
 import type { Committee } from './committee.ts';
-import { keyId } from './cose.ts';
 import { fail } from './errors.ts';
 import type { Ref } from './header.ts';
 import { concatBytes } from './ids.ts';
@@ -17,12 +16,11 @@ import type { Readable } from './rows.ts';
 
 const KEY_ID_BYTES = 32;
 
-/** The operations that keep a block. Keys are written again: the store sees an equal value, and no read is needed. */
+/** The operations that keep a block, and those of its keys that `hasKey` does not know. */
 export function archiveOps(block: Block, hasKey: (id: Id) => boolean): StoreOp[] {
   const ops: StoreOp[] = [];
-  const ids = block.keys.map((key) => {
-    const id = keyId(key);
-    if (!hasKey(id)) ops.push({ type: 'put', key: storeKeys.coseKey(id), value: key });
+  const ids = block.keyIds.map((id, i) => {
+    if (!hasKey(id)) ops.push({ type: 'put', key: storeKeys.coseKey(id), value: block.keys[i] as Uint8Array });
     return Uint8Array.fromHex(id);
   });
   const entries = block.entries.map(({ bytes }) => bytes);
@@ -38,7 +36,7 @@ function partsOf(value: Uint8Array, store: Readable): {
   keys: Uint8Array[];
   entries: Uint8Array[];
 } {
-  const [headerBytes, sign1, ids, ...entries] = decode(value) as Uint8Array[];
+  const [headerBytes, sign1, ids, ...entries] = splitByteStrings(value);
   if (!headerBytes || !sign1 || !ids) fail('store_corrupt', 'A stored block is damaged: take a copy from a peer.');
   const keys: Uint8Array[] = [];
   for (let at = 0; at < ids.length; at += KEY_ID_BYTES) {

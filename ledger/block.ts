@@ -1,4 +1,4 @@
-import { assertCanonical, decode, encode } from './codec.ts';
+import { encode, splitByteStrings } from './codec.ts';
 import type { Committee } from './committee.ts';
 import { COSE_KEY_BYTES, jobOf, keyId, publicKeyOf, sign, signatureOf } from './cose.ts';
 import { fail } from './errors.ts';
@@ -23,6 +23,8 @@ export interface Block {
   readonly sign1: Uint8Array;
   /** Leaf 0: the sorted COSE_Keys that the entries' signatures need, without the author's. */
   readonly keys: readonly Uint8Array[];
+  /** SHA-256 of each key. */
+  readonly keyIds: readonly Id[];
   readonly entries: readonly Entry[];
   /** Hash of every entry's leaf, in order; it names the pair of object and signature in verification caches. */
   readonly leaves: readonly Hash[];
@@ -39,19 +41,18 @@ export function encodeBlock(block: Block): Uint8Array {
 /** The byte strings of a sealed block before they are looked into; throws coded errors. */
 export function splitBlock(bytes: Uint8Array): readonly [Uint8Array, Uint8Array, Uint8Array, ...Uint8Array[]] {
   if (bytes.length > BLOCK_BYTES_MAX + 4 * BLOCK_ENTRIES_MAX) tooLarge(bytes.length);
-  const parts = decode(bytes);
-  const fits = Array.isArray(parts) && parts.length >= 3 && parts.every((part) => part instanceof Uint8Array);
-  if (!fits) fail('wrong_type', 'A sealed block is a list of byte strings.');
+  const parts = splitByteStrings(bytes);
+  if (parts.length < 3) fail('wrong_type', 'A sealed block is a header, a signature, a key table and entries.');
   return parts as [Uint8Array, Uint8Array, Uint8Array, ...Uint8Array[]];
 }
 
 /** Reads a sealed block and checks all that needs neither signatures nor parents (consensus.md 2.3, rules 1, 2 and 5). */
 export function decodeBlock(bytes: Uint8Array, chain: Id, committee: Committee): Block {
   const [headerBytes, sign1, tableBytes, ...entryBytes] = splitBlock(bytes);
-  return assembleBlock(headerBytes, sign1, decodeKeys(tableBytes), entryBytes, chain, committee);
+  return assembleBlock(headerBytes, sign1, decodeKeys(tableBytes), entryBytes, chain, committee, tableBytes);
 }
 
-/** Puts a block together from its parts, with all the checks of `decodeBlock`. */
+/** Puts a block together from its parts, with all the checks of `decodeBlock`; `table` is the canonical key table. */
 export function assembleBlock(
   headerBytes: Uint8Array,
   sign1: Uint8Array,
@@ -59,10 +60,10 @@ export function assembleBlock(
   entryBytes: readonly Uint8Array[],
   chain: Id,
   committee: Committee,
+  table = encode(keys),
 ): Block {
   const header = decodeHeader(headerBytes, chain, committee);
   signatureOf(sign1);
-  const table = encode(keys);
   if (entryBytes.length > BLOCK_ENTRIES_MAX || entryBytes.length !== header.count) {
     fail('payload_mismatch', 'The entries are not as many as the header says.', { count: header.count });
   }
@@ -77,9 +78,10 @@ export function assembleBlock(
     fail('payload_mismatch', 'The payload does not hash to the root in the header.');
   }
   const entries = entryBytes.map(decodeEntry);
-  checkKeys(keys, entries, header.author, chain, committee);
+  const keyIds = keys.map(keyId);
+  checkKeys(keyIds, entries, header.author, chain, committee);
   const ref = { round: header.round, author: header.author, id: idOf(headerBytes) };
-  return { ref, header, headerBytes, sign1, keys, entries, leaves, bytes: size };
+  return { ref, header, headerBytes, sign1, keys, keyIds, entries, leaves, bytes: size };
 }
 
 function tooLarge(bytes: number): never {
@@ -88,11 +90,7 @@ function tooLarge(bytes: number): never {
 
 /** Leaf 0 as keys, sorted, none twice; throws `bad_key_table` or `bad_key`. */
 export function decodeKeys(tableBytes: Uint8Array): readonly Uint8Array[] {
-  assertCanonical(tableBytes);
-  const keys = decode(tableBytes);
-  if (!Array.isArray(keys) || !keys.every((key) => key instanceof Uint8Array)) {
-    fail('bad_key_table', 'A key table is a list of COSE_Keys.');
-  }
+  const keys = splitByteStrings(tableBytes);
   for (const [i, key] of keys.entries()) {
     publicKeyOf(key);
     const previous = keys[i - 1];
@@ -102,13 +100,13 @@ export function decodeKeys(tableBytes: Uint8Array): readonly Uint8Array[] {
 }
 
 function checkKeys(
-  keys: readonly Uint8Array[],
+  keyIds: readonly Id[],
   entries: readonly Entry[],
   author: number,
   chain: Id,
   committee: Committee,
 ): void {
-  const unused = new Set(keys.map(keyId));
+  const unused = new Set(keyIds);
   const known = new Set(unused);
   const ownKey = committee.keyIdAt(author);
   if (known.has(ownKey)) fail('bad_key_table', "The author's key is known and not in the table.");
@@ -138,7 +136,7 @@ export function entryJobs(
   committee: Committee,
   isKnown: (index: number) => boolean,
 ): { readonly jobs: readonly SignatureJob[]; readonly indexes: readonly number[] } {
-  const keys = new Map(block.keys.map((key) => [keyId(key), key]));
+  const keys = new Map(block.keyIds.map((id, i) => [id, block.keys[i]]));
   keys.set(committee.keyIdAt(block.header.author), committee.at(block.header.author).coseKey);
   const jobs: SignatureJob[] = [];
   const indexes: number[] = [];
@@ -185,7 +183,7 @@ export async function sealBlock(
   const sign1 = await sign(signer, 'block', headerBytes);
   const ref = { round: header.round, author: header.author, id: idOf(headerBytes) };
   const bytes = headerBytes.length + sign1.length + header.bytes;
-  return { ref, header, headerBytes, sign1, keys, entries, leaves, bytes };
+  return { ref, header, headerBytes, sign1, keys, keyIds: keys.map(keyId), entries, leaves, bytes };
 }
 
 /** What one more key costs in the table. */

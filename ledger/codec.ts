@@ -37,6 +37,28 @@ export function itemEnd(bytes: Uint8Array, at: number): number {
   return skipItem(bytes, at, 0);
 }
 
+/**
+ * The items of a canonical list of byte strings, as views into `bytes`: what `decode` gives, without copies. Throws
+ * `not_canonical`.
+ */
+export function splitByteStrings(bytes: Uint8Array): Uint8Array[] {
+  readHead(bytes, 0);
+  const { major: kind, value: count, next: start } = head;
+  if (kind !== 4) bad(0, 'a list of byte strings is expected');
+  const parts: Uint8Array[] = [];
+  let at = start;
+  for (let i = 0; i < count; i++) {
+    readHead(bytes, at);
+    const { major, value: length, next } = head;
+    if (major !== 2) bad(at, 'a byte string is expected');
+    const end = endOf(bytes, at, next + length);
+    parts.push(bytes.subarray(next, end));
+    at = end;
+  }
+  if (at !== bytes.length) bad(at, 'bytes after the item');
+  return parts;
+}
+
 const MAP_KEY_BYTES_MAX = 64;
 const CID_BYTES = 37;
 const utf8 = new TextDecoder('utf-8', { fatal: true });

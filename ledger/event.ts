@@ -55,7 +55,7 @@ export function encodeEvent(event: Event): Uint8Array {
   const bytes = encode({
     t: 'event',
     v: 1,
-    chain: linkOf(event.chain),
+    chain: chainLink(event.chain),
     actor: bytesOf(event.actor),
     ...(event.key !== undefined && { key: bytesOf(event.key) }),
     ...(event.onBehalfOf !== undefined && { onBehalfOf: encodePrincipal(event.onBehalfOf) }),
@@ -68,6 +68,14 @@ export function encodeEvent(event: Event): Uint8Array {
     ...(event.deps !== undefined && { deps: event.deps.map(linkOf) }),
   });
   return withinSize(bytes);
+}
+
+/** The link of the last chain: a node writes events of one. */
+let lastChain: { readonly id: Id; readonly link: ReturnType<typeof linkOf> } | undefined;
+
+function chainLink(id: Id): ReturnType<typeof linkOf> {
+  if (lastChain?.id !== id) lastChain = { id, link: linkOf(id) };
+  return lastChain.link;
 }
 
 /** Reads an event; throws coded errors for anything that wire.md does not allow. */
@@ -124,9 +132,8 @@ const UNSIGNED_TAIL = Uint8Array.of(0x80);
 /** One-element array, byte string of 3,320 bytes. */
 const SIGNED_TAIL_HEAD = Uint8Array.of(0x81, 0x59, SIGN1_BYTES >> 8, SIGN1_BYTES & 255);
 
-/** The entry of an event and its COSE_Sign1. */
-export function entryOf(event: Event, sign1?: Uint8Array): Entry {
-  const eventBytes = encodeEvent(event);
+/** The entry of an event and its COSE_Sign1; `eventBytes` are its canonical bytes. */
+export function entryOf(event: Event, sign1?: Uint8Array, eventBytes = encodeEvent(event)): Entry {
   const tail = sign1 ? [SIGNED_TAIL_HEAD, sign1] : [UNSIGNED_TAIL];
   const bytes = concatBytes([ENTRY_HEAD, eventBytes, ...tail]);
   return { id: idOf(eventBytes), event, eventBytes, sign1, bytes };
@@ -152,8 +159,8 @@ export function decodeEntry(bytes: Uint8Array): Entry {
 }
 
 /** Builds and signs an event with the actor's inception key. */
-export async function signEvent(event: Event, signer: Signer): Promise<Entry> {
-  return entryOf(event, await sign(signer, 'event', encodeEvent(event)));
+export async function signEvent(event: Event, signer: Signer, eventBytes = encodeEvent(event)): Promise<Entry> {
+  return entryOf(event, await sign(signer, 'event', eventBytes), eventBytes);
 }
 
 /** The key that must have signed: its SHA-256. */

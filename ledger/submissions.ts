@@ -107,11 +107,12 @@ export class Submissions {
       hlc: this.#hlc.next(this.#clock.wall_ms()),
     };
     // as all others will read it: a text may change on its way through bytes, and a number may have none
-    const event = decodeEvent(encodeEvent(draft));
+    const bytes = encodeEvent(draft);
+    const event = decodeEvent(bytes);
     this.#admit(event);
     this.#nextSeq += 1;
     const isBare = !isSigned && author !== undefined;
-    const entry = isBare ? entryOf(event) : await signEvent(event, signer);
+    const entry = isBare ? entryOf(event, undefined, bytes) : await signEvent(event, signer, bytes);
     if (!isBare) this.#verified.add(entryLeaf(entry));
     const pending = { entry, coseKey: isBare ? undefined : coseKey, isOwn: true, due_ms: 0 };
     await this.#replica.submit(pending, !isBare);

@@ -1,6 +1,6 @@
-import { encodeNumber } from '../keys.ts';
-import type { Id, StoreOp } from '../ports.ts';
-import type { Readable } from '../rows.ts';
+import { encodeNumber } from '#ledger/keys.ts';
+import type { Id, StoreOp } from '#ledger/ports.ts';
+import type { Readable } from '#ledger/rows.ts';
 
 /** What stands in a final row before the verdict: the event's id. */
 const VERDICT_AT = 32;

@@ -1,8 +1,8 @@
-import { decode, encode } from '../codec.ts';
-import { SIGN1_BYTES } from '../cose.ts';
-import { fail } from '../errors.ts';
-import { BLOCK_ENTRIES_MAX } from '../limits.ts';
-import type { Id } from '../ports.ts';
+import { decode, encode } from '#ledger/codec.ts';
+import { SIGN1_BYTES } from '#ledger/cose.ts';
+import { fail } from '#ledger/errors.ts';
+import { BLOCK_ENTRIES_MAX } from '#ledger/limits.ts';
+import type { Id } from '#ledger/ports.ts';
 import { sectionCid } from './car-format.ts';
 
 /**

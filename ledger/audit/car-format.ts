@@ -1,9 +1,9 @@
 import { CID } from 'multiformats/cid';
 import { create as createDigest } from 'multiformats/hashes/digest';
-import { encode } from '../codec.ts';
-import { fail } from '../errors.ts';
-import { bytesOf, concatBytes, idOf, linkOf } from '../ids.ts';
-import type { Id } from '../ports.ts';
+import { encode } from '#ledger/codec.ts';
+import { fail } from '#ledger/errors.ts';
+import { bytesOf, concatBytes, idOf, linkOf } from '#ledger/ids.ts';
+import type { Id } from '#ledger/ports.ts';
 import type { PlaceKind } from './place.ts';
 
 /**
@@ -43,7 +43,8 @@ export const CAR_HEADER_BYTES = HEADER.length;
 export function readCarHeader(bytes: Uint8Array): Id {
   const place = { kind: 'car-header', offset: 0 };
   if (bytes.length < CAR_HEADER_BYTES) {
-    fail('car_bad_header', 'The file is too short for an export.', { ...place, bytes: bytes.length });
+    const { length } = bytes;
+    fail('car_bad_header', 'The file is too short for an export.', { ...place, bytes: length });
   }
   for (const [at, byte] of HEADER.entries()) {
     if ((at < ROOT_AT || at >= ROOT_AT + DIGEST_BYTES) && bytes[at] !== byte) {
@@ -116,7 +117,7 @@ export class Framer {
     return { sections, used };
   }
 
-  /** A header whose length is wrong shows in what seems to follow it: then it is the one to blame. */
+  /** A wrong length of a header shows in what seems to follow it: then the header is to blame. */
   #body(bytes: Uint8Array, offset: number, isLast: boolean, header: Section): Section | undefined {
     try {
       return this.#next(bytes, header.end, offset, isLast, header);

@@ -1,12 +1,12 @@
-import { assembleBlock, blockJob } from '../block.ts';
-import type { Block } from '../block.ts';
-import type { Chain } from '../chain.ts';
-import { jobOf } from '../cose.ts';
-import { X0tError, fail } from '../errors.ts';
-import { decodeEntry, entryJob, signingKeyId } from '../event.ts';
-import { decodeHeader } from '../header.ts';
-import { idOf } from '../ids.ts';
-import type { Id, SignatureJob } from '../ports.ts';
+import { assembleBlock, blockJob } from '#ledger/block.ts';
+import type { Block } from '#ledger/block.ts';
+import type { Chain } from '#ledger/chain.ts';
+import { jobOf } from '#ledger/cose.ts';
+import { X0tError, fail } from '#ledger/errors.ts';
+import { decodeEntry, entryJob, signingKeyId } from '#ledger/event.ts';
+import { decodeHeader } from '#ledger/header.ts';
+import { idOf } from '#ledger/ids.ts';
+import type { Id, SignatureJob } from '#ledger/ports.ts';
 import { readBody } from './body.ts';
 import { placed } from './place.ts';
 

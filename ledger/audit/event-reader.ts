@@ -1,7 +1,7 @@
 import { decode as decodeDagCbor } from '@ipld/dag-cbor';
-import { decodeEvent } from '../event.ts';
-import type { Body, Event } from '../event.ts';
-import type { Id } from '../ports.ts';
+import { decodeEvent } from '#ledger/event.ts';
+import type { Body, Event } from '#ledger/event.ts';
+import type { Id } from '#ledger/ports.ts';
 
 /**
  * Reads events that were checked before, for a fold: a third of the cost of `decodeEvent`, which
@@ -70,7 +70,10 @@ function skipItem(bytes: Uint8Array): void {
   }
   const value = readNumber(bytes);
   if (major === 2 || major === 3) at += value;
-  const items = major === 4 || major === 6 ? (major === 6 ? 1 : value) : major === 5 ? 2 * value : 0;
+  let items = 0;
+  if (major === 4) items = value;
+  if (major === 5) items = 2 * value;
+  if (major === 6) items = 1;
   for (let i = 0; i < items; i++) skipItem(bytes);
 }
 
@@ -104,7 +107,8 @@ function readKind(bytes: Uint8Array): string {
   let sum = length;
   for (let i = start; i < at; i++) sum = (sum * 31 + (bytes[i] as number)) | 0;
   const known = kinds.get(sum);
-  if (known && known.bytes.length === length && matches(bytes, start, known.bytes)) return known.kind;
+  const isKnown = known?.bytes.length === length && matches(bytes, start, known.bytes);
+  if (isKnown) return known.kind;
   const slice = bytes.slice(start, at);
   const kind = text.decode(slice);
   if (kinds.size < KINDS_MAX) kinds.set(sum, { bytes: slice, kind });

@@ -1,14 +1,14 @@
-import { decode, encode } from '../codec.ts';
-import * as field from '../fields.ts';
-import type { Summary } from '../fold.ts';
-import { bytesOf, linkOf } from '../ids.ts';
-import type { OrdererState } from '../orderer.ts';
-import type { Id } from '../ports.ts';
+import { decode, encode } from '#ledger/codec.ts';
+import * as field from '#ledger/fields.ts';
+import type { Summary } from '#ledger/fold.ts';
+import { bytesOf, linkOf } from '#ledger/ids.ts';
+import type { OrdererState } from '#ledger/orderer.ts';
+import type { Id } from '#ledger/ports.ts';
 
 /** What a node says of itself when it exports: the audit compares all of it with what it finds. */
 export interface Manifest extends Summary {
   readonly chain: Id;
-  /** The last commit that is folded: its index from 1 and its id; 0 and the chain before the first. */
+  /** The last folded commit: its index from 1 and its id; 0 and the chain before the first. */
   readonly commit: { readonly index: number; readonly id: Id };
   /** Blocks in the file, those that no commit has ordered included. */
   readonly blocks: number;

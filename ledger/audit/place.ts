@@ -1,6 +1,6 @@
-import { X0tError } from '../errors.ts';
-import type { ErrorData } from '../errors.ts';
-import type { Id } from '../ports.ts';
+import { X0tError } from '#ledger/errors.ts';
+import type { ErrorData } from '#ledger/errors.ts';
+import type { Id } from '#ledger/ports.ts';
 
 /** What a finding of an audit is about. */
 export type PlaceKind =

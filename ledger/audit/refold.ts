@@ -1,18 +1,18 @@
-import type { Block } from '../block.ts';
-import type { Chain } from '../chain.ts';
-import type { Commit } from '../commit.ts';
-import { fail } from '../errors.ts';
-import { Fold } from '../fold.ts';
-import type { Summary } from '../fold.ts';
-import type { Ref } from '../header.ts';
-import { textOf } from '../ids.ts';
-import { compareRefs } from '../linearise.ts';
-import { Orderer } from '../orderer.ts';
-import type { OrdererState } from '../orderer.ts';
-import type { Id, StoreOp } from '../ports.ts';
-import type { Schema } from '../reducer.ts';
-import { TwoCertificates } from '../rule.ts';
-import type { Slot } from '../rule.ts';
+import type { Block } from '#ledger/block.ts';
+import type { Chain } from '#ledger/chain.ts';
+import type { Commit } from '#ledger/commit.ts';
+import { fail } from '#ledger/errors.ts';
+import { Fold } from '#ledger/fold.ts';
+import type { Summary } from '#ledger/fold.ts';
+import type { Ref } from '#ledger/header.ts';
+import { textOf } from '#ledger/ids.ts';
+import { compareRefs } from '#ledger/linearise.ts';
+import { Orderer } from '#ledger/orderer.ts';
+import type { OrdererState } from '#ledger/orderer.ts';
+import type { Id, StoreOp } from '#ledger/ports.ts';
+import type { Schema } from '#ledger/reducer.ts';
+import { TwoCertificates } from '#ledger/rule.ts';
+import type { Slot } from '#ledger/rule.ts';
 import { AuditState } from './audit-state.ts';
 import type { Manifest } from './manifest.ts';
 
@@ -34,8 +34,8 @@ export interface RefoldWatcher {
 /** Rounds between two runs of the commit rule: it looks at every open round each time. */
 const ROUNDS_PER_RUN = 8;
 /**
- * Final events between two takings of the fold's rows: bounds what the fold holds (some 50 MB). Each
- * taking digests the rows that changed, at 10 µs a row.
+ * Final events between two takings of the fold's rows: bounds what the fold holds (some 50 MB).
+ * Each taking digests the rows that changed, at 10 µs a row.
  */
 const FINALS_PER_TAKING = 65_536;
 

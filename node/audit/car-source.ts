@@ -230,7 +230,8 @@ async function readFront(file: FileHandle, size: number, framer: Framer) {
     const { sections, used } = framer.frame(bytes.subarray(at), at, isLast, 1);
     const [section] = sections;
     if (!section) {
-      fail('car_truncated', 'The file ends before its first block.', { kind: 'genesis', offset: at });
+      const place = { kind: 'genesis', offset: at };
+      fail('car_truncated', 'The file ends before its first block.', place);
     }
     return readObject(section, bytes.subarray(at), at + used);
   };
@@ -251,7 +252,8 @@ async function readFront(file: FileHandle, size: number, framer: Framer) {
 }
 
 /** The content of one of the first two sections, after its CID was checked. */
-function readObject({ kind, index, offset, idAt, start, end }: Section, bytes: Uint8Array, next: number) {
+function readObject(section: Section, bytes: Uint8Array, next: number) {
+  const { kind, index, offset, idAt, start, end } = section;
   const place: Place = { kind, section: index, offset };
   const content = bytes.slice(start, end);
   const id = idOf(content);

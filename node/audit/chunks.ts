@@ -46,7 +46,12 @@ export interface ChunkResult {
   /** Per entry of all blocks: start and end of the event in `bytes`. */
   readonly events: Int32Array<ArrayBuffer>;
   readonly failure:
-    | { readonly unit: number; readonly code: string; readonly message: string; readonly data: object }
+    | {
+        readonly unit: number;
+        readonly code: string;
+        readonly message: string;
+        readonly data: object;
+      }
     | undefined;
 }
 

@@ -44,7 +44,7 @@ export class Crew {
   }
 }
 
-/** Starts the threads; rejects with `engine_failed` or `engine_missing` where one does not come up. */
+/** Starts the threads; rejects with `engine_failed` where one does not come up. */
 export async function startCrew(
   workers: number,
   engine: EngineName,

@@ -27,12 +27,15 @@ export async function checkPending(store: Store, chain: Chain): Promise<void> {
     const isRight = attempt(() => {
       const [bytes, isOwn] = decode(value) as [Uint8Array, unknown];
       const entry = decodeEntry(bytes);
-      const key = store.get(storeKeys.coseKey(signingKeyId(entry.event))) ?? committeeKey(chain, entry.event.actor);
+      const { event } = entry;
+      const stored = store.get(storeKeys.coseKey(signingKeyId(event)));
+      const key = stored ?? committeeKey(chain, event.actor);
       const fits = row === storeKeys.pending(entry.id) && entry.event.chain === chain.id;
       return fits && typeof isOwn === 'boolean' && key && engine.verify(entryJob(entry, key));
     });
     if (isRight === true) continue;
-    fail('store_corrupt', 'A stored pending event is damaged.', { kind: 'row', row, event: row.slice(2) });
+    const place = { kind: 'row', row, event: row.slice(2) };
+    fail('store_corrupt', 'A stored pending event is damaged.', place);
   }
 }
 

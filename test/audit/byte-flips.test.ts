@@ -125,7 +125,7 @@ for (const [name, stretches] of Object.entries(classes)) {
       if (section.kind === 'manifest' && place.kind === 'car-header') continue;
       t.is(place.section, section.index, where);
       t.is(place.offset, section.offset, where);
-      if (section.kind !== 'header' && place.kind !== 'header') t.is(place.kind, section.kind, where);
+      t.is(place.kind, section.kind, where);
       if (part !== undefined) t.is(place.part, part, where);
       if (entry !== undefined) t.is(place.entry, entry, where);
     }

@@ -162,7 +162,11 @@ test('sections that are missing, doubled, moved or strange are found', async (t)
     ['no body', without(firstBody), ['bad_body_section', 'car_unexpected_section']],
     ['no header', without(firstBody - 1), ['bad_body_section']],
     ['no key', without(firstKey), ['unknown_key']],
-    ['a key twice', parts.toSpliced(firstKey, 0, parts[firstKey] as Part), ['car_unexpected_section']],
+    [
+      'a key twice',
+      parts.toSpliced(firstKey, 0, parts[firstKey] as Part),
+      ['car_unexpected_section'],
+    ],
     [
       'a key after its block',
       parts.toSpliced(firstBody + 1, 0, parts[firstKey] as Part).toSpliced(firstKey, 1),
@@ -173,7 +177,11 @@ test('sections that are missing, doubled, moved or strange are found', async (t)
       parts.toSpliced(firstKey, 0, { kind: 'key', content: first.coseKey }),
       ['car_unexpected_section'],
     ],
-    ['two blocks changed places', [...parts.slice(0, -4), ...block, ...parts.slice(-4, -2)], ['audit_order']],
+    [
+      'two blocks changed places',
+      [...parts.slice(0, -4), ...block, ...parts.slice(-4, -2)],
+      ['audit_order'],
+    ],
     [
       'a block left out and another doubled',
       [...parts.slice(0, -4), ...block, ...block],

@@ -43,7 +43,7 @@ test('a rebuild restores every derived row, and the store passes its audit', asy
   t.true(ok, JSON.stringify(finding));
 });
 
-test('killed before any write, it is finished by the next run, and no node starts between', async (t) => {
+test('killed before any write, the next run finishes it; no node starts between', async (t) => {
   const whole = new DyingStore(before);
   await rebuildProjections(whole, chain, schema, undefined, { rows: 5, events: 1 });
   t.true(whole.writes > 12);

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { envelope, folder, json, start, x0t } from './support.ts';
+import { envelope, folder, json, run, start, x0t } from './support.ts';
 
 /** One after the other: each starts processes, and the machine may have two cores. */
 
@@ -141,7 +141,7 @@ test.serial('events are signed, saved, submitted, refused and shown', async (t) 
   t.is(envelope(shut).code, 'not_member');
 });
 
-test.serial('writes at once with one key all become final', async (t) => {
+test.serial('writes at once with one key all become final and are followed', async (t) => {
   const cwd = folder(t);
   await x0t(cwd, 'init', '--data', 'd', '--api-port', '0', '--p2p-port', '0');
   await start(t, cwd, '--data', 'd', '--log', 'silent');
@@ -156,5 +156,16 @@ test.serial('writes at once with one key all become final', async (t) => {
   t.deepEqual(
     seqs.toSorted((a, b) => a - b),
     [1, 2, 3, 4],
+  );
+
+  const follower = await run(t, cwd, 'log', '--follow', '--from', '3', '--data', 'd', '--json');
+  const late = await put('late');
+  t.is(late.code, 0, late.stderr);
+  const followed = await follower.stop('SIGINT');
+  t.is(followed.code, 0, followed.stderr);
+  const lines = followed.stdout.trim().split('\n');
+  t.deepEqual(
+    lines.map((line) => (JSON.parse(line) as { seq: number }).seq),
+    [3, 4, 5],
   );
 });

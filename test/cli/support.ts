@@ -60,16 +60,16 @@ function textOf(stream: NodeJS.ReadableStream | null): () => string {
   return () => text;
 }
 
-export interface Running {
-  /** What `start --json` printed. */
-  readonly started: { readonly url: string; readonly chain: string; readonly directory: string };
+/** A command that runs on after its first output. */
+export interface Command {
+  readonly first: string;
   /** Asks it to stop; how it ended. */
   stop(signal?: NodeJS.Signals): Promise<Ran>;
 }
 
-/** Runs `x0t start` until it says where it is; it ends with the test at the latest. */
-export async function start(t: ExecutionContext, cwd: string, ...args: string[]): Promise<Running> {
-  const child = spawn(process.execPath, [MAIN, 'start', '--json', ...args], {
+/** Runs a command until it prints something; it ends with the test at the latest. */
+export async function run(t: ExecutionContext, cwd: string, ...args: string[]): Promise<Command> {
+  const child = spawn(process.execPath, [MAIN, ...args], {
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -78,16 +78,27 @@ export async function start(t: ExecutionContext, cwd: string, ...args: string[])
     child.kill('SIGKILL');
     await ended;
   });
-  const first = once(child.stdout, 'data', { signal: AbortSignal.timeout(READY_MS) });
-  const line = await Promise.race([first.then(([chunk]) => String(chunk)), ended]);
-  if (typeof line !== 'string') throw new Error(`the node ended: ${line.stderr}`);
+  const output = once(child.stdout, 'data', { signal: AbortSignal.timeout(READY_MS) });
+  const first = await Promise.race([output.then(([chunk]) => String(chunk)), ended]);
+  if (typeof first !== 'string') throw new Error(`the command ended: ${first.stderr}`);
   return {
-    started: JSON.parse(line) as Running['started'],
+    first,
     stop: (signal = 'SIGTERM') => {
       child.kill(signal);
       return ended;
     },
   };
+}
+
+export interface Running extends Pick<Command, 'stop'> {
+  /** What `start --json` printed. */
+  readonly started: { readonly url: string; readonly chain: string; readonly directory: string };
+}
+
+/** Runs `x0t start` until it says where it is. */
+export async function start(t: ExecutionContext, cwd: string, ...args: string[]): Promise<Running> {
+  const { first, stop } = await run(t, cwd, 'start', '--json', ...args);
+  return { started: JSON.parse(first) as Running['started'], stop };
 }
 
 /** The JSON document of stdout, with the fields that the tests look at. */

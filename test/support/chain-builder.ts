@@ -160,16 +160,17 @@ export class ChainBuilder {
 }
 
 /**
- * A small log of everything: signed events of two operators, bare ones of a validator, one that
- * stands in two blocks, a replayed lane, an expired one, an update and a deletion, an absent author,
- * and a tip that is not ordered.
+ * A small log of everything: signed events of two operators, a bare one of a validator, one that
+ * stands in two blocks, a replayed lane, an expired one, an update and a deletion, an absent
+ * author, and a tip that is not ordered.
  */
 export async function smallLog(net: TestNet): Promise<ChainBuilder> {
   const builder = await ChainBuilder.start(net);
   const [ann, ben] = net.operators as [TestActor, TestActor];
   const [first] = net.validators as [TestActor];
   const put = await builder.event(ann, 1);
-  const replayed = await builder.event(ann, 1, { body: { key: 'again', value: new Uint8Array(1) } });
+  const again = { key: 'again', value: new Uint8Array(1) };
+  const replayed = await builder.event(ann, 1, { body: again });
   const expired = await builder.event(ben, 1, { notAfter_ms: 1 });
   await builder.addRound((author) => (author === 0 ? [put, builder.bareEvent(first, 1)] : []));
   await builder.addRound((author) => (author === 1 ? [put, replayed, expired] : []));
