@@ -278,7 +278,7 @@ async function restore(chain: Chain, schema: Schema, limits: PoolLimits, { store
   }
   const pool = new Pool(limits);
   for await (const { entry, coseKey, isOwn } of readPending(store)) {
-    if (!fold.isFinal(entry.id)) pool.add({ entry, coseKey, isOwn, due_ms: isOwn ? 0 : clock.monotonic_ms() });
+    if (!fold.isFinal(entry.id)) pool.restore({ entry, coseKey, isOwn, due_ms: isOwn ? 0 : clock.monotonic_ms() });
   }
   const own = store.get(storeKeys.ownLast);
   return { fold, orderer, pool, blocks, ownLast: own && decodeRef(decode(own)) };

@@ -68,7 +68,7 @@ export class Pool {
    * actor, lane and seq, `actor_quota` or `pool_full` when there is no room.
    */
   add(pending: Pending): boolean {
-    const { entry, isOwn } = pending;
+    const { entry } = pending;
     const { id, event } = entry;
     if (this.#all.has(id)) return false;
     const slot = slotOf(entry);
@@ -90,13 +90,25 @@ export class Pool {
         pending: this.#all.size,
       });
     }
+    this.restore(pending);
+    return true;
+  }
+
+  /**
+   * Takes up what was promised before, whatever the bounds are now: at a restart, and when a block
+   * is lost. Nothing happens when it is known.
+   */
+  restore(pending: Pending): void {
+    const { entry, isOwn } = pending;
+    const { id, event } = entry;
+    if (this.#all.has(id)) return;
+    const slot = slotOf(entry);
     this.#all.set(id, pending);
-    this.#slots.set(slot, id);
-    this.#perActor.set(event.actor, ofActor + 1);
-    this.#bytes = bytes;
+    if (!this.#slots.has(slot)) this.#slots.set(slot, id);
+    this.#perActor.set(event.actor, (this.#perActor.get(event.actor) ?? 0) + 1);
+    this.#bytes += entry.bytes.length;
     (isOwn ? this.#own : this.#others).set(id, pending);
     this.#version += 1;
-    return true;
   }
 
   /** An accepted block carries the event. */
@@ -117,7 +129,8 @@ export class Pool {
     if (!pending) return;
     this.carried(id);
     this.#all.delete(id);
-    this.#slots.delete(slotOf(pending.entry));
+    const slot = slotOf(pending.entry);
+    if (this.#slots.get(slot) === id) this.#slots.delete(slot);
     const { actor } = pending.entry.event;
     const left = (this.#perActor.get(actor) ?? 1) - 1;
     if (left === 0) this.#perActor.delete(actor);

@@ -403,7 +403,7 @@ export class Replica {
       this.#carriers.delete(entry.id);
       if (this.pool.get(entry.id)) this.pool.released(entry.id);
       else if (!entry.sign1 && block.header.author === this.#author?.index) {
-        this.pool.add({ entry, coseKey: undefined, isOwn: true, due_ms: 0 });
+        this.pool.restore({ entry, coseKey: undefined, isOwn: true, due_ms: 0 });
       }
     }
   }

@@ -1,6 +1,7 @@
+import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { openChain } from '#ledger/chain.ts';
-import { codeOf, fail } from '#ledger/errors.ts';
+import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import { signEvent } from '#ledger/event.ts';
 import type { Body, Entry } from '#ledger/event.ts';
 import type { Id } from '#ledger/ports.ts';
@@ -40,10 +41,10 @@ async function chainOf(client: Client): Promise<Id> {
 }
 
 /**
- * Signs an event and hands it over. The sequence number is the present second, so that no state is
- * kept here: numbers of an actor stay within the window of `LANE_WINDOW` for seventeen minutes,
- * however its events overtake each other. One that is taken is raised and the event signed again.
- * Throws what the node answers.
+ * Signs an event and hands it over. The sequence number is the present second and a little by
+ * chance, so that no state is kept here: an actor's numbers stay within `LANE_WINDOW` for a quarter
+ * of an hour, however its events overtake each other. Where one turns out to be taken, which may
+ * show only when the event is final, a higher one is signed. Throws what the node answers.
  */
 export async function submitSigned(
   client: Client,
@@ -54,7 +55,7 @@ export async function submitSigned(
   timeout_ms?: number,
 ): Promise<Written> {
   const chain = await chainOf(client);
-  let seq = presentSecond();
+  let seq = freshSeq();
   for (let tries = 1; ; tries++) {
     const entry = await signAs(key, chain, seq, kind, body);
     try {
@@ -74,11 +75,14 @@ export async function signOnly(
   kind: string,
   body: Body,
 ): Promise<Entry> {
-  return signAs(key, await chainOf(client), presentSecond(), kind, body);
+  return signAs(key, await chainOf(client), freshSeq(), kind, body);
 }
 
-function presentSecond(): number {
-  return Math.floor(systemClock.wall_ms() / 1000);
+/** Others that use the key in the same second most likely take another number. */
+const SPREAD = 64;
+
+function freshSeq(): number {
+  return Math.floor(systemClock.wall_ms() / 1000) + randomInt(SPREAD);
 }
 
 function signAs(
@@ -95,7 +99,9 @@ function signAs(
 /** A higher number after a refusal because of the number; `undefined` for any other refusal. */
 function nextSeq(error: unknown, seq: number): number | undefined {
   const code = codeOf(error);
-  if (code === 'slot_pending') return seq + 1;
+  const verdict = error instanceof X0tError ? error.data['verdict'] : undefined;
+  const isTaken = code === 'slot_pending' || (code === 'not_applied' && verdict === 'replayed');
+  if (isTaken) return seq + 1 + randomInt(SPREAD);
   const highest = error instanceof ApiError ? error.data['highest'] : undefined;
   return code === 'replayed' && typeof highest === 'number'
     ? Math.max(highest, seq) + 1

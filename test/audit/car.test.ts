@@ -113,7 +113,7 @@ test('a manifest that lies about the state is found', async (t) => {
   const zero = '00'.repeat(32);
   const { projections, commit } = decodeManifest((parts[0] as Part).content);
   const lies: readonly (readonly [Partial<Manifest>, string])[] = [
-    [{ size: 8 }, 'audit_state_differs'],
+    [{ size: builder.summary.size + 1 }, 'audit_state_differs'],
     [{ logRoot: zero }, 'audit_state_differs'],
     [{ stateRoot: zero }, 'audit_state_differs'],
     [{ projections: projections.map((one) => ({ ...one, root: zero })) }, 'audit_state_differs'],

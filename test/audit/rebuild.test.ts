@@ -36,7 +36,8 @@ test('a rebuild restores every derived row, and the store passes its audit', asy
   const report = await rebuildProjections(store, chain, schema, ({ phase }) => phases.push(phase));
   t.deepEqual(sorted(store.rows), sorted(before));
   t.deepEqual(report.summary, builder.summary);
-  t.is(report.commits, 7);
+  // A round without its leader makes one less, and keys decide who leads.
+  t.is(report.commits, [...before.keys()].filter((key) => key.startsWith('c/')).length);
   t.false(report.isResumed);
   t.true(phases.includes('drop') && phases.includes('fold'));
   const { ok, finding } = await auditStore(store, { schema, workers: 1 });

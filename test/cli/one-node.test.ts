@@ -161,6 +161,7 @@ test.serial('writes at once with one key all become final and are followed', asy
   const follower = await run(t, cwd, 'log', '--follow', '--from', '3', '--data', 'd', '--json');
   const late = await put('late');
   t.is(late.code, 0, late.stderr);
+  await follower.lines(3);
   const followed = await follower.stop('SIGINT');
   t.is(followed.code, 0, followed.stderr);
   const lines = followed.stdout.trim().split('\n');

@@ -63,8 +63,10 @@ function textOf(stream: NodeJS.ReadableStream | null): () => string {
 /** A command that runs on after its first output. */
 export interface Command {
   readonly first: string;
+  /** Resolves when it has printed so many lines. */
+  readonly lines: (count: number) => Promise<void>;
   /** Asks it to stop; how it ended. */
-  stop(signal?: NodeJS.Signals): Promise<Ran>;
+  readonly stop: (signal?: NodeJS.Signals) => Promise<Ran>;
 }
 
 /** Runs a command until it prints something; it ends with the test at the latest. */
@@ -74,6 +76,8 @@ export async function run(t: ExecutionContext, cwd: string, ...args: string[]): 
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const ended = collect(child);
+  let newlines = 0;
+  child.stdout.on('data', (chunk: string) => (newlines += chunk.split('\n').length - 1));
   t.teardown(async () => {
     child.kill('SIGKILL');
     await ended;
@@ -83,6 +87,9 @@ export async function run(t: ExecutionContext, cwd: string, ...args: string[]): 
   if (typeof first !== 'string') throw new Error(`the command ended: ${first.stderr}`);
   return {
     first,
+    lines: async (count) => {
+      while (newlines < count) await once(child.stdout, 'data');
+    },
     stop: (signal = 'SIGTERM') => {
       child.kill(signal);
       return ended;

@@ -217,7 +217,7 @@ test('two certified blocks in one slot halt finality instead of forking it', (t)
   const genesis = genesisBlocks(4);
   const first = [0, 1, 2, 3].map((a) => block(1, a, `1${a}`, genesis));
   const twin = block(1, 3, '1x', genesis);
-  const [a1, b1, c1, d1] = first as [DagBlock, DagBlock, DagBlock, DagBlock];
+  const [a1, b1, c1, d1] = first as unknown as [DagBlock, DagBlock, DagBlock, DagBlock];
   const votesA = [0, 1, 2].map((a) => block(2, a, `2a${a}`, [a1, b1, c1, d1]));
   const votesB = [1, 2, 3].map((a) => block(2, a, `2b${a}`, [a1, b1, c1, twin]));
   const third = [

@@ -201,3 +201,44 @@ test('a flood of one actor ends at its quota and leaves room for the others', as
   t.is(await submit(31, 0), 'accepted');
   await cluster.stop();
 });
+
+test('a block that fell below the horizon loses no event, not even for a late joiner', async (t) => {
+  const config = { busyRoundDelay_ms: 5 };
+  const cluster = await SimCluster.start({ validators: 4, config });
+  cluster.hub.partition(['peer-3'], ['peer-0', 'peer-1', 'peer-2']);
+  await cluster.run(10);
+  let events = 1;
+  await cluster.put(3, 'alone', 'x', false);
+  await cluster.run(20);
+  const lost = cluster.at(3).core.replica.last;
+  while (cluster.at(0).core.replica.roundClock.round < 75) {
+    await cluster.put(events % 3, `k${events}`, 'v', false);
+    events += 1;
+    await cluster.run(10);
+  }
+  cluster.hub.healAll();
+  t.true(await cluster.until(() => cluster.haveFinal(events), 20_000));
+  t.is(cluster.at(0).core.replica.orderer.dag.get(lost?.id ?? ''), undefined);
+  await cluster.crash(3);
+  const who = cluster.net.operators[0];
+  if (!who) throw new Error('no operator');
+  await cluster.join('late', who);
+  t.true(await cluster.until(() => cluster.haveFinal(events, [0, 1, 2, 4]), 20_000));
+  t.is(new Set(cluster.summaries([0, 1, 2, 4])).size, 1);
+  await cluster.stop();
+});
+
+test('a node starts with what it acknowledged, also when its pool may hold less now', async (t) => {
+  const pool = { events_max: 40, bytes_max: 2 ** 24, eventsPerActor_max: 20 };
+  const config = { pool };
+  const cluster = await SimCluster.start({ validators: 2, config });
+  cluster.hub.partition(['peer-0'], ['peer-1']);
+  await cluster.run(10);
+  for (let i = 0; i < 10; i++) await cluster.put(0, `k${i}`);
+  const rows = await cluster.crash(0);
+  config.pool = { ...pool, eventsPerActor_max: 5 };
+  await t.notThrowsAsync(cluster.restart(0, rows));
+  cluster.hub.healAll();
+  t.true(await cluster.until(() => cluster.haveFinal(10), 10_000));
+  await cluster.stop();
+});

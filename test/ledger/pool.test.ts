@@ -53,6 +53,20 @@ test('a refused event leaves no trace', (t) => {
   t.deepEqual([pool.size, pool.bytes, pool.version, pool.waiting], before);
 });
 
+test('what was promised before is taken up beyond the bounds, once', (t) => {
+  const pool = new Pool({ ...LIMITS, events_max: 1 });
+  const [first, second] = [pending(put(ada, 1, 'a')), pending(put(ada, 1, 'b'))];
+  pool.add(first);
+  pool.restore(second);
+  pool.restore(second);
+  t.deepEqual([pool.size, pool.ownWaiting], [2, 2]);
+  t.is(pool.bytes, first.entry.bytes.length + second.entry.bytes.length);
+  pool.remove(second.entry.id);
+  t.is(codeIn(() => pool.add(pending(put(ada, 1, 'c')))), 'slot_pending');
+  pool.remove(first.entry.id);
+  t.is(codeIn(() => pool.add(pending(put(ada, 1, 'c')))), 'none');
+});
+
 test('own events are ready at once, others when they are due, carried ones never', (t) => {
   const pool = new Pool(LIMITS);
   const other = pending(put(bob, 1, 'a'), { isOwn: false, due_ms: 100 });

@@ -152,7 +152,10 @@ test('a leader without a block in the last rounds is not waited for', (t) => {
   const scene = new Scene();
   for (let round = 1; round <= 30; round++) {
     const away = scene.orderer.leaderOf(13);
-    if (away === 0) return t.pass('the schedule of this chain has another test');
+    if (away === 0) {
+      t.pass('this chain has node 0 as leader here');
+      return;
+    }
     const authors = [0, 1, 2, 3].filter((author) => author !== away || round < 3);
     scene.round(round, authors, { hasPayload: true });
     if (scene.orderer.leaderOf(round) !== away || round < 12) continue;

@@ -122,7 +122,7 @@ test('other rows have another state hash; key and value do not flow together', (
   const roots = [
     [], [['a', 'b']], [['b', 'a']], [['ab', '']], [['', 'ab']], [['a', 'b'], ['c', '']],
     [['a', '']], [['ac', 'b']],
-  ].map((rows) => rootHex(stateOf(rows as [string, string][])));
+  ].map((rows) => rootHex(stateOf(rows as [string, string][]))) as [string, string, ...string[]];
   t.is(new Set(roots).size, roots.length);
   const state = stateOf([['a', 'b']]);
   t.true(state.isChanged);
