@@ -49,10 +49,10 @@ export function splitBlock(bytes: Uint8Array): readonly [Uint8Array, Uint8Array,
 /** Reads a sealed block and checks all that needs neither signatures nor parents (consensus.md 2.3, rules 1, 2 and 5). */
 export function decodeBlock(bytes: Uint8Array, chain: Id, committee: Committee): Block {
   const [headerBytes, sign1, tableBytes, ...entryBytes] = splitBlock(bytes);
-  return assembleBlock(headerBytes, sign1, decodeKeys(tableBytes), entryBytes, chain, committee, tableBytes);
+  return assembleBlock(headerBytes, sign1, decodeKeys(tableBytes), entryBytes, chain, committee, { table: tableBytes });
 }
 
-/** Puts a block together from its parts, with all the checks of `decodeBlock`; `table` is the canonical key table. */
+/** Puts a block together from its parts, with all the checks of `decodeBlock`; `known` holds what the caller has at hand. */
 export function assembleBlock(
   headerBytes: Uint8Array,
   sign1: Uint8Array,
@@ -60,8 +60,9 @@ export function assembleBlock(
   entryBytes: readonly Uint8Array[],
   chain: Id,
   committee: Committee,
-  table = encode(keys),
+  known: { readonly table?: Uint8Array; readonly keyIds?: readonly Id[] } = {},
 ): Block {
+  const table = known.table ?? encode(keys);
   const header = decodeHeader(headerBytes, chain, committee);
   signatureOf(sign1);
   if (entryBytes.length > BLOCK_ENTRIES_MAX || entryBytes.length !== header.count) {
@@ -78,7 +79,7 @@ export function assembleBlock(
     fail('payload_mismatch', 'The payload does not hash to the root in the header.');
   }
   const entries = entryBytes.map(decodeEntry);
-  const keyIds = keys.map(keyId);
+  const keyIds = known.keyIds ?? keys.map(keyId);
   checkKeys(keyIds, entries, header.author, chain, committee);
   const ref = { round: header.round, author: header.author, id: idOf(headerBytes) };
   return { ref, header, headerBytes, sign1, keys, keyIds, entries, leaves, bytes: size };

@@ -119,6 +119,7 @@ export class Core {
         this.#failure = error;
         this.#onFailure?.(error);
       },
+      maySeal: () => this.antiEntropy.isInStep,
       isConnected: (author: number) =>
         this.#ports.network.peers().some(({ actor }) => actor === this.#peerOfAuthor[author]),
     };

@@ -90,9 +90,13 @@ export function decodeEvent(bytes: Uint8Array): Event {
   if (typeof body !== 'object' || body === null || Array.isArray(body) || body instanceof Uint8Array) {
     fail('wrong_type', 'body is a map.', { field: 'body' });
   }
+  const actor = field.digestOf(fields, 'actor');
+  if ('key' in fields && field.digestOf(fields, 'key') === actor) {
+    fail('out_of_range', 'key is left out where it is the inception key: one event has one id.', { field: 'key' });
+  }
   return {
     chain: field.linkOfField(fields, 'chain'),
-    actor: field.digestOf(fields, 'actor'),
+    actor,
     ...('key' in fields && { key: field.digestOf(fields, 'key') }),
     ...('onBehalfOf' in fields && { onBehalfOf: decodePrincipal(fields['onBehalfOf']) }),
     lane: field.integerOf(fields, 'lane', 0, 0xffff),

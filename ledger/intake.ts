@@ -35,7 +35,7 @@ export class BlockIntake {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #underWay = new Map<Id, Promise<GossipVerdict>>();
-  readonly #held = new Map<Id, () => void>();
+  readonly #held = new Map<Id, { readonly block: Block; readonly from: PeerName | undefined; readonly cancel: () => void }>();
   #bytesUnderWay = 0;
   readonly counters: IntakeCounters = {
     blocksReceived: 0,
@@ -114,10 +114,7 @@ export class BlockIntake {
 
   /** Hands the block to the replica, at once or when its time has come. */
   #release(block: Block, from: PeerName | undefined): void {
-    const { id } = block.ref;
-    const ahead_ms = block.header.ts_ms - this.#clock.wall_ms();
-    const { validity } = this.#chain.committee;
-    if (ahead_ms <= AHEAD_MS_MAX || this.#replica.waiting.authorsWanting(id) >= validity) {
+    if (this.#isDue(block)) {
       this.#replica.offer(block, from);
       return;
     }
@@ -126,22 +123,37 @@ export class BlockIntake {
       return;
     }
     this.counters.blocksHeld += 1;
-    this.#hold(block, from);
+    const ahead_ms = block.header.ts_ms - this.#clock.wall_ms() - AHEAD_MS_MAX;
+    const cancel = this.#clock.after(Math.max(1, ahead_ms), () => this.#letGo(block.ref.id));
+    this.#held.set(block.ref.id, { block, from, cancel });
+    for (const { id } of block.header.parents) {
+      const held = this.#held.get(id);
+      if (held && this.#isDue(held.block)) this.#letGo(id);
+    }
   }
 
-  /** Looks again after a second at most: others' blocks may refer to it before its time comes. */
-  #hold(block: Block, from: PeerName | undefined): void {
-    const ahead_ms = block.header.ts_ms - this.#clock.wall_ms() - AHEAD_MS_MAX;
-    const cancel = this.#clock.after(Math.min(1000, Math.max(1, ahead_ms)), () => {
-      this.#held.delete(block.ref.id);
-      this.#release(block, from);
-    });
-    this.#held.set(block.ref.id, cancel);
+  #letGo(id: Id): void {
+    const held = this.#held.get(id);
+    if (!held) return;
+    held.cancel();
+    this.#held.delete(id);
+    this.#replica.offer(held.block, held.from);
+  }
+
+  /** Its time has come, or f + 1 other validators refer to it: then it is this node's clock that is slow. */
+  #isDue({ ref, header }: Block): boolean {
+    if (header.ts_ms - this.#clock.wall_ms() <= AHEAD_MS_MAX) return true;
+    const authors = new Set(this.#replica.waiting.authorsWanting(ref.id));
+    for (const { block } of this.#held.values()) {
+      if (block.header.parents.some(({ id }) => id === ref.id)) authors.add(block.header.author);
+    }
+    authors.delete(ref.author);
+    return this.#chain.committee.stakeOf(authors) >= this.#chain.committee.validity;
   }
 
   /** Drops what is held. */
   stop(): void {
-    for (const cancel of this.#held.values()) cancel();
+    for (const { cancel } of this.#held.values()) cancel();
     this.#held.clear();
   }
 }

@@ -13,6 +13,8 @@ function hex(value: number, width: number): string {
 export const storeKeys = {
   /** Format and network of the store: read first. */
   format: 'a/format',
+  /** Present where an earlier store of this validator was lost: it seals nothing in this epoch. */
+  lost: 'a/lost',
   /** The genesis object. */
   genesis: 'a/genesis',
   /** Where the fold stands; written with every commit. */

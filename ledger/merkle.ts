@@ -1,19 +1,23 @@
 import { hash } from 'node:crypto';
 import { fail } from './errors.ts';
 import { concatBytes } from './ids.ts';
+import { EVENT_BYTES_MAX } from './limits.ts';
 
 /**
  * The Merkle tree hash of RFC 9162 section 2.1 over SHA-256, for payload roots (a whole list at once) and for the final
  * log (one leaf after the other, keeping the roots of the complete subtrees only).
  */
 
-const LEAF = Uint8Array.of(0);
-
 export type Hash = Uint8Array;
+
+/** Zero and the leaf, for leaves up to an entry of maximal size: no copy is allocated for each. */
+const prefixed = new Uint8Array(1 + EVENT_BYTES_MAX + 4096);
 
 /** SHA-256(0x00 ‖ leaf). */
 export function leafHash(leaf: Uint8Array): Hash {
-  return hash('sha256', concatBytes([LEAF, leaf]), 'buffer');
+  if (leaf.length >= prefixed.length) return hash('sha256', concatBytes([Uint8Array.of(0), leaf]), 'buffer');
+  prefixed.set(leaf, 1);
+  return hash('sha256', prefixed.subarray(0, leaf.length + 1), 'buffer');
 }
 
 const pair = new Uint8Array(65);

@@ -64,9 +64,14 @@ export class Reducer {
     return row ? topOf(row) : -1;
   }
 
+  /** Whether its actor, lane and seq were not used. */
+  isFree({ actor, lane, seq }: Event): boolean {
+    return isFree(this.#lanes.get(storeKeys.lane(actor, lane)), seq);
+  }
+
   /** The verdict that the event would get now, without its own projection's say. */
   foresee(event: Event, ts_ms: number): VerdictName {
-    if (!isFree(this.#lanes.get(storeKeys.lane(event.actor, event.lane)), event.seq)) return 'replayed';
+    if (!this.isFree(event)) return 'replayed';
     if (this.#opensLane(event) && this.#laneCount(event.actor) >= LANES_MAX) return 'too_many_lanes';
     if (event.notAfter_ms !== undefined && event.notAfter_ms < ts_ms) return 'expired';
     if (event.deps?.some((id) => !this.#isApplied(id))) return 'dep_missing';

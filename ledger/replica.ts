@@ -45,6 +45,11 @@ export interface ReplicaHost {
   /** The replica has stopped for good: the store failed. */
   failed(error: unknown): void;
   isConnected(author: number): boolean;
+  /**
+   * False until a peer has told what it holds, since it may hold own blocks that this store has lost, and while old
+   * commits are fetched, since own blocks would fill rounds that are long decided.
+   */
+  maySeal(): boolean;
 }
 
 /** What was found in the store at start. */
@@ -112,6 +117,8 @@ export class Replica {
   readonly #payloads = new Map<Id, Block>();
   readonly #carriers = new Map<Id, Ref>();
   readonly #keptKeys = new Set<Id>();
+  /** Blocks that this turn's commits ordered. */
+  readonly #ordered: Pick<Block, 'ref' | 'entries'>[] = [];
   // sealing
   #last: Ref | undefined;
   #lastSeal_ms = Number.NEGATIVE_INFINITY;
@@ -127,6 +134,8 @@ export class Replica {
   #cancelTimer: (() => void) | undefined;
   #alarm: Slot | undefined;
   #isSealing = false;
+  /** A peer has an own block that this store does not know: it was lost or rolled back (consensus.md 2.12). */
+  #hasForgotten = false;
   readonly clockGuard: ClockGuard | undefined;
   readonly counters: ReplicaCounters = {
     blocksAccepted: 0,
@@ -187,6 +196,11 @@ export class Replica {
   /** Set when two certified blocks stand in one slot: finality is halted, accepting goes on. */
   get alarm(): Slot | undefined {
     return this.#alarm;
+  }
+
+  /** Whether own blocks exist that this node does not remember. It follows, and seals nothing in this epoch. */
+  get hasForgotten(): boolean {
+    return this.#hasForgotten;
   }
 
   /** The last own block. */
@@ -270,6 +284,7 @@ export class Replica {
       const sync = sealed !== undefined || accepted.some(({ isDurable }) => isDurable);
       await this.#ports.store.write(ops, { sync });
       this.fold.written();
+      for (const block of this.#ordered.splice(0)) this.#forget(block);
     }
     for (const { resolve } of accepted) resolve();
     if (sealed) this.#host.publish(sealed);
@@ -310,6 +325,7 @@ export class Replica {
   #takeBlocks(ops: StoreOp[]): void {
     for (const { block, from } of this.#offered.splice(0, BLOCKS_PER_TURN)) {
       if (this.isKnown(block.ref)) continue;
+      if (block.ref.author === this.#author?.index) this.#noteForgotten(block.ref);
       const missing = this.orderer.dag.missing(block.header.parents);
       if (missing.length === 0) {
         this.#acceptWithChildren(block, ops);
@@ -318,6 +334,12 @@ export class Replica {
       this.waiting.add(block, missing);
       this.#host.fetch(missing, from);
     }
+  }
+
+  #noteForgotten(ref: Ref): void {
+    if (this.#hasForgotten) return;
+    this.#hasForgotten = true;
+    this.#ports.log.error(ref, 'peers hold an own block that this store has lost: this node only follows now');
   }
 
   #acceptWithChildren(first: Block, ops: StoreOp[]): void {
@@ -367,7 +389,12 @@ export class Replica {
       for (const commit of commits) {
         const blocks = commit.blocks.map((ref) => this.#payloads.get(ref.id) ?? { ref, entries: [] });
         finals.push(...this.fold.apply(commit, blocks));
-        for (const { ref, entries } of blocks) this.#forget(ref.id, entries, ops);
+        for (const block of blocks) {
+          for (const { id } of block.entries) {
+            if (this.pool.get(id)) ops.push({ type: 'del', key: storeKeys.pending(id) });
+          }
+          this.#ordered.push(block);
+        }
       }
       for (const { id } of lost) this.#release(id);
       if (commits.length > 0) {
@@ -384,13 +411,12 @@ export class Replica {
     return finals;
   }
 
-  #forget(blockId: Id, entries: Block['entries'], ops: StoreOp[]): void {
-    this.#payloads.delete(blockId);
+  /** The commit is in the store: its events are no longer held as accepted. */
+  #forget({ ref, entries }: Pick<Block, 'ref' | 'entries'>): void {
+    this.#payloads.delete(ref.id);
     for (const { id } of entries) {
       this.#carriers.delete(id);
-      if (!this.pool.get(id)) continue;
       this.pool.remove(id);
-      ops.push({ type: 'del', key: storeKeys.pending(id) });
     }
   }
 
@@ -411,6 +437,7 @@ export class Replica {
   async #seal(ops: StoreOp[]): Promise<Block | undefined> {
     const author = this.#author;
     if (!author || !this.#isSealing || !this.#last) return undefined;
+    if (this.#hasForgotten || !this.#host.maySeal()) return undefined;
     const now_ms = this.#now_ms();
     const proposal = propose(this.#situation(author, this.#last, now_ms), this.#pace, now_ms);
     this.#arm(proposal.type === 'wait' ? proposal.until_ms : undefined, now_ms);

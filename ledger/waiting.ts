@@ -32,14 +32,14 @@ export class WaitingBlocks {
     for (const [id, { ref }] of this.#children) if (!this.#blocks.has(id)) yield ref;
   }
 
-  /** How many authors wait for it. */
-  authorsWanting(id: Id): number {
+  /** The authors whose blocks wait for it. */
+  authorsWanting(id: Id): ReadonlySet<number> {
     const authors = new Set<number>();
     for (const child of this.#children.get(id)?.children ?? []) {
       const waiting = this.#blocks.get(child);
       if (waiting) authors.add(waiting.block.header.author);
     }
-    return authors.size;
+    return authors;
   }
 
   add(block: Block, missing: readonly Ref[]): void {

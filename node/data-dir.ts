@@ -12,6 +12,7 @@ import type { BlockStore, Id } from '#ledger/ports.ts';
 import { generatePeerKey, peerNameOf } from '#p2p/index.ts';
 import { genesisSchema } from '#projections/index.ts';
 import type { PartialConfig } from './config.ts';
+import { assertNotRebuilding } from './rebuild.ts';
 import { createKeyFile, readKeyFile, writeNewFile } from './keys.ts';
 import type { ActorKey } from './keys.ts';
 import { systemEntropy } from './system.ts';
@@ -20,13 +21,15 @@ import { systemEntropy } from './system.ts';
 const FORMAT = 1;
 
 /** Paths in a data directory. */
-export function dataPaths(directory: string): Readonly<Record<'genesis' | 'key' | 'peerKey' | 'config' | 'store', string>> {
+export function dataPaths(directory: string): Readonly<Record<'genesis' | 'key' | 'peerKey' | 'config' | 'store' | 'claimed', string>> {
   return {
     genesis: join(directory, 'genesis.cbor'),
     key: join(directory, 'node.key'),
     peerKey: join(directory, 'peer.key'),
     config: join(directory, 'config.json'),
     store: join(directory, 'store'),
+    // beside the store, so that it outlives it
+    claimed: join(directory, 'store.claimed'),
   };
 }
 
@@ -100,6 +103,22 @@ async function readConfig(file: string): Promise<PartialConfig> {
   } catch (cause) {
     throw new X0tError('config_malformed', 'config.json is no JSON: mend it or remove it.', { file }, { cause });
   }
+}
+
+/**
+ * Claims the store for a node that is about to run. Returns false when a store was here before and is gone: a validator
+ * must not seal then, since it cannot know what it has signed (consensus.md 2.12); that is remembered in the new store.
+ * Throws what `claimStore` throws, and `rebuild_interrupted`.
+ */
+export async function claimForRunning(store: BlockStore, chain: Chain, claimed: string): Promise<boolean> {
+  assertNotRebuilding(store);
+  const isNew = store.get(storeKeys.format) === undefined;
+  await claimStore(store, chain);
+  if (isNew && existsSync(claimed)) {
+    await store.write([{ type: 'put', key: storeKeys.lost, value: Uint8Array.of(1) }], { sync: true });
+  }
+  if (!existsSync(claimed)) await writeNewFile(claimed, 'The store beside this file has been used.\n');
+  return store.get(storeKeys.lost) === undefined;
 }
 
 /**

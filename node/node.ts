@@ -15,7 +15,7 @@ import { schema } from '#projections/index.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
-import { claimStore, dataPaths, readDataDir } from './data-dir.ts';
+import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
@@ -78,14 +78,15 @@ async function assemble(
   const { chain } = data;
   const store = await LevelStore.open(dataPaths(directory).store);
   closers.push(() => store.close());
-  await claimStore(store, chain);
+  const remembers = await claimForRunning(store, chain, dataPaths(directory).claimed);
+  if (!remembers) log.error({}, 'the store was lost: this node follows, since it cannot know what it has signed');
   const verifier = await createVerifierPool(config.crypto);
   closers.push(() => verifier.close());
   const self: Self = {
     actor: data.actor,
     coseKey: data.coseKey,
     signer: data.signer,
-    author: chain.committee.indexOf(data.actor),
+    author: remembers ? chain.committee.indexOf(data.actor) : undefined,
   };
   const network = await openNetwork(data, config, self, verifier, log);
   closers.push(() => network.stop());
@@ -103,7 +104,7 @@ async function assemble(
     engine: verifier.engine,
     peer: data.peer,
     ...statusOf(core, self, network.peers()),
-    limitations: limitationsOf(config),
+    limitations: limitationsOf(config, remembers),
     startedAt,
     uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
   });
@@ -162,8 +163,9 @@ function readiness({ antiEntropy, replica }: Core, isUp: boolean): Readiness {
 }
 
 /** What this node cannot do, said at start and in the status. */
-function limitationsOf({ crypto, p2p }: NodeConfig): string[] {
+function limitationsOf({ crypto, p2p }: NodeConfig, remembers: boolean): string[] {
   const limitations = ['Links between peers are not yet secure against quantum computers; events and blocks are.'];
+  if (!remembers) limitations.push('The store was lost: this node follows and seals no blocks in this epoch.');
   if (crypto.workers === 0) limitations.push('Signatures are checked on the main thread.');
   if (p2p.bootstrap.length === 0 && !p2p.mdns) limitations.push('No peers to dial are configured: others must dial this node.');
   return limitations;

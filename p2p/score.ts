@@ -28,8 +28,8 @@ const SLOW = 0.125;
  * the ledger's codes.
  */
 const POINTS: Readonly<Record<string, number>> = {
-  bad_signature: FORGED,
-  signature_invalid: FORGED,
+  bad_block_signature: FORGED,
+  bad_event_signature: FORGED,
   hello_invalid: FORGED,
   frame_invalid: MALFORMED,
   frame_too_large: MALFORMED,

@@ -1,6 +1,5 @@
 import { Type } from 'typebox';
-import { decode, encode } from '#ledger/codec.ts';
-import { bytesOf } from '#ledger/ids.ts';
+import { readNumber, writeNumber } from '#ledger/keys.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { OrderedEvent, Projection, Rows } from '#ledger/projection.ts';
 import type { VerdictName } from '#ledger/verdicts.ts';
@@ -9,8 +8,8 @@ import type { VerdictName } from '#ledger/verdicts.ts';
 export const KEY_BYTES_MAX = 512;
 /** Bytes of a value: an event of maximal size has room for the longest key beside it. */
 export const VALUE_BYTES_MAX = 60 * 1024;
-/** Characters of a media type. */
-const TYPE_CHARS_MAX = 128;
+/** Bytes of a media type: a row keeps the length in one byte. */
+const TYPE_BYTES_MAX = 128;
 
 const text = new TextEncoder();
 
@@ -21,6 +20,10 @@ const Key = Type.Refine(
 const Bytes = Type.Refine(
   Type.Unsafe<Uint8Array>({ description: `byte string of at most ${VALUE_BYTES_MAX} bytes` }),
   (value) => value instanceof Uint8Array && value.length <= VALUE_BYTES_MAX,
+);
+const MediaType = Type.Refine(
+  Type.String({ minLength: 1, maxLength: TYPE_BYTES_MAX, description: 'media type of the value' }),
+  (type) => text.encode(type).length <= TYPE_BYTES_MAX,
 );
 const IfSeq = Type.Optional(
   Type.Integer({
@@ -34,7 +37,7 @@ export const KvPut = Type.Object(
   {
     key: Key,
     value: Bytes,
-    type: Type.Optional(Type.String({ maxLength: TYPE_CHARS_MAX, description: 'media type of the value' })),
+    type: Type.Optional(MediaType),
     ifSeq: IfSeq,
   },
   { additionalProperties: false },
@@ -55,7 +58,7 @@ export interface KvEntry {
   readonly actor: Id;
 }
 
-/** Key-value pairs, last writer in final order wins. Rows: key → [value, seq, ts_ms, actor, type?]. */
+/** Key-value pairs, last writer in final order wins. Rows: see `encodeRow`. */
 export const kv: Projection = {
   name: 'kv',
   version: 1,
@@ -74,7 +77,7 @@ export const kv: Projection = {
       return 'applied';
     }
     const { value, type } = event.body as { value: Uint8Array; type?: string };
-    rows.put(key, encode([value, seq, ts_ms, bytesOf(event.actor), ...(type === undefined ? [] : [type])]));
+    rows.put(key, encodeRow({ value, seq, ts_ms, actor: event.actor, ...(type !== undefined && { type }) }));
     return 'applied';
   },
 };
@@ -85,8 +88,33 @@ export function readKey(rows: Pick<Rows, 'get'>, key: string): KvEntry | undefin
   return row && decodeRow(key, row);
 }
 
+/** seq (u64), ts_ms (u64), actor (32 bytes), length of the type (u8; 0: none), type, value; big-endian. */
+const HEAD_BYTES = 8 + 8 + 32 + 1;
+
+function encodeRow({ value, seq, ts_ms, actor, type = '' }: Omit<KvEntry, 'key'>): Uint8Array {
+  const typeBytes = text.encode(type);
+  const row = new Uint8Array(HEAD_BYTES + typeBytes.length + value.length);
+  const view = new DataView(row.buffer);
+  writeNumber(view, 0, seq);
+  writeNumber(view, 8, ts_ms);
+  row.subarray(16, 48).setFromHex(actor);
+  row[48] = typeBytes.length;
+  row.set(typeBytes, HEAD_BYTES);
+  row.set(value, HEAD_BYTES + typeBytes.length);
+  return row;
+}
+
 /** A row as the store holds it. */
 export function decodeRow(key: string, row: Uint8Array): KvEntry {
-  const [value, seq, ts_ms, actor, type] = decode(row) as [Uint8Array, number, number, Uint8Array, string?];
-  return { key, value, seq, ts_ms, actor: actor.toHex(), ...(type !== undefined && { type }) };
+  const view = new DataView(row.buffer, row.byteOffset);
+  const valueAt = HEAD_BYTES + (row[48] as number);
+  const type = new TextDecoder().decode(row.subarray(HEAD_BYTES, valueAt));
+  return {
+    key,
+    value: row.subarray(valueAt),
+    seq: readNumber(view, 0),
+    ts_ms: readNumber(view, 8),
+    actor: row.subarray(16, 48).toHex(),
+    ...(type !== '' && { type }),
+  };
 }

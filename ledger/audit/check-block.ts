@@ -71,7 +71,7 @@ function checkParts(header: Uint8Array, body: Uint8Array, tools: CheckTools): Ch
   const { sign1, keyIds, entries } = readBody(body);
   const { id, committee } = tools.chain;
   const keys = keyIds.map((key) => tools.keyOf(key) ?? unknownKey(key));
-  const block = assembleBlock(header, sign1, keys, entries, id, committee);
+  const block = assembleBlock(header, sign1, keys, entries, id, committee, { keyIds });
   if (!tools.verify(blockJob(block, committee))) {
     fail('bad_block_signature', "The author's signature does not fit the block.");
   }

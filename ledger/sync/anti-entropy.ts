@@ -44,6 +44,7 @@ export class AntiEntropy {
   #cancel: (() => void) | undefined;
   #isStopped = false;
   #isCatchingUp = false;
+  #hasHeard = false;
   #target = 0;
   exchanges = 0;
 
@@ -73,6 +74,11 @@ export class AntiEntropy {
   stop(): void {
     this.#isStopped = true;
     this.#cancel?.();
+  }
+
+  /** Whether a peer has told all it holds since the start, and nothing old is being fetched. */
+  get isInStep(): boolean {
+    return (this.#hasHeard || this.#committee.size === 1) && !this.#isCatchingUp;
   }
 
   get catchUp(): CatchUp {
@@ -132,6 +138,8 @@ export class AntiEntropy {
       if (theirs) {
         await this.#fetchEvents(peer, theirs);
         if (this.#isFarBehind(theirs)) await this.#catchUpFrom(peer);
+        if (!this.#hasHeard) this.#replica.wake();
+        this.#hasHeard = true;
       }
     } catch (error) {
       this.#log.debug({ peer, code: codeOf(error) }, 'an exchange with a peer failed');
@@ -191,6 +199,7 @@ export class AntiEntropy {
       }
     } finally {
       this.#isCatchingUp = false;
+      this.#replica.wake();
     }
   }
 

@@ -51,12 +51,16 @@ export class Fetcher {
   }
 
   want(refs: readonly Ref[], from: PeerName | undefined): void {
-    const next_ms = this.#clock.monotonic_ms() + PATIENCE_MS;
+    this.#add(refs, from, this.#clock.monotonic_ms() + PATIENCE_MS);
+    this.#arm(PATIENCE_MS);
+  }
+
+  /** What does not fit now is named again by the blocks that wait for it. */
+  #add(refs: Iterable<Ref>, from: PeerName | undefined, next_ms: number): void {
     for (const ref of refs) {
-      if (this.#wanted.size >= WANTED_MAX) break;
+      if (this.#wanted.size >= WANTED_MAX) return;
       if (!this.#wanted.has(ref.id)) this.#wanted.set(ref.id, { ref, from, tries: 0, next_ms });
     }
-    this.#arm(PATIENCE_MS);
   }
 
   #arm(delay_ms: number): void {
@@ -87,6 +91,7 @@ export class Fetcher {
       wanted.next_ms = now_ms + RETRY_MS * Math.min(16, 2 ** wanted.tries);
     }
     for (const [peer, refs] of perPeer) void this.#request(peer, refs);
+    if (this.#wanted.size < WANTED_MAX / 2) this.#add(this.#replica.waiting.wanted(), undefined, now_ms);
   }
 
   #peerFor({ from, tries }: Wanted): PeerName | undefined {

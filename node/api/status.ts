@@ -103,7 +103,7 @@ export function isQuorumReachable(
   return committee.stakeOf(seen) >= committee.quorum;
 }
 
-function alarmsOf({ replica: { alarm, counters, clockGuard } }: Core): LedgerStatus['alarms'] {
+function alarmsOf({ replica: { alarm, counters, clockGuard, hasForgotten } }: Core): LedgerStatus['alarms'] {
   const alarms: LedgerStatus['alarms'] = [];
   if (alarm) {
     const { round, author } = alarm;
@@ -115,6 +115,10 @@ function alarmsOf({ replica: { alarm, counters, clockGuard } }: Core): LedgerSta
     const times = `${counters.equivocations} times since the start`;
     const message = `Validators signed two blocks for one slot, ${times}.`;
     alarms.push({ code: 'equivocation', message });
+  }
+  if (hasForgotten) {
+    const message = 'Peers hold blocks of this validator that its store has lost: it only follows.';
+    alarms.push({ code: 'store_forgotten', message });
   }
   if (clockGuard?.isSuspect === true) {
     const message = 'The wall clock stepped: no blocks are sealed until peers confirm it. Check it.';

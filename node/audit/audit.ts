@@ -6,7 +6,7 @@ import { Refold } from '#ledger/audit/refold.ts';
 import type { RefoldWatcher } from '#ledger/audit/refold.ts';
 import type { Chain } from '#ledger/chain.ts';
 import { fail } from '#ledger/errors.ts';
-import { readEvent } from '#ledger/audit/event-reader.ts';
+import { decodeEvent } from '#ledger/event.ts';
 import type { Entry } from '#ledger/event.ts';
 import type { Summary } from '#ledger/fold.ts';
 import { textOf } from '#ledger/ids.ts';
@@ -155,7 +155,6 @@ class AuditRun {
 
   #take(chunk: Chunk, result: ChunkResult, source: ChunkSource): void {
     const refold = this.#refold as Refold;
-    const chain = this.#subject?.chain.id ?? '';
     let first = 0;
     for (const block of result.blocks) {
       const entriesFrom = first;
@@ -166,7 +165,7 @@ class AuditRun {
         if (place.row !== undefined && place.row !== storeKeys.block(block)) {
           fail('store_corrupt', 'A stored block is not the one that its row names.', { id });
         }
-        const entries = () => entriesOf(result, entriesFrom, count, chain);
+        const entries = () => entriesOf(result, entriesFrom, count);
         const parents = parentsOf(block);
         refold.accept({ id, round, author, ts_ms, parents, hasPayload: count > 0, entries });
       } catch (error) {
@@ -230,13 +229,12 @@ function entriesOf(
   { bytes, ids, events }: ChunkResult,
   from: number,
   count: number,
-  chain: Id,
 ): Entry[] {
   return Array.from({ length: count }, (_, i) => {
     const at = from + i;
     const eventBytes = bytes.subarray(events[2 * at], events[2 * at + 1]);
     const id = ids.subarray(32 * at, 32 * at + 32).toHex();
-    const event = readEvent(eventBytes, chain);
+    const event = decodeEvent(eventBytes);
     return { id, event, eventBytes, sign1: undefined, bytes: eventBytes };
   });
 }

@@ -76,8 +76,8 @@ export async function run(t: ExecutionContext, cwd: string, ...args: string[]): 
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const ended = collect(child);
-  let newlines = 0;
-  child.stdout.on('data', (chunk: string) => (newlines += chunk.split('\n').length - 1));
+  const chunks: string[] = [];
+  child.stdout.on('data', (chunk: string) => chunks.push(chunk));
   t.teardown(async () => {
     child.kill('SIGKILL');
     await ended;
@@ -88,7 +88,7 @@ export async function run(t: ExecutionContext, cwd: string, ...args: string[]): 
   return {
     first,
     lines: async (count) => {
-      while (newlines < count) await once(child.stdout, 'data');
+      while (chunks.join('').split('\n').length <= count) await once(child.stdout, 'data');
     },
     stop: (signal = 'SIGTERM') => {
       child.kill(signal);

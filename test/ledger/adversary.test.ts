@@ -84,7 +84,7 @@ test('one clock ahead delays nobody else', async (t) => {
 });
 
 // `BlockIntake` counts blocks that wait for parents, and not those that are held for their time
-test.failing('a node whose clock lies behind follows when f+1 others refer to held blocks', async (t) => {
+test('a clock that lies behind: followed when f+1 others refer to held blocks', async (t) => {
   const skew_ms = { 1: 3000, 2: 3000, 3: 3000 };
   const cluster = await SimCluster.start({ validators: 4, skew_ms });
   for (let i = 0; i < 5; i++) {
@@ -92,7 +92,9 @@ test.failing('a node whose clock lies behind follows when f+1 others refer to he
     t.true(await cluster.until(() => cluster.haveFinal(i + 1, [1, 2, 3]), 1000), `event ${i}`);
     await cluster.run(50);
   }
-  await cluster.run(1000);
+  t.true(cluster.at(0).core.replica.fold.size >= 4, 'all but the last are final at once');
+  // nobody refers to the last blocks of a burst: they wait for their time
+  await cluster.run(3000);
   t.true(cluster.haveFinal(5), `${cluster.at(0).core.replica.fold.size} are final`);
   await cluster.stop();
 });
@@ -205,7 +207,8 @@ test('a body that cannot be written is refused, and the node goes on', async (t)
     const code = await codeOfPromise(
       cluster.during(cluster.at(0).core.author('kv.put/1', body, false)),
     );
-    t.true(['bad_body', 'not_canonical', 'wrong_type'].includes(code), `${JSON.stringify(body)}: ${code}`);
+    const isCoded = ['bad_body', 'not_canonical', 'wrong_type'].includes(code);
+    t.true(isCoded, `${JSON.stringify(body)}: ${code}`);
   }
   await cluster.put(0, 'after');
   await cluster.run(2000);

@@ -1,6 +1,8 @@
 import test from 'ava';
-import fc from 'fast-check';
-import { blockJob, decodeBlock, encodeBlock, entryJobs, keysFor, sealBlock } from '#ledger/block.ts';
+import * as fc from 'fast-check';
+import {
+  blockJob, decodeBlock, encodeBlock, entryJobs, keysFor, sealBlock,
+} from '#ledger/block.ts';
 import type { Block } from '#ledger/block.ts';
 import { decode, encode } from '#ledger/codec.ts';
 import { Committee } from '#ledger/committee.ts';
@@ -133,6 +135,9 @@ for (const [code, field, values] of HEADERS) {
   });
 }
 
+/** What is no list of byte strings at all has one of these codes. */
+const FORM = new Set(['not_canonical', 'wrong_type', 'bad_key_table']);
+
 const links = (refs: readonly Ref[]) => refs.map(({ round, author: by, id }) => [round, by, linkOf(id)]);
 const withParents = (round: number, refs: readonly Ref[]): string =>
   codeOfMade(bytesOfEntries, keys, { round, parents: links(refs) });
@@ -167,11 +172,11 @@ test('the key table is sorted, whole, and holds nothing else', (t) => {
   t.is(code([]), 'bad_key_table', 'missing both');
   t.is(code([...keys, third].toSorted(compareBytes)), 'bad_key_table', 'unused');
   t.is(code([...keys, author.coseKey].toSorted(compareBytes)), 'bad_key_table', "the author's");
-  t.is(code([...keys, 1]), 'bad_key_table', 'no byte string');
+  t.true(FORM.has(code([...keys, 1])), 'no byte string');
   t.is(code([firstKey, secondKey.subarray(1)]), 'bad_key', 'no COSE_Key');
   t.is(codeOfMade([], [firstKey]), 'bad_key_table', 'unused in an empty block');
   const parts = [real.headerBytes, form, encode({ a: 1 }), ...bytesOfEntries];
-  t.is(codeIn(() => read(encode(parts))), 'bad_key_table', 'no list');
+  t.true(FORM.has(codeIn(() => read(encode(parts)))), 'no list');
 });
 
 test('entries: of this chain, and unsigned only where the author is the actor', (t) => {
@@ -215,12 +220,28 @@ test('at most 512 entries and 256 KiB; one event of maximal size always fits', a
 test('a sealed block is a list of at least three byte strings', (t) => {
   for (const value of [[], [form], [form, form], [1, 2, 3], { a: 1 }, form, [form, form, 1], null]) {
     const code = codeIn(() => read(encode(value)));
-    t.is(code, 'wrong_type', JSON.stringify(value)?.slice(0, 40));
+    t.true(FORM.has(code), `${JSON.stringify(value).slice(0, 40)}: ${code}`);
   }
   t.is(codeIn(() => read(new Uint8Array(0))), 'not_canonical');
   const [header, , table, ...rest] = decode(realBytes) as Uint8Array[];
   t.is(codeIn(() => read(encode([header, form.subarray(1), table, ...rest]))), 'bad_signature_form');
   t.is(codeIn(() => read(encode([header, form, table, ...rest.toReversed()]))), 'payload_mismatch');
+});
+
+test('the frame of a sealed block has one form', (t) => {
+  const hex = Buffer.from(realBytes).toString('hex');
+  const count = decode(realBytes) as unknown[];
+  t.is(hex.slice(0, 2), (0x80 + count.length).toString(16));
+  const body = hex.slice(2);
+  const tails = [`98${count.length.toString(16).padStart(2, '0')}${body}`, `9f${body}ff`, `${hex}00`];
+  const headLength = real.headerBytes.length.toString(16).padStart(4, '0');
+  t.true(body.startsWith(`59${headLength}`));
+  tails.push(`${hex.slice(0, 2)}5a0000${headLength}${body.slice(6)}`);
+  tails.push(hex.slice(0, -2), (0x80 + count.length + 1).toString(16) + body);
+  tails.push((0x80 + count.length - 1).toString(16) + body, `a0${body}`, `c0${hex}`);
+  for (const tail of tails) {
+    t.is(codeIn(() => read(Uint8Array.fromHex(tail))), 'not_canonical', tail.slice(0, 20));
+  }
 });
 
 test('a block of another committee or epoch, or for another chain, is foreign', (t) => {
@@ -247,7 +268,7 @@ test('any mutated byte is refused with a code, or its signature does not fit', a
       const bytes = realBytes.with(i, (realBytes[i] as number) ^ by);
       const code = codeIn(() => read(bytes));
       if (code !== 'none') return !code.startsWith('not coded');
-      return !verified(read(bytes));
+      return equalBytes(encodeBlock(read(bytes)), bytes) && !verified(read(bytes));
     }),
     { numRuns: 1500 },
   );

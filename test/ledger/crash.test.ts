@@ -202,7 +202,7 @@ test('a flood of one actor ends at its quota and leaves room for the others', as
   await cluster.stop();
 });
 
-test('a block that fell below the horizon loses no event, not even for a late joiner', async (t) => {
+test('a block that fell below the horizon loses no event, also for a late joiner', async (t) => {
   const config = { busyRoundDelay_ms: 5 };
   const cluster = await SimCluster.start({ validators: 4, config });
   cluster.hub.partition(['peer-3'], ['peer-0', 'peer-1', 'peer-2']);

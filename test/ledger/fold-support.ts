@@ -14,7 +14,7 @@ import { MemoryStore } from '#test/support/memory-store.ts';
 import { seededNet } from '#test/support/seeded-actor.ts';
 
 export const net = seededNet(2, 2, 'fold');
-export const [ada, bob] = [...net.validators, ...net.operators].map(({ actor }) => actor) as [Id, Id];
+export const [ada, bob] = net.validators.map(({ actor }) => actor) as [Id, Id];
 
 /** An unsigned put of `key` by a member; the fold looks at no signature. */
 export function put(actor: Id, seq: number, key: string, more: Partial<Event> = {}): Entry {

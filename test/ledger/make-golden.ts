@@ -6,7 +6,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { splitBlock } from '#ledger/block.ts';
 import { toBeSigned } from '#ledger/cose.ts';
 import { encodeEvent } from '#ledger/event.ts';
-import { author, base64, fromBase64, goldenValues, operator, signedEvent } from './golden-objects.ts';
+import { author, base64, fromBase64, goldenValues } from './golden-objects.ts';
+import { operator, signedEvent } from './golden-objects.ts';
 import type { Golden } from './golden-objects.ts';
 
 const file = new URL('./golden.json', import.meta.url);

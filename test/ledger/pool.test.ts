@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { sealBlock } from '#ledger/block.ts';
 import { Committee } from '#ledger/committee.ts';
 import { COSE_KEY_BYTES, SIGN1_BYTES, coseKeyOf, keyId, sign1Of } from '#ledger/cose.ts';

@@ -83,7 +83,8 @@ function parentsOf(
   const one = (twins: readonly DagBlock[]): DagBlock =>
     twins[Math.floor(random() * twins.length)] as DagBlock;
   const own = one(last.get(author) as readonly DagBlock[]);
-  const round = (below[0]?.[0] as DagBlock).round;
+  const [[lowest] = []] = below;
+  const round = lowest?.round ?? 0;
   const others = shuffled(below.filter(([first]) => first?.author !== author), random);
   const parents = [own];
   let count = own.round === round ? 1 : 0;

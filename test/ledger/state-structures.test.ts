@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { hash } from 'node:crypto';
 import { concatBytes } from '#ledger/ids.ts';
 import * as keys from '#ledger/keys.ts';

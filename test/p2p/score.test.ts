@@ -27,7 +27,7 @@ function callsToBan(scores: PeerScores, peer: string, code: string): number {
 
 test('forgeries ban fast, malformed objects too, slowness hardly, refusals never', (t) => {
   const calls = (code: string): number => callsToBan(new PeerScores(handClock()), 'p', code);
-  t.is(calls('bad_signature'), 4);
+  t.is(calls('bad_block_signature'), 4);
   t.is(calls('gossip_rejected'), 5);
   t.is(calls('request_timeout'), 8 * BAN_POINTS);
   t.is(calls('peer_gone'), Infinity);
@@ -54,7 +54,7 @@ test('each ban lasts twice as long, up to an hour, and a day without one forgets
   const scores = new PeerScores(clock);
   const spans: number[] = [];
   for (let each = 0; each < 10; each += 1) {
-    callsToBan(scores, 'p', 'bad_signature');
+    callsToBan(scores, 'p', 'bad_block_signature');
     spans.push(scores.bannedFor_ms('p'));
     t.deepEqual(scores.banned(), ['p']);
     clock.now_ms += scores.bannedFor_ms('p');
@@ -63,14 +63,14 @@ test('each ban lasts twice as long, up to an hour, and a day without one forgets
   t.deepEqual(spans.slice(0, 4), [30_000, 60_000, 120_000, 240_000]);
   t.is(spans.at(-1), 3_600_000);
   clock.now_ms += 25 * 3_600_000;
-  callsToBan(scores, 'p', 'bad_signature');
+  callsToBan(scores, 'p', 'bad_block_signature');
   t.is(scores.bannedFor_ms('p'), 30_000);
 });
 
 test('the table is bounded and a flood of names does not free a banned peer', (t) => {
   const clock = handClock();
   const scores = new PeerScores(clock);
-  callsToBan(scores, 'bad', 'bad_signature');
+  callsToBan(scores, 'bad', 'bad_block_signature');
   for (let each = 0; each < 3 * TABLE_MAX; each += 1)
     scores.penalise(`name ${each}`, 'foreign_chain');
   t.deepEqual(scores.banned(), ['bad']);

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { Kinds } from '#ledger/kinds.ts';
 import { encodeEvent } from '#ledger/event.ts';
 import { KEY_BYTES_MAX, VALUE_BYTES_MAX, kv } from '#projections/kv.ts';
