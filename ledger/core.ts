@@ -128,7 +128,12 @@ export class Core {
   /** Registers the handlers on the network port; call it before the network starts. */
   attach(): void {
     const { network } = this.#ports;
-    network.subscribe('block', (message, from) => this.#gossip(from, () => this.intake.take(message, from)));
+    network.subscribe('block', (message, from) =>
+      this.#gossip(from, async () => {
+        const verdict = await this.intake.take(message, from);
+        return verdict === 'accept' && !this.#mustSpread() ? 'ignore' : verdict;
+      }),
+    );
     network.subscribe('events', (message, from) =>
       this.#gossip(from, async () => {
         await this.#takeEvents(decodePoolItems(message), false, from);
@@ -173,6 +178,21 @@ export class Core {
   onFailure(listener: (error: unknown) => void): void {
     this.#onFailure = listener;
     if (this.#failure !== undefined) listener(this.#failure);
+  }
+
+  /**
+   * Whether others may need a block from this node. Its author sends it to all that it is linked to, so in a committee
+   * where everybody is linked to everybody handing it on would double the work of all; a validator without a link to the
+   * author fetches it as a parent. Observers and a torn mesh need it.
+   */
+  #mustSpread(): boolean {
+    const { committee } = this.chain;
+    let validators = 0;
+    for (const { actor } of this.#ports.network.peers()) {
+      if (committee.indexOf(actor) === undefined) return true;
+      validators += 1;
+    }
+    return validators < committee.size - 1;
   }
 
   async #gossip(from: PeerName, take: () => Promise<GossipVerdict>): Promise<GossipVerdict> {

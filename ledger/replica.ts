@@ -89,6 +89,8 @@ export interface ReplicaCounters {
 /** More blocks than this in one turn would delay proposals. */
 const BLOCKS_PER_TURN = 128;
 const SUBMISSIONS_PER_TURN = 1024;
+/** Without an own block for so long a node with waiting events is stuck, whatever its links say. */
+const STUCK_MS = 10_000;
 const KEPT_KEYS_MAX = 10_000;
 /** Weight of the newest sample in the smoothed lateness. */
 const LATENESS_SHARE = 0.1;
@@ -201,6 +203,18 @@ export class Replica {
   /** Whether own blocks exist that this node does not remember. It follows, and seals nothing in this epoch. */
   get hasForgotten(): boolean {
     return this.#hasForgotten;
+  }
+
+  /**
+   * Whether its own events find no way into final blocks: it seals none, is not linked to a quorum, or has sealed none
+   * for long although some wait. A validator that is merely busy is not stuck: telling others of its events then would
+   * make all of them busier.
+   */
+  get isStuck(): boolean {
+    if (!this.#author || this.#now_ms() - this.#lastSeal_ms > STUCK_MS) return true;
+    const { committee } = this.#chain;
+    const linked = committee.validators.keys().filter((author) => this.#host.isConnected(author));
+    return committee.stakeOf(new Set([this.#author.index, ...linked])) < committee.quorum;
   }
 
   /** The last own block. */

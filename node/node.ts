@@ -6,6 +6,8 @@ import { codeOf, fail } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
 import type { Verifier } from '#ledger/ports.ts';
 import type { Self } from '#ledger/submissions.ts';
+import { loadEngine } from '#native/engine.ts';
+import { quickVerifier } from '#native/quick-verifier.ts';
 import { createVerifierPool } from '#native/verifier-pool.ts';
 import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
 import type { NodeStatus, Readiness } from '#node/api/index.ts';
@@ -80,7 +82,8 @@ async function assemble(
   closers.push(() => store.close());
   const remembers = await claimForRunning(store, chain, dataPaths(directory).claimed);
   if (!remembers) log.error({}, 'the store was lost: this node follows, since it cannot know what it has signed');
-  const verifier = await createVerifierPool(config.crypto);
+  const pool = await createVerifierPool(config.crypto);
+  const verifier = quickVerifier(pool, await loadEngine(config.crypto.engine), systemClock);
   closers.push(() => verifier.close());
   const self: Self = {
     actor: data.actor,

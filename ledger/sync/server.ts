@@ -47,7 +47,8 @@ export class SyncServer {
   frontier(): Frontier {
     const { orderer, pool } = this.#replica;
     const { committee } = this.#chain;
-    const waiting = [...pool.waitingSigned()].map(({ entry }) => entry.id);
+    // a node that seals blocks carries its events itself
+    const waiting = this.#replica.isStuck ? [...pool.waitingSigned()].map(({ entry }) => entry.id) : [];
     this.#offset = waiting.length > messages.EVENT_IDS_MAX ? (this.#offset + messages.EVENT_IDS_MAX) % waiting.length : 0;
     const shown = [...waiting.slice(this.#offset), ...waiting.slice(0, this.#offset)];
     return {

@@ -85,7 +85,7 @@ export class Spreader {
     }
     if (due.length === 0) return;
     if (this.#self.author === undefined) this.#handOver(due, now_ms);
-    else this.#gossip(due);
+    else if (this.#replica.isStuck) this.#gossip(due);
   }
 
   /** Once is enough: peers that come later take it by anti-entropy. */

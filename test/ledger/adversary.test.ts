@@ -83,7 +83,6 @@ test('one clock ahead delays nobody else', async (t) => {
   await cluster.stop();
 });
 
-// `BlockIntake` counts blocks that wait for parents, and not those that are held for their time
 test('a clock that lies behind: followed when f+1 others refer to held blocks', async (t) => {
   const skew_ms = { 1: 3000, 2: 3000, 3: 3000 };
   const cluster = await SimCluster.start({ validators: 4, skew_ms });
