@@ -3,8 +3,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
 
 /**
- * Sends signed events over HTTP at a steady rate, each to the next node in turn, in a process of its own. Notes when
- * each was sent and when it was acknowledged.
+ * Sends signed events over HTTP at a steady rate, each to the next node in turn, in a process of
+ * its own. Notes when each was sent and when it was acknowledged.
  */
 
 export interface LoadJob {
@@ -27,7 +27,10 @@ export interface LoadResult {
 }
 
 const machine_ms = (): number => Number(process.hrtime.bigint()) / 1e6;
-/** Requests under way at once to one node: an overloaded node slows the sender, as it would a client. */
+/**
+ * Requests under way at once to one node: an overloaded node slows the sender, as it would a
+ * client.
+ */
 const UNDER_WAY_MAX = 1024;
 
 async function run(job: LoadJob): Promise<LoadResult> {
@@ -35,13 +38,13 @@ async function run(job: LoadJob): Promise<LoadResult> {
   const bodies = parse(await readFile(job.file)).slice(job.from, job.from + job.count);
   const events: [string, number, number, number][] = [];
   const refused: Record<string, number> = {};
-  let underWay = 0;
+  const load = { underWay: 0 };
   let next = 0;
   const send = async (index: number): Promise<void> => {
     const { id, body } = bodies[index] as { id: string; body: Buffer };
     const node = index % pools.length;
     const sent_ms = machine_ms();
-    underWay += 1;
+    load.underWay += 1;
     try {
       const answer = await (pools[node] as Pool).request({
         path: '/v1/events',
@@ -51,18 +54,19 @@ async function run(job: LoadJob): Promise<LoadResult> {
       });
       const text = await answer.body.text();
       if (answer.statusCode < 300) events.push([id, node, sent_ms, machine_ms()]);
-      else count(refused, (JSON.parse(text) as { code?: string }).code ?? String(answer.statusCode));
+      else
+        count(refused, (JSON.parse(text) as { code?: string }).code ?? String(answer.statusCode));
     } catch (error) {
       count(refused, (error as { code?: string }).code ?? 'failed');
     } finally {
-      underWay -= 1;
+      load.underWay -= 1;
     }
   };
   const start_ms = machine_ms();
   const all: Promise<void>[] = [];
   while (next < bodies.length) {
     const due = Math.min(bodies.length, ((machine_ms() - start_ms) / 1000) * job.perSecond);
-    while (next < due && underWay < UNDER_WAY_MAX) all.push(send(next++));
+    while (next < due && load.underWay < UNDER_WAY_MAX) all.push(send(next++));
     await sleep(2);
   }
   await Promise.all(all);
@@ -77,9 +81,12 @@ function count(table: Record<string, number>, name: string): void {
 
 function parse(file: Buffer): { id: string; body: Buffer }[] {
   const bodies: { id: string; body: Buffer }[] = [];
-  for (let at = 0; at < file.length; ) {
+  for (let at = 0; at < file.length;) {
     const length = file.readUInt32BE(at);
-    bodies.push({ id: file.toString('hex', at + 4, at + 36), body: file.subarray(at + 36, at + 36 + length) });
+    bodies.push({
+      id: file.toString('hex', at + 4, at + 36),
+      body: file.subarray(at + 36, at + 36 + length),
+    });
     at += 36 + length;
   }
   return bodies;

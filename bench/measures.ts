@@ -21,7 +21,11 @@ export interface Load {
   runs: number;
 }
 
-export async function loadOf(directory: string, node: string, actors: readonly LoadActor[]): Promise<Load> {
+export async function loadOf(
+  directory: string,
+  node: string,
+  actors: readonly LoadActor[],
+): Promise<Load> {
   const chain = openChain(readFileSync(dataPaths(node).genesis)).id;
   return { directory, chain, actors, nextSeq: 0, runs: 0 };
 }
@@ -62,8 +66,16 @@ interface Percentiles {
   readonly p99: number;
 }
 
-/** Sends client-signed events over HTTP to all nodes in turn, and waits until they are final everywhere. */
-export async function sendLoad(nodes: readonly NodeProcess[], load: Load, perSecond: number, seconds: number): Promise<Sustained> {
+/**
+ * Sends client-signed events over HTTP to all nodes in turn, and waits until they are final
+ * everywhere.
+ */
+export async function sendLoad(
+  nodes: readonly NodeProcess[],
+  load: Load,
+  perSecond: number,
+  seconds: number,
+): Promise<Sustained> {
   const count = Math.round(perSecond * seconds);
   const file = await prepare(load, count);
   const before = await Promise.all(nodes.map((node) => node.report()));
@@ -85,7 +97,10 @@ export async function sendLoad(nodes: readonly NodeProcess[], load: Load, perSec
     first_ms = Math.min(first_ms, sent_ms);
   }
   const took_s = (last_ms - first_ms) / 1000;
-  const blocks = after.reduce((sum, report, i) => sum + report.blocksSealed - (before[i]?.blocksSealed ?? 0), 0);
+  const blocks = after.reduce(
+    (sum, report, i) => sum + report.blocksSealed - (before[i]?.blocksSealed ?? 0),
+    0,
+  );
   return {
     offeredPerSecond: perSecond,
     seconds: rounded(took_s),
@@ -97,11 +112,16 @@ export async function sendLoad(nodes: readonly NodeProcess[], load: Load, perSec
     final_ms: percentiles(latencies),
     sameHash: new Set(after.map(({ hash }) => hash)).size === 1,
     blocksPerSecond: Math.round(blocks / took_s),
-    cpuShareOfACorePerNode: after.map((report, i) => rounded((report.cpu_us - (before[i]?.cpu_us ?? 0)) / 1e6 / took_s)),
+    cpuShareOfACorePerNode: after.map((report, i) =>
+      rounded((report.cpu_us - (before[i]?.cpu_us ?? 0)) / 1e6 / took_s),
+    ),
   };
 }
 
-async function finalTimes(nodes: readonly NodeProcess[], file: string): Promise<readonly Map<string, number>[]> {
+async function finalTimes(
+  nodes: readonly NodeProcess[],
+  file: string,
+): Promise<readonly Map<string, number>[]> {
   return Promise.all(
     nodes.map(async (node, i) => {
       const finals = `${file}.finals-${i}.json`;
@@ -112,10 +132,21 @@ async function finalTimes(nodes: readonly NodeProcess[], file: string): Promise<
 }
 
 /** One event every 400 ms: each finds the network quiet. */
-export async function isolatedLatency(nodes: readonly NodeProcess[], load: Load, count: number): Promise<object> {
+export async function isolatedLatency(
+  nodes: readonly NodeProcess[],
+  load: Load,
+  count: number,
+): Promise<object> {
   const file = await prepare(load, count);
   const latencies: number[] = [];
-  const job = { urls: nodes.map(({ url }) => url), file, from: 0, count, perSecond: 2.5, out: `${file}.json` };
+  const job = {
+    urls: nodes.map(({ url }) => url),
+    file,
+    from: 0,
+    count,
+    perSecond: 2.5,
+    out: `${file}.json`,
+  };
   await ended(fork(new URL('load-process.ts', import.meta.url), [JSON.stringify(job)]));
   const { events } = JSON.parse(readFileSync(job.out, 'utf8')) as LoadResult;
   await sleep(500);
@@ -128,10 +159,19 @@ export async function isolatedLatency(nodes: readonly NodeProcess[], load: Load,
 }
 
 /** Events that the nodes author themselves, all together at this rate. */
-export async function authored(nodes: readonly NodeProcess[], perSecond: number, seconds: number): Promise<object> {
+export async function authored(
+  nodes: readonly NodeProcess[],
+  perSecond: number,
+  seconds: number,
+): Promise<object> {
   const before = await Promise.all(nodes.map((node) => node.report()));
   const sizeBefore = Math.max(...before.map(({ size }) => size));
-  const command = { type: 'author', perSecond: perSecond / nodes.length, seconds, valueBytes: 32 } as const;
+  const command = {
+    type: 'author',
+    perSecond: perSecond / nodes.length,
+    seconds,
+    valueBytes: 32,
+  } as const;
   const results = (await Promise.all(nodes.map((node) => node.ask(command)))) as {
     sent: number;
     failed: number;
@@ -142,7 +182,10 @@ export async function authored(nodes: readonly NodeProcess[], perSecond: number,
   const final = results.reduce((sum, one) => sum + one.latencies.length, 0);
   const after = await untilFinal(nodes, sizeBefore + final, 120);
   const took_s = Math.max(...results.map((one) => one.seconds));
-  const blocks = after.reduce((sum, report, i) => sum + report.blocksSealed - (before[i]?.blocksSealed ?? 0), 0);
+  const blocks = after.reduce(
+    (sum, report, i) => sum + report.blocksSealed - (before[i]?.blocksSealed ?? 0),
+    0,
+  );
   await finalTimes(nodes, join(nodes[0]?.directory ?? '', 'authored'));
   return {
     offeredPerSecond: perSecond,
@@ -154,7 +197,9 @@ export async function authored(nodes: readonly NodeProcess[], perSecond: number,
     final_ms: percentiles(results.flatMap((one) => one.latencies)),
     sameHash: new Set(after.map(({ hash }) => hash)).size === 1,
     blocksPerSecond: Math.round(blocks / took_s),
-    cpuShareOfACorePerNode: after.map((report, i) => rounded((report.cpu_us - (before[i]?.cpu_us ?? 0)) / 1e6 / took_s)),
+    cpuShareOfACorePerNode: after.map((report, i) =>
+      rounded((report.cpu_us - (before[i]?.cpu_us ?? 0)) / 1e6 / took_s),
+    ),
   };
 }
 
@@ -170,13 +215,16 @@ export async function bytesOnDisk(directory: string, events: number): Promise<ob
 
 function ended(child: ReturnType<typeof fork>): Promise<void> {
   return new Promise((resolve, reject) => {
-    child.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`the load process ended with ${code}`))));
+    child.once('exit', (code) =>
+      code === 0 ? resolve() : reject(new Error(`the load process ended with ${code}`)),
+    );
   });
 }
 
 export function percentiles(values: readonly number[]): Percentiles {
   const sorted = values.toSorted((a, b) => a - b);
-  const at = (share: number): number => rounded(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0);
+  const at = (share: number): number =>
+    rounded(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0);
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
 }
 

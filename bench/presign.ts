@@ -42,7 +42,9 @@ interface Job {
 /** Makes an event of about 200 bytes. */
 export const VALUE_BYTES = 32;
 
-/** Signs `count` events in turn of their actors, each about 200 bytes long without its signature. */
+/**
+ * Signs `count` events in turn of their actors, each about 200 bytes long without its signature.
+ */
 export async function presign(
   chain: Id,
   actors: readonly LoadActor[],
@@ -53,7 +55,9 @@ export async function presign(
   const half = Math.ceil(actors.length / 2);
   const parts = [actors.slice(0, half), actors.slice(half)].filter(({ length }) => length > 0);
   const signed = await Promise.all(
-    parts.map((part) => inWorker({ chain, actors: part, firstSeq, perActor, valueBytes: VALUE_BYTES })),
+    parts.map((part) =>
+      inWorker({ chain, actors: part, firstSeq, perActor, valueBytes: VALUE_BYTES }),
+    ),
   );
   // actors alternate, so that every node gets all of them
   const lists = signed.flat();
@@ -70,7 +74,13 @@ function inWorker(job: Job): Promise<readonly (readonly Signed[])[]> {
   });
 }
 
-async function signAll({ chain, actors, firstSeq, perActor, valueBytes }: Job): Promise<Signed[][]> {
+async function signAll({
+  chain,
+  actors,
+  firstSeq,
+  perActor,
+  valueBytes,
+}: Job): Promise<Signed[][]> {
   const engine = await loadEngine('liboqs');
   const lists: Signed[][] = [];
   for (const { actor, publicKey, secretKey } of actors) {
@@ -85,7 +95,10 @@ async function signAll({ chain, actors, firstSeq, perActor, valueBytes }: Job): 
         lane: 0,
         seq,
         kind: 'kv.put/1',
-        body: { key: `${actor.slice(0, 6)}/${seq % 100}`, value: new Uint8Array(valueBytes).fill(seq & 255) },
+        body: {
+          key: `${actor.slice(0, 6)}/${seq % 100}`,
+          value: new Uint8Array(valueBytes).fill(seq & 255),
+        },
         hlc: [Date.now(), 0] as const,
       };
       const entry = await signEvent(event, signer);

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/processes.ts';
 import type { NodeProcess } from '#test/support/processes.ts';
+import { auditRatio } from './audit-ratio.ts';
 import { authored, bytesOnDisk, isolatedLatency, loadOf, sendLoad } from './measures.ts';
 import type { Load } from './measures.ts';
 import { makeActors } from './presign.ts';
@@ -100,14 +101,16 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
     };
   },
 
-  async disk(context) {
+  /** Reads the store of a node that is stopped for it: its size after compaction, and the audit of its export. */
+  async diskAndAudit(context) {
     const node = context.nodes.pop() as NodeProcess;
     const { size } = await node.report();
     await node.stop();
-    const result = await bytesOnDisk(node.directory, size);
+    const disk = await bytesOnDisk(node.directory, size);
+    const audit = await auditRatio(node.directory, context.plan.shortSeconds / 4);
     context.nodes.push(await startProcess(node.directory));
     await untilFinal(context.nodes, size, 60);
-    return result;
+    return { disk, audit };
   },
 
   /** Half of the full load first: that is the latency that is promised. */
@@ -135,14 +138,6 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
 
   async memoryAfterAll(context) {
     return sections['memory']?.(context);
-  },
-
-  /** Last: the nodes are stopped, and both cores belong to the verification. */
-  async audit(context) {
-    const { auditRatio } = await import('./audit-ratio.ts');
-    for (const node of context.nodes) await node.stop();
-    context.nodes = [];
-    return auditRatio(context);
   },
 };
 

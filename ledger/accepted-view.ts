@@ -6,13 +6,15 @@ import type { Rows } from './projection.ts';
 import type { Reducer } from './reducer.ts';
 import type { Replica } from './replica.ts';
 
-/** Pending events beyond this are left out of the view: a read stays short whatever the pool holds. */
+/**
+ * Pending events beyond this are left out of the view: a read stays short whatever the pool holds.
+ */
 const EVENTS_MAX = 20_000;
 
 /**
- * The `accepted` read level (consensus.md 2.15): the final state with everything folded on top that this node holds and
- * that is not final, by hybrid time and id. Computed when it is read, kept until something changes, and thrown away
- * then, since a commit may order otherwise.
+ * The `accepted` read level (consensus.md 2.15): the final state with everything folded on top that
+ * this node holds and that is not final, by hybrid time and id. Computed when it is read, kept
+ * until something changes, and thrown away then, since a commit may order otherwise.
  */
 export class AcceptedView {
   readonly #replica: Replica;
@@ -51,7 +53,7 @@ export class AcceptedView {
     const sorted = [...entries.values()]
       .slice(0, EVENTS_MAX)
       .map((entry) => ({ entry, hlc: clamp(entry.event.hlc, wall_ms) }))
-      .sort((a, b) => compareHlc(a.hlc, b.hlc) || (a.entry.id < b.entry.id ? -1 : 1));
+      .toSorted((a, b) => compareHlc(a.hlc, b.hlc) || (a.entry.id < b.entry.id ? -1 : 1));
     let seq = fold.size;
     for (const { entry } of sorted) {
       if (fold.isFinal(entry.id) || !reducer.counts(entry.event)) continue;

@@ -10,8 +10,8 @@ import type { BlockStore, Id, StoreOp } from './ports.ts';
 import type { Readable } from './rows.ts';
 
 /**
- * Blocks in the store. A key that many blocks carry is kept once, and a block names its keys: a third of the bytes of
- * client-signed load would else be the same keys again.
+ * Blocks in the store. A key that many blocks carry is kept once, and a block names its keys: a
+ * third of the bytes of client-signed load would else be the same keys again.
  */
 
 const KEY_ID_BYTES = 32;
@@ -20,7 +20,8 @@ const KEY_ID_BYTES = 32;
 export function archiveOps(block: Block, hasKey: (id: Id) => boolean): StoreOp[] {
   const ops: StoreOp[] = [];
   const ids = block.keyIds.map((id, i) => {
-    if (!hasKey(id)) ops.push({ type: 'put', key: storeKeys.coseKey(id), value: block.keys[i] as Uint8Array });
+    if (!hasKey(id))
+      ops.push({ type: 'put', key: storeKeys.coseKey(id), value: block.keys[i] as Uint8Array });
     return Uint8Array.fromHex(id);
   });
   const entries = block.entries.map(({ bytes }) => bytes);
@@ -30,18 +31,25 @@ export function archiveOps(block: Block, hasKey: (id: Id) => boolean): StoreOp[]
 }
 
 /** The parts of a kept block; throws `store_corrupt`. */
-function partsOf(value: Uint8Array, store: Readable): {
+function partsOf(
+  value: Uint8Array,
+  store: Readable,
+): {
   headerBytes: Uint8Array;
   sign1: Uint8Array;
   keys: Uint8Array[];
   entries: Uint8Array[];
 } {
   const [headerBytes, sign1, ids, ...entries] = splitByteStrings(value);
-  if (!headerBytes || !sign1 || !ids) fail('store_corrupt', 'A stored block is damaged: take a copy from a peer.');
+  if (!headerBytes || !sign1 || !ids)
+    fail('store_corrupt', 'A stored block is damaged: take a copy from a peer.');
   const keys: Uint8Array[] = [];
   for (let at = 0; at < ids.length; at += KEY_ID_BYTES) {
     const id = ids.subarray(at, at + KEY_ID_BYTES).toHex();
-    keys.push(store.get(storeKeys.coseKey(id)) ?? fail('store_corrupt', 'The key of a stored block is gone.', { key: id }));
+    keys.push(
+      store.get(storeKeys.coseKey(id)) ??
+        fail('store_corrupt', 'The key of a stored block is gone.', { key: id }),
+    );
   }
   return { headerBytes, sign1, keys, entries };
 }
@@ -74,5 +82,6 @@ export async function* blocksFrom(
   committee: Committee,
 ): AsyncIterable<Block> {
   const range = { gte: storeKeys.blocksOfRound(round), lt: prefixRange('b/').lt };
-  for await (const [, value] of store.range(range)) yield parseStored(value, store, chain, committee);
+  for await (const [, value] of store.range(range))
+    yield parseStored(value, store, chain, committee);
 }

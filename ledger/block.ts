@@ -12,9 +12,15 @@ import { leafHash, rootOf } from './merkle.ts';
 import type { Hash } from './merkle.ts';
 import type { Id, SignatureJob, Signer } from './ports.ts';
 
-/** Blocks (wire.md, "Block"): a signed header, a key table and the entries that the header's root commits to. */
+/**
+ * Blocks (wire.md, "Block"): a signed header, a key table and the entries that the header's root
+ * commits to.
+ */
 
-/** A block whose form, root and key table were checked against the committee; its signatures perhaps not yet. */
+/**
+ * A block whose form, root and key table were checked against the committee; its signatures perhaps
+ * not yet.
+ */
 export interface Block {
   readonly ref: Ref;
   readonly header: Header;
@@ -26,33 +32,50 @@ export interface Block {
   /** SHA-256 of each key. */
   readonly keyIds: readonly Id[];
   readonly entries: readonly Entry[];
-  /** Hash of every entry's leaf, in order; it names the pair of object and signature in verification caches. */
+  /**
+   * Hash of every entry's leaf, in order; it names the pair of object and signature in verification
+   * caches.
+   */
   readonly leaves: readonly Hash[];
   /** Header, signature, key table and entries together. */
   readonly bytes: number;
 }
 
-/** The sealed block on the wire: the canonical list `[header, sign1, key table, entry...]` of byte strings. */
+/**
+ * The sealed block on the wire: the canonical list `[header, sign1, key table, entry...]` of byte
+ * strings.
+ */
 export function encodeBlock(block: Block): Uint8Array {
   const { headerBytes, sign1, keys, entries } = block;
   return encode([headerBytes, sign1, encode(keys), ...entries.map(({ bytes }) => bytes)]);
 }
 
 /** The byte strings of a sealed block before they are looked into; throws coded errors. */
-export function splitBlock(bytes: Uint8Array): readonly [Uint8Array, Uint8Array, Uint8Array, ...Uint8Array[]] {
+export function splitBlock(
+  bytes: Uint8Array,
+): readonly [Uint8Array, Uint8Array, Uint8Array, ...Uint8Array[]] {
   if (bytes.length > BLOCK_BYTES_MAX + 4 * BLOCK_ENTRIES_MAX) tooLarge(bytes.length);
   const parts = splitByteStrings(bytes);
-  if (parts.length < 3) fail('wrong_type', 'A sealed block is a header, a signature, a key table and entries.');
+  if (parts.length < 3)
+    fail('wrong_type', 'A sealed block is a header, a signature, a key table and entries.');
   return parts as [Uint8Array, Uint8Array, Uint8Array, ...Uint8Array[]];
 }
 
-/** Reads a sealed block and checks all that needs neither signatures nor parents (consensus.md 2.3, rules 1, 2 and 5). */
+/**
+ * Reads a sealed block and checks all that needs neither signatures nor parents (consensus.md 2.3,
+ * rules 1, 2 and 5).
+ */
 export function decodeBlock(bytes: Uint8Array, chain: Id, committee: Committee): Block {
   const [headerBytes, sign1, tableBytes, ...entryBytes] = splitBlock(bytes);
-  return assembleBlock(headerBytes, sign1, decodeKeys(tableBytes), entryBytes, chain, committee, { table: tableBytes });
+  return assembleBlock(headerBytes, sign1, decodeKeys(tableBytes), entryBytes, chain, committee, {
+    table: tableBytes,
+  });
 }
 
-/** Puts a block together from its parts, with all the checks of `decodeBlock`; `known` holds what the caller has at hand. */
+/**
+ * Puts a block together from its parts, with all the checks of `decodeBlock`; `known` holds what
+ * the caller has at hand.
+ */
 export function assembleBlock(
   headerBytes: Uint8Array,
   sign1: Uint8Array,
@@ -66,11 +89,15 @@ export function assembleBlock(
   const header = decodeHeader(headerBytes, chain, committee);
   signatureOf(sign1);
   if (entryBytes.length > BLOCK_ENTRIES_MAX || entryBytes.length !== header.count) {
-    fail('payload_mismatch', 'The entries are not as many as the header says.', { count: header.count });
+    fail('payload_mismatch', 'The entries are not as many as the header says.', {
+      count: header.count,
+    });
   }
   const payload = entryBytes.reduce((sum, entry) => sum + entry.length, table.length);
   if (payload !== header.bytes) {
-    fail('payload_mismatch', 'The payload is not as large as the header says.', { bytes: header.bytes });
+    fail('payload_mismatch', 'The payload is not as large as the header says.', {
+      bytes: header.bytes,
+    });
   }
   const size = headerBytes.length + sign1.length + payload;
   if (size > BLOCK_BYTES_MAX) tooLarge(size);
@@ -95,7 +122,8 @@ export function decodeKeys(tableBytes: Uint8Array): readonly Uint8Array[] {
   for (const [i, key] of keys.entries()) {
     publicKeyOf(key);
     const previous = keys[i - 1];
-    if (previous && compareBytes(previous, key) >= 0) fail('bad_key_table', 'Keys are sorted and stand there once.');
+    if (previous && compareBytes(previous, key) >= 0)
+      fail('bad_key_table', 'Keys are sorted and stand there once.');
   }
   return keys;
 }
@@ -121,7 +149,8 @@ function checkKeys(
     }
     const key = signingKeyId(event);
     unused.delete(key);
-    if (key !== ownKey && !known.has(key)) fail('bad_key_table', 'The key of an entry is missing.', { id });
+    if (key !== ownKey && !known.has(key))
+      fail('bad_key_table', 'The key of an entry is missing.', { id });
   }
   if (unused.size > 0) fail('bad_key_table', 'A key that no entry needs.', { unused: unused.size });
 }
@@ -131,7 +160,10 @@ export function blockJob(block: Block, committee: Committee): SignatureJob {
   return jobOf('block', block.headerBytes, block.sign1, committee.at(block.header.author).coseKey);
 }
 
-/** One job per signed entry, and which entry it belongs to; `isKnown(i)` leaves out those that were verified before. */
+/**
+ * One job per signed entry, and which entry it belongs to; `isKnown(i)` leaves out those that were
+ * verified before.
+ */
 export function entryJobs(
   block: Block,
   committee: Committee,
@@ -161,7 +193,10 @@ export function keysFor(
 ): readonly Uint8Array[] {
   const ids = new Set(entries.filter(({ sign1 }) => sign1).map(({ event }) => signingKeyId(event)));
   ids.delete(committee.keyIdAt(author));
-  const keys = [...ids].map((id) => keyOf(id) ?? fail('unknown_key', 'The key of a pending event is not held.', { key: id }));
+  const keys = [...ids].map(
+    (id) =>
+      keyOf(id) ?? fail('unknown_key', 'The key of a pending event is not held.', { key: id }),
+  );
   return keys.toSorted(compareBytes);
 }
 

@@ -16,5 +16,10 @@ export interface Chain {
 /** Reads a genesis object; throws its coded errors. */
 export function openChain(genesisBytes: Uint8Array): Chain {
   const genesis = decodeGenesis(genesisBytes);
-  return { id: chainOf(genesisBytes), genesis, genesisBytes, committee: new Committee(0, genesis.committee) };
+  return {
+    id: chainOf(genesisBytes),
+    genesis,
+    genesisBytes,
+    committee: new Committee(0, genesis.committee),
+  };
 }

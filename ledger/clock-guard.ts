@@ -1,15 +1,18 @@
 import type { Committee } from './committee.ts';
 import type { Clock, Log } from './ports.ts';
 
-/** A step of the wall clock against the monotonic one that is no drift any more (wire.md, "Clocks"). */
+/**
+ * A step of the wall clock against the monotonic one that is no drift any more (wire.md, "Clocks").
+ */
 const STEP_MS_MAX = 5000;
 /** What peers said of the time is good for this long. */
 const FRESH_MS = 10_000;
 
 /**
- * Stops a proposer whose wall clock stepped: its timestamps would move commit times and with them leases and closings.
- * It goes on when validators with a quorum of stake, itself among them, tell a time within the bound; alone in its
- * committee it is that quorum. Restarting the node is the operator's confirmation.
+ * Stops a proposer whose wall clock stepped: its timestamps would move commit times and with them
+ * leases and closings. It goes on when validators with a quorum of stake, itself among them, tell a
+ * time within the bound; alone in its committee it is that quorum. Restarting the node is the
+ * operator's confirmation.
  */
 export class ClockGuard {
   readonly #clock: Clock;
@@ -51,7 +54,10 @@ export class ClockGuard {
     this.#offset_ms = offset_ms;
     if (Math.abs(step_ms) > STEP_MS_MAX) {
       this.#isSuspect = true;
-      this.#log.error({ step_ms: Math.round(step_ms) }, 'the wall clock stepped: sealing waits until peers confirm it');
+      this.#log.error(
+        { step_ms: Math.round(step_ms) },
+        'the wall clock stepped: sealing waits until peers confirm it',
+      );
     }
     if (this.#isSuspect && this.#isConfirmed(offset_ms)) {
       this.#isSuspect = false;
@@ -64,7 +70,8 @@ export class ClockGuard {
     const since_ms = this.#clock.monotonic_ms() - FRESH_MS;
     const agreeing = new Set([this.#self]);
     for (const [author, told] of this.#told) {
-      if (told.at_ms >= since_ms && Math.abs(told.offset_ms - offset_ms) <= STEP_MS_MAX) agreeing.add(author);
+      if (told.at_ms >= since_ms && Math.abs(told.offset_ms - offset_ms) <= STEP_MS_MAX)
+        agreeing.add(author);
     }
     return this.#committee.stakeOf(agreeing) >= this.#committee.quorum;
   }

@@ -4,14 +4,16 @@ import { X0tError, fail } from './errors.ts';
 import { NESTING_MAX } from './limits.ts';
 
 /**
- * Deterministic DAG-CBOR (wire.md, "Encoding"). `decode` accepts exactly the bytes that `encode` makes: shortest lengths,
- * map keys in DAG-CBOR order (length, then bytes), no duplicates, no floats, no undefined, integers within ±(2^53 - 1),
- * links only as CIDv1 with SHA-256. It checks while it reads, in one pass: decoding with the library and encoding again
- * to compare costs five times as much, and it is on the way of every event.
+ * Deterministic DAG-CBOR (wire.md, "Encoding"). `decode` accepts exactly the bytes that `encode`
+ * makes: shortest lengths, map keys in DAG-CBOR order (length, then bytes), no duplicates, no
+ * floats, no undefined, integers within ±(2^53 - 1), links only as CIDv1 with SHA-256. It checks
+ * while it reads, in one pass: decoding with the library and encoding again to compare costs five
+ * times as much, and it is on the way of every event.
  */
 
 /**
- * The value of exactly one canonical item; byte strings are views into `bytes`. Throws `not_canonical` or `too_deep`.
+ * The value of exactly one canonical item; byte strings are views into `bytes`. Throws
+ * `not_canonical` or `too_deep`.
  */
 export function decode(bytes: Uint8Array): unknown {
   const value = readItem(plain(bytes), 0, 0);
@@ -20,14 +22,20 @@ export function decode(bytes: Uint8Array): unknown {
 }
 
 /**
- * The canonical bytes. The caller passes plain objects, arrays, byte strings, CIDs and safe integers only; what comes from
- * outside is decoded again. Throws `wrong_type` for what has no form, such as undefined.
+ * The canonical bytes. The caller passes plain objects, arrays, byte strings, CIDs and safe
+ * integers only; what comes from outside is decoded again. Throws `wrong_type` for what has no
+ * form, such as undefined.
  */
 export function encode(value: unknown): Uint8Array {
   try {
     return encodeDagCbor(value);
   } catch (cause) {
-    throw new X0tError('wrong_type', 'Only plain data can be written: no undefined, no functions.', {}, { cause });
+    throw new X0tError(
+      'wrong_type',
+      'Only plain data can be written: no undefined, no functions.',
+      {},
+      { cause },
+    );
   }
 }
 
@@ -38,8 +46,8 @@ export function itemEnd(bytes: Uint8Array, at: number): number {
 }
 
 /**
- * The items of a canonical list of byte strings, as views into `bytes`: what `decode` gives, without copies. Throws
- * `not_canonical`.
+ * The items of a canonical list of byte strings, as views into `bytes`: what `decode` gives,
+ * without copies. Throws `not_canonical`.
  */
 export function splitByteStrings(given: Uint8Array): Uint8Array[] {
   const bytes = plain(given);
@@ -83,7 +91,10 @@ interface Head {
 /** Reused between calls of `readHead`: a scan makes no garbage. Read it before the next call. */
 const head: Head = { major: 0, value: 0, next: 0 };
 
-/** Reads an initial byte and its argument, RFC 8949 section 3; only the shortest form passes (section 4.2.1). */
+/**
+ * Reads an initial byte and its argument, RFC 8949 section 3; only the shortest form passes
+ * (section 4.2.1).
+ */
 function readHead(bytes: Uint8Array, at: number): void {
   const first = bytes[at];
   if (first === undefined) bad(at, 'it ends early');
@@ -135,7 +146,8 @@ function readItem(bytes: Uint8Array, at: number, depth: number): unknown {
       return readLink(bytes, at, start, value);
     default:
       // false, true, null; no undefined, no floats
-      if (start !== at + 1 || value < 20 || value > 22) bad(at, 'a float, undefined or unknown simple value');
+      if (start !== at + 1 || value < 20 || value > 22)
+        bad(at, 'a float, undefined or unknown simple value');
       next = start;
       return value === 22 ? null : value === 21;
   }
@@ -153,7 +165,10 @@ function readList(bytes: Uint8Array, start: number, count: number, depth: number
   return items;
 }
 
-/** Texts that were read before, by a sum over their bytes: field names and kinds come again and again. */
+/**
+ * Texts that were read before, by a sum over their bytes: field names and kinds come again and
+ * again.
+ */
 const known = new Map<number, { readonly bytes: Uint8Array; readonly text: string }>();
 const KNOWN_MAX = 512;
 const KNOWN_BYTES_MAX = 24;
@@ -167,11 +182,17 @@ function readText(bytes: Uint8Array, at: number, start: number, length: number):
     if (found?.bytes.length === length && isSame(bytes, start, found.bytes)) return found.text;
   }
   // decoders drop it, so the text would encode to other bytes
-  if (bytes[start] === 0xef && length >= 3 && bytes[start + 1] === 0xbb && bytes[start + 2] === 0xbf) {
+  if (
+    bytes[start] === 0xef &&
+    length >= 3 &&
+    bytes[start + 1] === 0xbb &&
+    bytes[start + 2] === 0xbf
+  ) {
     bad(at, 'a text that begins with a byte order mark');
   }
   const text = decodeText(bytes, at, start, next);
-  if (length <= KNOWN_BYTES_MAX && known.size < KNOWN_MAX) known.set(sum, { bytes: bytes.slice(start, next), text });
+  if (length <= KNOWN_BYTES_MAX && known.size < KNOWN_MAX)
+    known.set(sum, { bytes: bytes.slice(start, next), text });
   return text;
 }
 
@@ -188,7 +209,12 @@ function isSame(bytes: Uint8Array, start: number, wanted: Uint8Array): boolean {
   return true;
 }
 
-function readMap(bytes: Uint8Array, start: number, count: number, depth: number): Record<string, unknown> {
+function readMap(
+  bytes: Uint8Array,
+  start: number,
+  count: number,
+  depth: number,
+): Record<string, unknown> {
   const map: Record<string, unknown> = {};
   let lastStart = -1;
   let lastLength = -1;
@@ -200,7 +226,10 @@ function readMap(bytes: Uint8Array, start: number, count: number, depth: number)
     if (major !== 3) bad(at, 'a map key that is no text');
     if (length === 0 || length > MAP_KEY_BYTES_MAX) bad(at, 'a map key that is empty or too long');
     const key = readText(bytes, at, keyStart, length);
-    if (length < lastLength || (length === lastLength && !isGreater(bytes, keyStart, lastStart, length))) {
+    if (
+      length < lastLength ||
+      (length === lastLength && !isGreater(bytes, keyStart, lastStart, length))
+    ) {
       bad(at, 'map keys out of order or twice');
     }
     if (key === '__proto__') bad(at, 'the map key __proto__');
@@ -222,7 +251,9 @@ function isGreater(bytes: Uint8Array, a: number, b: number, length: number): boo
 /** The last link that was read: every event of a chain has the same one. */
 let lastLink: { readonly bytes: Uint8Array; readonly cid: CID } | undefined;
 
-/** Tag 42 over 0x00 ‖ CIDv1 ‖ (dag-cbor or raw) ‖ sha2-256 ‖ 32 bytes: the only links of version 1. */
+/**
+ * Tag 42 over 0x00 ‖ CIDv1 ‖ (dag-cbor or raw) ‖ sha2-256 ‖ 32 bytes: the only links of version 1.
+ */
 function readLink(bytes: Uint8Array, at: number, start: number, tag: number): CID {
   if (tag !== 42 || start !== at + 2) bad(at, 'a tag other than 42');
   readHead(bytes, start);

@@ -5,7 +5,10 @@ import type { Ref } from './header.ts';
 import { idOf, linkOf } from './ids.ts';
 import type { Id } from './ports.ts';
 
-/** One decided leader and the blocks that it newly orders. Commits form a hash chain; nobody signs them. */
+/**
+ * One decided leader and the blocks that it newly orders. Commits form a hash chain; nobody signs
+ * them.
+ */
 export interface Commit {
   /** From 1, over all epochs. */
   readonly index: number;
@@ -21,10 +24,19 @@ export interface Commit {
 }
 
 const KNOWN = new Set(['t', 'v', 'index', 'epoch', 'previous', 'leader', 'blocks', 'ts_ms']);
-/** A commit may follow a long partition; this is the whole DAG above the horizon several times over. */
+/**
+ * A commit may follow a long partition; this is the whole DAG above the horizon several times over.
+ */
 const BLOCKS_MAX = 1_000_000;
 
-export function encodeCommit({ index, epoch, previous, leader, blocks, ts_ms }: Omit<Commit, 'id'>): Uint8Array {
+export function encodeCommit({
+  index,
+  epoch,
+  previous,
+  leader,
+  blocks,
+  ts_ms,
+}: Omit<Commit, 'id'>): Uint8Array {
   return encode({
     t: 'commit',
     v: 1,

@@ -14,7 +14,9 @@ export interface Validator {
   readonly stake: number;
 }
 
-/** Quorum Q = total - f and validity V = f + 1 with f = floor((total - 1) / 3) (consensus.md 2.1). */
+/**
+ * Quorum Q = total - f and validity V = f + 1 with f = floor((total - 1) / 3) (consensus.md 2.1).
+ */
 export interface Thresholds {
   readonly total: number;
   readonly quorum: number;
@@ -40,15 +42,20 @@ export class Committee implements Thresholds {
 
   constructor(epoch: number, validators: readonly Validator[]) {
     if (validators.length < 1 || validators.length > COMMITTEE_MAX) {
-      fail('bad_committee', `A committee has 1 to ${COMMITTEE_MAX} validators.`, { size: validators.length });
+      fail('bad_committee', `A committee has 1 to ${COMMITTEE_MAX} validators.`, {
+        size: validators.length,
+      });
     }
     this.epoch = epoch;
     this.validators = validators;
     this.#indexOfActor = new Map(validators.map(({ actor }, index) => [actor, index]));
-    if (this.#indexOfActor.size !== validators.length) fail('bad_committee', 'A validator stands in it twice.');
+    if (this.#indexOfActor.size !== validators.length)
+      fail('bad_committee', 'A validator stands in it twice.');
     this.#keyIds = validators.map(({ coseKey }) => keyId(coseKey));
     this.id = idOf(encode(encodeValidators(validators)));
-    const { total, quorum, validity } = thresholdsOf(validators.reduce((sum, { stake }) => sum + stake, 0));
+    const { total, quorum, validity } = thresholdsOf(
+      validators.reduce((sum, { stake }) => sum + stake, 0),
+    );
     this.total = total;
     this.quorum = quorum;
     this.validity = validity;
@@ -59,12 +66,16 @@ export class Committee implements Thresholds {
   }
 
   at(author: number): Validator {
-    return this.validators[author] ?? fail('unknown_author', 'No validator has this index.', { author });
+    return (
+      this.validators[author] ?? fail('unknown_author', 'No validator has this index.', { author })
+    );
   }
 
   /** SHA-256 of the validator's COSE_Key. */
   keyIdAt(author: number): Id {
-    return this.#keyIds[author] ?? fail('unknown_author', 'No validator has this index.', { author });
+    return (
+      this.#keyIds[author] ?? fail('unknown_author', 'No validator has this index.', { author })
+    );
   }
 
   indexOf(actor: Id): number | undefined {

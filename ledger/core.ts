@@ -18,12 +18,22 @@ import { Orderer } from './orderer.ts';
 import { Pool } from './pool.ts';
 import type { PoolLimits } from './pool.ts';
 import { readPending } from './pool-store.ts';
-import type { BlockStore, Clock, Entropy, GossipVerdict, Id, Log, Network, PeerName, Verifier } from './ports.ts';
+import type {
+  BlockStore,
+  Clock,
+  Entropy,
+  GossipVerdict,
+  Id,
+  Log,
+  Network,
+  PeerName,
+  Verifier,
+} from './ports.ts';
 import type { Rows } from './projection.ts';
 import type { Pace } from './propose.ts';
 import type { Schema } from './reducer.ts';
 import { Replica } from './replica.ts';
-import type { Restored } from './replica.ts';
+import type { Restored } from './replica-ports.ts';
 import { Submissions } from './submissions.ts';
 import type { Self } from './submissions.ts';
 import { AntiEntropy } from '#ledger/sync/anti-entropy.ts';
@@ -58,8 +68,9 @@ export type Level = 'accepted' | 'final';
 const WAITERS_MAX = 100_000;
 
 /**
- * A node above its ports: the replica with everything that feeds it. Runs unchanged on real adapters and in a simulator.
- * `open` reads the store; `start` joins the network; `stop` leaves what was acknowledged in the store.
+ * A node above its ports: the replica with everything that feeds it. Runs unchanged on real
+ * adapters and in a simulator. `open` reads the store; `start` joins the network; `stop` leaves
+ * what was acknowledged in the store.
  */
 export class Core {
   readonly chain: Chain;
@@ -79,21 +90,50 @@ export class Core {
   #failure: unknown;
   #onFailure: ((error: unknown) => void) | undefined;
 
-  private constructor(chain: Chain, self: Self, config: CoreConfig, ports: CorePorts, restored: Restored) {
+  private constructor(
+    chain: Chain,
+    self: Self,
+    config: CoreConfig,
+    ports: CorePorts,
+    restored: Restored,
+  ) {
     this.chain = chain;
     this.#ports = ports;
     const { clock, entropy, store, verifier, network, log } = ports;
     const verified = new VerifiedEntries();
-    const author = self.author === undefined ? undefined : { index: self.author, signer: self.signer };
+    const author =
+      self.author === undefined ? undefined : { index: self.author, signer: self.signer };
     this.#peerOfAuthor = chain.committee.validators.map(({ actor }) => actor);
-    this.replica = new Replica(chain, { clock, store, log }, this.#host(), config, author, restored);
+    this.replica = new Replica(
+      chain,
+      { clock, store, log },
+      this.#host(),
+      config,
+      author,
+      restored,
+    );
     this.intake = new BlockIntake(chain, this.replica, verifier, verified, clock, log);
-    this.submissions = new Submissions(chain, this.replica, verifier, verified, clock, self, config.fallback_ms);
+    this.submissions = new Submissions(
+      chain,
+      this.replica,
+      verifier,
+      verified,
+      clock,
+      self,
+      config.fallback_ms,
+    );
     this.fetcher = new Fetcher(this.replica, this.intake, network, clock, entropy, log);
     this.#server = new SyncServer(chain, this.replica, store, clock);
     const parts = { replica: this.replica, intake: this.intake, server: this.#server, network };
-    const take = (items: readonly PoolItem[], from: PeerName) => this.#takeEvents(items, false, from);
-    this.antiEntropy = new AntiEntropy(chain.committee, parts, { clock, entropy, log }, take, config.antiEntropy_ms);
+    const take = (items: readonly PoolItem[], from: PeerName) =>
+      this.#takeEvents(items, false, from);
+    this.antiEntropy = new AntiEntropy(
+      chain.committee,
+      parts,
+      { clock, entropy, log },
+      take,
+      config.antiEntropy_ms,
+    );
     this.#spreader = new Spreader(chain, this.replica, network, clock, log, self);
     this.log = new LogReader(chain, this.replica, store);
     this.#accepted = new AcceptedView(this.replica, clock);
@@ -181,9 +221,10 @@ export class Core {
   }
 
   /**
-   * Whether others may need a block from this node. Its author sends it to all that it is linked to, so in a committee
-   * where everybody is linked to everybody handing it on would double the work of all; a validator without a link to the
-   * author fetches it as a parent. Observers and a torn mesh need it.
+   * Whether others may need a block from this node. Its author sends it to all that it is linked
+   * to, so in a committee where everybody is linked to everybody handing it on would double the
+   * work of all; a validator without a link to the author fetches it as a parent. Observers and a
+   * torn mesh need it.
    */
   #mustSpread(): boolean {
     const { committee } = this.chain;
@@ -257,7 +298,10 @@ export class Core {
     });
   }
 
-  /** Hears of final events in order, after they are in the store; the returned function ends it. It must not throw. */
+  /**
+   * Hears of final events in order, after they are in the store; the returned function ends it. It
+   * must not throw.
+   */
   onFinal(listener: (events: readonly FinalEvent[]) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -272,24 +316,57 @@ export class Core {
 
   /** A projection's rows at a level. */
   rows(projection: string, level: Level): Pick<Rows, 'get'> {
-    return level === 'final' ? this.replica.fold.reducer.rowsOf(projection) : this.#accepted.rows(projection);
+    return level === 'final'
+      ? this.replica.fold.reducer.rowsOf(projection)
+      : this.#accepted.rows(projection);
   }
 }
 
 /** Refusals that a well-behaved peer can cause: it does not know this node's state. */
 const HARMLESS = new Set([
-  'replayed', 'expired', 'slot_pending', 'actor_quota', 'pool_full', 'not_member', 'too_many_lanes', 'stopping',
-  'engine_closed', 'unknown_kind',
+  'replayed',
+  'expired',
+  'slot_pending',
+  'actor_quota',
+  'pool_full',
+  'not_member',
+  'too_many_lanes',
+  'stopping',
+  'engine_closed',
+  'unknown_kind',
 ]);
 
-/** Puts the ledger together from the store: the fold's state, the DAG above the horizon, and the pool. */
-async function restore(chain: Chain, schema: Schema, limits: PoolLimits, { store, clock }: CorePorts): Promise<Restored> {
+/**
+ * Puts the ledger together from the store: the fold's state, the DAG above the horizon, and the
+ * pool.
+ */
+async function restore(
+  chain: Chain,
+  schema: Schema,
+  limits: PoolLimits,
+  { store, clock }: CorePorts,
+): Promise<Restored> {
   const fold = new Fold(store, chain.genesis, schema);
-  const orderer = new Orderer(chain.id, chain.committee, chain.genesis.created_ms, fold.ordererState);
+  const orderer = new Orderer(
+    chain.id,
+    chain.committee,
+    chain.genesis.created_ms,
+    fold.ordererState,
+  );
   const blocks: Block[] = [];
-  for await (const block of blocksFrom(store, Math.max(1, orderer.dag.horizon + 1), chain.id, chain.committee)) {
+  for await (const block of blocksFrom(
+    store,
+    Math.max(1, orderer.dag.horizon + 1),
+    chain.id,
+    chain.committee,
+  )) {
     const { ref, header, entries } = block;
-    orderer.accept({ ...ref, parents: header.parents, ts_ms: header.ts_ms, hasPayload: entries.length > 0 });
+    orderer.accept({
+      ...ref,
+      parents: header.parents,
+      ts_ms: header.ts_ms,
+      hasPayload: entries.length > 0,
+    });
     blocks.push(block);
   }
   markOrdered(orderer, store);
@@ -299,13 +376,17 @@ async function restore(chain: Chain, schema: Schema, limits: PoolLimits, { store
   }
   const pool = new Pool(limits);
   for await (const { entry, coseKey, isOwn } of readPending(store)) {
-    if (!fold.isFinal(entry.id)) pool.restore({ entry, coseKey, isOwn, due_ms: isOwn ? 0 : clock.monotonic_ms() });
+    if (!fold.isFinal(entry.id))
+      pool.restore({ entry, coseKey, isOwn, due_ms: isOwn ? 0 : clock.monotonic_ms() });
   }
   const own = store.get(storeKeys.ownLast);
   return { fold, orderer, pool, blocks, ownLast: own && decodeRef(decode(own)) };
 }
 
-/** The blocks above the horizon that commits have ordered: those of all commits whose leader is above it. */
+/**
+ * The blocks above the horizon that commits have ordered: those of all commits whose leader is
+ * above it.
+ */
 function markOrdered(orderer: Orderer, store: Pick<BlockStore, 'get'>): void {
   for (let { index } = orderer.state.last; index > 0; index--) {
     const row = store.get(storeKeys.commit(index));

@@ -10,9 +10,10 @@ export interface DagBlock extends Vertex {
 }
 
 /**
- * The accepted blocks above the horizon, in memory. Parents come before children, so the past of every block is whole
- * down to the horizon. Bounded by the horizon: `GC_DEPTH` rounds below the last committed leader, and by the rounds
- * that can exist above it without a commit (the proposer's fill rule keeps those few).
+ * The accepted blocks above the horizon, in memory. Parents come before children, so the past of
+ * every block is whole down to the horizon. Bounded by the horizon: `GC_DEPTH` rounds below the
+ * last committed leader, and by the rounds that can exist above it without a commit (the proposer's
+ * fill rule keeps those few).
  */
 export class Dag implements DagView<DagBlock> {
   readonly #blocks = new Map<Id, DagBlock>();
@@ -22,7 +23,10 @@ export class Dag implements DagView<DagBlock> {
   #top = 0;
   #horizon: number;
 
-  /** Blocks up to `horizon` count as present without being held; at the start of an epoch it is below round 0. */
+  /**
+   * Blocks up to `horizon` count as present without being held; at the start of an epoch it is
+   * below round 0.
+   */
   constructor(horizon = -1) {
     this.#horizon = horizon;
   }
@@ -31,7 +35,10 @@ export class Dag implements DagView<DagBlock> {
     return this.#top;
   }
 
-  /** Rounds up to here are out of reach: their blocks are dropped on arrival and not required as parents. */
+  /**
+   * Rounds up to here are out of reach: their blocks are dropped on arrival and not required as
+   * parents.
+   */
   get horizon(): number {
     return this.#horizon;
   }
@@ -90,7 +97,10 @@ export class Dag implements DagView<DagBlock> {
     twins.sort((a, b) => (a.id < b.id ? -1 : 1));
     const newest = this.#newest.get(block.author);
     if (!newest || newest.round <= block.round) {
-      this.#newest.set(block.author, block.round === newest?.round ? (twins[0] as DagBlock) : block);
+      this.#newest.set(
+        block.author,
+        block.round === newest?.round ? (twins[0] as DagBlock) : block,
+      );
     }
     this.#top = Math.max(this.#top, block.round);
   }

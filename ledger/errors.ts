@@ -1,6 +1,7 @@
 /**
- * Errors are a code, typed data and a sentence that says what to do. Every code stands in `docs/errors.md`, and
- * `test/errors.test.ts` proves it by searching the sources for the calls of `fail` and `new X0tError`.
+ * Errors are a code, typed data and a sentence that says what to do. Every code stands in
+ * `docs/errors.md`, and `test/errors.test.ts` proves it by searching the sources for the calls of
+ * `fail` and `new X0tError`.
  */
 
 /** Plain data only: it is logged and sent to API callers. No secrets. */

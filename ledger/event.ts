@@ -45,7 +45,19 @@ export interface Entry {
 }
 
 const KNOWN = new Set([
-  't', 'v', 'chain', 'actor', 'key', 'onBehalfOf', 'lane', 'seq', 'kind', 'body', 'hlc', 'notAfter_ms', 'deps',
+  't',
+  'v',
+  'chain',
+  'actor',
+  'key',
+  'onBehalfOf',
+  'lane',
+  'seq',
+  'kind',
+  'body',
+  'hlc',
+  'notAfter_ms',
+  'deps',
 ]);
 const KIND = /^[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+\/[1-9][0-9]{0,3}$/;
 const SPIFFE_ID_CHARS_MAX = 2048;
@@ -84,15 +96,23 @@ export function decodeEvent(bytes: Uint8Array): Event {
   const fields = field.fieldsOf(decode(bytes), KNOWN, 'event');
   field.assertTag(fields, 'event');
   const kind = field.textOfField(fields, 'kind', 64);
-  if (!KIND.test(kind)) fail('out_of_range', 'A kind is written name.verb/version.', { field: 'kind' });
+  if (!KIND.test(kind))
+    fail('out_of_range', 'A kind is written name.verb/version.', { field: 'kind' });
   const hlc = field.listOf(fields['hlc'], 'hlc', 2);
   const body = fields['body'];
-  if (typeof body !== 'object' || body === null || Array.isArray(body) || body instanceof Uint8Array) {
+  if (
+    typeof body !== 'object' ||
+    body === null ||
+    Array.isArray(body) ||
+    body instanceof Uint8Array
+  ) {
     fail('wrong_type', 'body is a map.', { field: 'body' });
   }
   const actor = field.digestOf(fields, 'actor');
   if ('key' in fields && field.digestOf(fields, 'key') === actor) {
-    fail('out_of_range', 'key is left out where it is the inception key: one event has one id.', { field: 'key' });
+    fail('out_of_range', 'key is left out where it is the inception key: one event has one id.', {
+      field: 'key',
+    });
   }
   return {
     chain: field.linkOfField(fields, 'chain'),
@@ -103,19 +123,28 @@ export function decodeEvent(bytes: Uint8Array): Event {
     seq: field.integerOf(fields, 'seq', 0, Number.MAX_SAFE_INTEGER),
     kind,
     body: body as Body,
-    hlc: [field.asInteger(hlc[0], 'hlc', 0, 2 ** 48 - 1), field.asInteger(hlc[1], 'hlc', 0, 0xffff)],
+    hlc: [
+      field.asInteger(hlc[0], 'hlc', 0, 2 ** 48 - 1),
+      field.asInteger(hlc[1], 'hlc', 0, 0xffff),
+    ],
     ...('notAfter_ms' in fields && {
       notAfter_ms: field.integerOf(fields, 'notAfter_ms', 0, Number.MAX_SAFE_INTEGER),
     }),
-    ...('deps' in fields && { deps: field.listOf(fields['deps'], 'deps', EVENT_DEPS_MAX).map(idOfLink) }),
+    ...('deps' in fields && {
+      deps: field.listOf(fields['deps'], 'deps', EVENT_DEPS_MAX).map(idOfLink),
+    }),
   };
 }
 
 function withinSize(bytes: Uint8Array): Uint8Array {
   if (bytes.length > EVENT_BYTES_MAX) {
-    fail('event_too_large', `An event has at most ${EVENT_BYTES_MAX} bytes: put large data into blobs.`, {
-      bytes: bytes.length,
-    });
+    fail(
+      'event_too_large',
+      `An event has at most ${EVENT_BYTES_MAX} bytes: put large data into blobs.`,
+      {
+        bytes: bytes.length,
+      },
+    );
   }
   return bytes;
 }
@@ -126,8 +155,14 @@ function encodePrincipal(principal: string): Uint8Array | string {
 
 function decodePrincipal(value: unknown): string {
   if (value instanceof Uint8Array) return field.asDigest(value, 'onBehalfOf');
-  const fits = typeof value === 'string' && value.startsWith('spiffe://') && value.length <= SPIFFE_ID_CHARS_MAX;
-  if (!fits) fail('wrong_type', 'onBehalfOf is an actor of 32 bytes or a SPIFFE ID.', { field: 'onBehalfOf' });
+  const fits =
+    typeof value === 'string' &&
+    value.startsWith('spiffe://') &&
+    value.length <= SPIFFE_ID_CHARS_MAX;
+  if (!fits)
+    fail('wrong_type', 'onBehalfOf is an actor of 32 bytes or a SPIFFE ID.', {
+      field: 'onBehalfOf',
+    });
   return value;
 }
 
@@ -143,15 +178,21 @@ export function entryOf(event: Event, sign1?: Uint8Array, eventBytes = encodeEve
   return { id: idOf(eventBytes), event, eventBytes, sign1, bytes };
 }
 
-/** Reads `[event, [signature]]` or `[event, []]`; throws coded errors. Its parts are views into `bytes`. */
+/**
+ * Reads `[event, [signature]]` or `[event, []]`; throws coded errors. Its parts are views into
+ * `bytes`.
+ */
 export function decodeEntry(bytes: Uint8Array): Entry {
-  if (bytes[0] !== 0x82) fail('not_canonical', 'An entry is a pair of an event and its signatures.', { at: 0 });
+  if (bytes[0] !== 0x82)
+    fail('not_canonical', 'An entry is a pair of an event and its signatures.', { at: 0 });
   const signedAt = bytes.length - SIGN1_BYTES - SIGNED_TAIL_HEAD.length;
   const mayBeBare = bytes[bytes.length - 1] === 0x80;
-  // a value inside an unsigned event may look like the head of a signature: then the event's own end decides
+  // a value inside an unsigned event may look like the head of a signature: then the event's own
+  // end decides
   const isSigned =
     signedAt > 1 &&
-    compareBytes(bytes.subarray(signedAt, signedAt + SIGNED_TAIL_HEAD.length), SIGNED_TAIL_HEAD) === 0 &&
+    compareBytes(bytes.subarray(signedAt, signedAt + SIGNED_TAIL_HEAD.length), SIGNED_TAIL_HEAD) ===
+      0 &&
     (!mayBeBare || itemEnd(bytes, 1) === signedAt);
   if (!isSigned && !mayBeBare) {
     fail('bad_signature_form', 'An entry has no or one signature, a COSE_Sign1 with ML-DSA-65.');
@@ -163,7 +204,11 @@ export function decodeEntry(bytes: Uint8Array): Entry {
 }
 
 /** Builds and signs an event with the actor's inception key. */
-export async function signEvent(event: Event, signer: Signer, eventBytes = encodeEvent(event)): Promise<Entry> {
+export async function signEvent(
+  event: Event,
+  signer: Signer,
+  eventBytes = encodeEvent(event),
+): Promise<Entry> {
   return entryOf(event, await sign(signer, 'event', eventBytes), eventBytes);
 }
 
@@ -172,9 +217,15 @@ export function signingKeyId(event: Event): Id {
   return event.key ?? event.actor;
 }
 
-/** The check of an entry's own signature with its COSE_Key; the caller has matched the key to `signingKeyId`. */
+/**
+ * The check of an entry's own signature with its COSE_Key; the caller has matched the key to
+ * `signingKeyId`.
+ */
 export function entryJob(entry: Entry, coseKey: Uint8Array): SignatureJob {
-  if (!entry.sign1) fail('unsigned', 'Only the author of a block carries events without a signature.', { id: entry.id });
+  if (!entry.sign1)
+    fail('unsigned', 'Only the author of a block carries events without a signature.', {
+      id: entry.id,
+    });
   return jobOf('event', entry.eventBytes, entry.sign1, coseKey);
 }
 

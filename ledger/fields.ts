@@ -2,18 +2,27 @@ import { fail } from './errors.ts';
 import { hexOf, idOfLink } from './ids.ts';
 import type { Id } from './ports.ts';
 
-/** Readers of decoded objects: each returns the field in its type or throws `wrong_type`, `unknown_field` or `out_of_range`. */
+/**
+ * Readers of decoded objects: each returns the field in its type or throws `wrong_type`,
+ * `unknown_field` or `out_of_range`.
+ */
 
 export type Fields = Readonly<Record<string, unknown>>;
 
 /** The value as a map with no fields but `known`. */
 export function fieldsOf(value: unknown, known: ReadonlySet<string>, what: string): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value) || value instanceof Uint8Array) {
+  if (
+    typeof value !== 'object' ||
+    value === null ||
+    Array.isArray(value) ||
+    value instanceof Uint8Array
+  ) {
     fail('wrong_type', `A ${what} is a map.`, { what });
   }
   const fields = value as Fields;
   for (const name in fields) {
-    if (!known.has(name)) fail('unknown_field', `A ${what} has no field "${name}".`, { what, field: name });
+    if (!known.has(name))
+      fail('unknown_field', `A ${what} has no field "${name}".`, { what, field: name });
   }
   return fields;
 }
@@ -21,7 +30,8 @@ export function fieldsOf(value: unknown, known: ReadonlySet<string>, what: strin
 /** Checks `t` and `v`; throws `wrong_object` or `unknown_version`. */
 export function assertTag(fields: Fields, t: string): void {
   if (fields['t'] !== t) fail('wrong_object', `An object with t "${t}" is expected here.`);
-  if (fields['v'] !== 1) fail('unknown_version', 'Only version 1 is known here: update this software.', { t });
+  if (fields['v'] !== 1)
+    fail('unknown_version', 'Only version 1 is known here: update this software.', { t });
 }
 
 export function integerOf(fields: Fields, name: string, least: number, most: number): number {
@@ -42,16 +52,23 @@ export function textOfField(fields: Fields, name: string, length_max: number): s
   const value = fields[name];
   if (typeof value !== 'string') fail('wrong_type', `${name} is a text.`, { field: name });
   if (value.length > length_max) {
-    fail('out_of_range', `${name} has at most ${length_max} characters.`, { field: name, length: value.length });
+    fail('out_of_range', `${name} has at most ${length_max} characters.`, {
+      field: name,
+      length: value.length,
+    });
   }
   return value;
 }
 
 export function bytesOfField(fields: Fields, name: string, length_max: number): Uint8Array {
   const value = fields[name];
-  if (!(value instanceof Uint8Array)) fail('wrong_type', `${name} is a byte string.`, { field: name });
+  if (!(value instanceof Uint8Array))
+    fail('wrong_type', `${name} is a byte string.`, { field: name });
   if (value.length > length_max) {
-    fail('out_of_range', `${name} has at most ${length_max} bytes.`, { field: name, length: value.length });
+    fail('out_of_range', `${name} has at most ${length_max} bytes.`, {
+      field: name,
+      length: value.length,
+    });
   }
   return value;
 }
@@ -75,7 +92,10 @@ export function linkOfField(fields: Fields, name: string): Id {
 export function listOf(value: unknown, name: string, length_max: number): readonly unknown[] {
   if (!Array.isArray(value)) fail('wrong_type', `${name} is a list.`, { field: name });
   if (value.length > length_max) {
-    fail('out_of_range', `${name} has at most ${length_max} items.`, { field: name, length: value.length });
+    fail('out_of_range', `${name} has at most ${length_max} items.`, {
+      field: name,
+      length: value.length,
+    });
   }
   return value;
 }

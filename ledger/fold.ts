@@ -38,7 +38,11 @@ export interface Summary {
   readonly logRoot: Id;
   /** Hash over the projections' roots and the replay windows (wire.md, "Verdicts"). */
   readonly stateRoot: Id;
-  readonly projections: readonly { readonly name: string; readonly version: number; readonly root: Id }[];
+  readonly projections: readonly {
+    readonly name: string;
+    readonly version: number;
+    readonly root: Id;
+  }[];
 }
 
 interface Saved {
@@ -49,8 +53,9 @@ interface Saved {
 }
 
 /**
- * The fold of commits into state: final log, replay windows, projections and their digests. Everything it changes is
- * collected in one overlay and handed over by `ops`, so that a commit is applied in one atomic batch or not at all.
+ * The fold of commits into state: final log, replay windows, projections and their digests.
+ * Everything it changes is collected in one overlay and handed over by `ops`, so that a commit is
+ * applied in one atomic batch or not at all.
  */
 export class Fold {
   readonly reducer: Reducer;
@@ -70,9 +75,14 @@ export class Fold {
     const saved = store.get(storeKeys.fold);
     const names = [REPLAY, ...schema.projections.map(({ name }) => name)];
     this.#hashes = new Map(
-      names.map((name) => [name, new StateHash(saved && store.get(storeKeys.stateHash(name)))] as const),
+      names.map(
+        (name) => [name, new StateHash(saved && store.get(storeKeys.stateHash(name)))] as const,
+      ),
     );
-    const digests: Digests = { replay: this.#hash(REPLAY), ofProjection: (name) => this.#hash(name) };
+    const digests: Digests = {
+      replay: this.#hash(REPLAY),
+      ofProjection: (name) => this.#hash(name),
+    };
     this.reducer = new Reducer(schema, this.kinds, this.#overlay, digests);
     if (saved) {
       const state = decode(saved) as Saved;
@@ -82,7 +92,8 @@ export class Fold {
       this.#orderer = { cursor, last: { index, id: id.toHex(), ts_ms, leaderRound } };
     } else {
       this.#log = new MerkleLog();
-      for (const projection of schema.projections) projection.start(genesis, this.reducer.rowsOf(projection.name));
+      for (const projection of schema.projections)
+        projection.start(genesis, this.reducer.rowsOf(projection.name));
     }
   }
 
@@ -110,7 +121,10 @@ export class Fold {
     return this.#overlay.get(storeKeys.finalOfEvent(id)) !== undefined;
   }
 
-  /** Applies a commit whose blocks are given in its order. Returns the events that became final, in order. */
+  /**
+   * Applies a commit whose blocks are given in its order. Returns the events that became final, in
+   * order.
+   */
   apply(commit: Commit, blocks: readonly Pick<Block, 'ref' | 'entries'>[]): FinalEvent[] {
     const finals: FinalEvent[] = [];
     for (const block of blocks) {
@@ -129,7 +143,13 @@ export class Fold {
     const name = this.reducer.apply({ id: entry.id, event: entry.event, seq, ts_ms: commit.ts_ms });
     const verdict = VERDICTS[name];
     this.#log.append(finalLeaf(entry.id, verdict));
-    const row = encodeFinalRow({ id: entry.id, verdict, commit: commit.index, block, entry: index });
+    const row = encodeFinalRow({
+      id: entry.id,
+      verdict,
+      commit: commit.index,
+      block,
+      entry: index,
+    });
     this.#overlay.put(storeKeys.final(seq), row);
     this.#overlay.put(storeKeys.finalOfEvent(entry.id), encodeNumber(seq));
     return { seq, verdict, entry, commit: commit.index, ts_ms: commit.ts_ms, block };
@@ -147,7 +167,8 @@ export class Fold {
     const ops = this.#overlay.ops();
     ops.push({ type: 'put', key: storeKeys.fold, value: encode(saved) });
     for (const [name, hash] of this.#hashes) {
-      if (hash.isChanged) ops.push({ type: 'put', key: storeKeys.stateHash(name), value: hash.bytes() });
+      if (hash.isChanged)
+        ops.push({ type: 'put', key: storeKeys.stateHash(name), value: hash.bytes() });
     }
     return ops;
   }
@@ -169,7 +190,12 @@ export class Fold {
       projections: projections.map(({ name, version, root }) => [name, version, bytesOf(root)]),
       replay: this.#hash(REPLAY).root(),
     });
-    return { size: this.size, logRoot: this.#log.root().toHex(), stateRoot: idOf(object), projections };
+    return {
+      size: this.size,
+      logRoot: this.#log.root().toHex(),
+      stateRoot: idOf(object),
+      projections,
+    };
   }
 
   /** A view of the same state whose changes are thrown away: for the `accepted` level. */
@@ -189,16 +215,23 @@ export function finalLeaf(id: Id, verdict: number): Hash {
   return leafHash(leaf);
 }
 
-/** The genesis names the same kinds and projection versions that run here; else the state would differ. */
+/**
+ * The genesis names the same kinds and projection versions that run here; else the state would
+ * differ.
+ */
 function assertGenesisFits(genesis: Genesis, schema: Schema): void {
   const kinds = schema.projections.flatMap((one) => one.kinds.map(({ kind }) => kind)).toSorted();
   const projections = schema.projections.map(({ name, version }) => `${name}/${version}`);
   const wanted = genesis.projections.map(([name, version]) => `${name}/${version}`);
-  if (`${kinds}` !== `${genesis.kinds}` || `${projections}` !== `${wanted}`) {
-    fail('schema_mismatch', 'This network runs other kinds or projection versions than this software: use its release.', {
-      kinds: genesis.kinds,
-      projections: wanted,
-    });
+  if (kinds.join() !== genesis.kinds.join() || projections.join() !== wanted.join()) {
+    fail(
+      'schema_mismatch',
+      'This network runs other kinds or projection versions than this software: use its release.',
+      {
+        kinds: genesis.kinds,
+        projections: wanted,
+      },
+    );
   }
 }
 

@@ -13,14 +13,18 @@ export const OPERATORS_MAX = 4096;
 const LIST_MAX = 256;
 
 /**
- * What all nodes of a network agree on before the first block; the chain is trusted by the CID of this object
- * (wire.md, "Block"). Everything that must be equal everywhere is here; pacing and limits of one node are not.
+ * What all nodes of a network agree on before the first block; the chain is trusted by the CID of
+ * this object (wire.md, "Block"). Everything that must be equal everywhere is here; pacing and
+ * limits of one node are not.
  */
 export interface Genesis {
   readonly name: string;
   readonly committee: readonly Validator[];
   readonly operators: readonly Id[];
-  /** When the network was made, milliseconds since the Unix epoch: the time of the blocks at round 0. */
+  /**
+   * When the network was made, milliseconds since the Unix epoch: the time of the blocks at round
+   * 0.
+   */
   readonly created_ms: number;
   /** Event kinds that are active, sorted. */
   readonly kinds: readonly string[];
@@ -33,7 +37,16 @@ export interface Genesis {
 }
 
 const KNOWN = new Set([
-  't', 'v', 'name', 'committee', 'operators', 'parameters', 'kinds', 'projections', 'policy', 'salt',
+  't',
+  'v',
+  'name',
+  'committee',
+  'operators',
+  'parameters',
+  'kinds',
+  'projections',
+  'policy',
+  'salt',
 ]);
 const KNOWN_VALIDATOR = new Set(['actor', 'cosekey', 'peer', 'stake']);
 const KNOWN_PARAMETERS = new Set(['created_ms']);
@@ -60,11 +73,15 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
   const parameters = field.fieldsOf(fields['parameters'], KNOWN_PARAMETERS, 'set of parameters');
   const salt = field.bytesOfField(fields, 'salt', 64);
   if (salt.length < 16) fail('out_of_range', 'salt has at least 16 bytes.', { field: 'salt' });
-  const committee = field.listOf(fields['committee'], 'committee', COMMITTEE_MAX).map(decodeValidator);
+  const committee = field
+    .listOf(fields['committee'], 'committee', COMMITTEE_MAX)
+    .map(decodeValidator);
   const genesis: Genesis = {
     name: field.textOfField(fields, 'name', 64),
     committee,
-    operators: field.listOf(fields['operators'], 'operators', OPERATORS_MAX).map((actor) => field.asDigest(actor, 'operators')),
+    operators: field
+      .listOf(fields['operators'], 'operators', OPERATORS_MAX)
+      .map((actor) => field.asDigest(actor, 'operators')),
     created_ms: field.integerOf(parameters, 'created_ms', 0, 2 ** 48 - 1),
     kinds: field.listOf(fields['kinds'], 'kinds', LIST_MAX).map(asText),
     projections: field.listOf(fields['projections'], 'projections', LIST_MAX).map(decodeProjection),
@@ -72,12 +89,16 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
     salt,
   };
   if (genesis.policy !== 'members/1') {
-    fail('unknown_policy', 'This network runs a policy that this software does not know: update it.', {
-      policy: genesis.policy,
-    });
+    fail(
+      'unknown_policy',
+      'This network runs a policy that this software does not know: update it.',
+      {
+        policy: genesis.policy,
+      },
+    );
   }
-  new Committee(0, committee);
-  return genesis;
+  // the committee checks its own form
+  return { ...genesis, committee: new Committee(0, committee).validators };
 }
 
 function asText(value: unknown): string {
@@ -89,7 +110,8 @@ function decodeValidator(value: unknown): Validator {
   const coseKey = field.bytesOfField(fields, 'cosekey', 4096);
   publicKeyOf(coseKey);
   const actor = field.digestOf(fields, 'actor');
-  if (keyId(coseKey) !== actor) fail('bad_committee', "A validator's actor is the SHA-256 of its key.", { actor });
+  if (keyId(coseKey) !== actor)
+    fail('bad_committee', "A validator's actor is the SHA-256 of its key.", { actor });
   return {
     actor,
     coseKey,
@@ -108,7 +130,10 @@ export function chainOf(genesisBytes: Uint8Array): Id {
   return idOf(genesisBytes);
 }
 
-/** The id of the block that stands for `author` at round 0 of an epoch. It carries nothing and is never sent. */
+/**
+ * The id of the block that stands for `author` at round 0 of an epoch. It carries nothing and is
+ * never sent.
+ */
 export function genesisBlockId(chain: Id, committee: Committee, author: number): Id {
   return idOf(
     encode({

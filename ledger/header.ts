@@ -8,14 +8,20 @@ import { BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, ROUND_MAX } from './limits.ts';
 import type { Hash } from './merkle.ts';
 import type { Id } from './ports.ts';
 
-/** The name of a block: its slot (round, author) and the CID of its header. Equivocating twins share the slot. */
+/**
+ * The name of a block: its slot (round, author) and the CID of its header. Equivocating twins share
+ * the slot.
+ */
 export interface Ref {
   readonly round: number;
   readonly author: number;
   readonly id: Id;
 }
 
-/** A block's header (wire.md, "Block"); `ts_ms` is the author's wall clock in milliseconds since the Unix epoch. */
+/**
+ * A block's header (wire.md, "Block"); `ts_ms` is the author's wall clock in milliseconds since the
+ * Unix epoch.
+ */
 export interface Header {
   readonly chain: Id;
   readonly epoch: number;
@@ -34,11 +40,24 @@ export interface Header {
 }
 
 const KNOWN = new Set([
-  't', 'v', 'chain', 'epoch', 'committee', 'round', 'author', 'ts_ms', 'parents', 'root', 'count', 'bytes', 'vote',
+  't',
+  'v',
+  'chain',
+  'epoch',
+  'committee',
+  'round',
+  'author',
+  'ts_ms',
+  'parents',
+  'root',
+  'count',
+  'bytes',
+  'vote',
 ]);
 
 export function encodeHeader(header: Header): Uint8Array {
-  const { chain, epoch, committee, round, author, ts_ms, parents, root, count, bytes, vote } = header;
+  const { chain, epoch, committee, round, author, ts_ms, parents, root, count, bytes, vote } =
+    header;
   return encode({
     t: 'block',
     v: 1,
@@ -56,11 +75,15 @@ export function encodeHeader(header: Header): Uint8Array {
   });
 }
 
-/** Reads a header and checks what needs no parents: consensus.md 2.3, rules 1 to 4 without the signature. */
+/**
+ * Reads a header and checks what needs no parents: consensus.md 2.3, rules 1 to 4 without the
+ * signature.
+ */
 export function decodeHeader(headerBytes: Uint8Array, chain: Id, committee: Committee): Header {
   const fields = field.fieldsOf(decode(headerBytes), KNOWN, 'block');
   field.assertTag(fields, 'block');
-  if (field.linkOfField(fields, 'chain') !== chain) fail('foreign_chain', 'A block of another chain.');
+  if (field.linkOfField(fields, 'chain') !== chain)
+    fail('foreign_chain', 'A block of another chain.');
   const epoch = field.integerOf(fields, 'epoch', 0, ROUND_MAX);
   if (epoch !== committee.epoch || field.digestOf(fields, 'committee') !== committee.id) {
     fail('foreign_committee', 'A block of another committee or epoch.', { epoch });
@@ -70,7 +93,8 @@ export function decodeHeader(headerBytes: Uint8Array, chain: Id, committee: Comm
   const parents = field.listOf(fields['parents'], 'parents', committee.size).map(decodeRef);
   checkParents(parents, round, author, chain, committee);
   const root = field.bytesOfField(fields, 'root', 32);
-  if (root.length !== 32) fail('wrong_type', 'root is a byte string of 32 bytes.', { field: 'root' });
+  if (root.length !== 32)
+    fail('wrong_type', 'root is a byte string of 32 bytes.', { field: 'root' });
   return {
     chain,
     epoch,
@@ -86,7 +110,10 @@ export function decodeHeader(headerBytes: Uint8Array, chain: Id, committee: Comm
   };
 }
 
-/** Rules 2 to 4: own block first, one per author, all earlier, genesis at round 0, a quorum one round back. */
+/**
+ * Rules 2 to 4: own block first, one per author, all earlier, genesis at round 0, a quorum one
+ * round back.
+ */
 function checkParents(
   parents: readonly Ref[],
   round: number,
@@ -94,12 +121,14 @@ function checkParents(
   chain: Id,
   committee: Committee,
 ): void {
-  if (parents[0]?.author !== author) fail('bad_parents', "A block's first parent is its author's previous block.");
+  if (parents[0]?.author !== author)
+    fail('bad_parents', "A block's first parent is its author's previous block.");
   const authors = new Set<number>();
   let previousRoundStake = 0;
   for (const parent of parents) {
     if (parent.author >= committee.size) fail('bad_parents', 'A parent of an unknown author.');
-    if (authors.has(parent.author)) fail('bad_parents', 'Two parents of one author.', { author: parent.author });
+    if (authors.has(parent.author))
+      fail('bad_parents', 'Two parents of one author.', { author: parent.author });
     if (parent.round >= round) fail('bad_parents', 'A parent that is not of an earlier round.');
     if (parent.round === 0 && parent.id !== genesisBlockId(chain, committee, parent.author)) {
       fail('bad_parents', 'A parent at round 0 that is not the genesis block of its author.');
@@ -108,11 +137,17 @@ function checkParents(
     if (parent.round === round - 1) previousRoundStake += committee.at(parent.author).stake;
   }
   if (previousRoundStake < committee.quorum) {
-    fail('no_quorum', 'The parents of the previous round are no quorum.', { stake: previousRoundStake });
+    fail('no_quorum', 'The parents of the previous round are no quorum.', {
+      stake: previousRoundStake,
+    });
   }
 }
 
-export function encodeRef({ round, author, id }: Ref): readonly [number, number, ReturnType<typeof linkOf>] {
+export function encodeRef({
+  round,
+  author,
+  id,
+}: Ref): readonly [number, number, ReturnType<typeof linkOf>] {
   return [round, author, linkOf(id)];
 }
 
@@ -128,5 +163,8 @@ export function decodeRef(value: unknown): Ref {
 
 function decodeVote(value: unknown): { readonly index: number; readonly id: Id } {
   const pair = field.listOf(value, 'vote', 2);
-  return { index: field.asInteger(pair[0], 'vote', 1, Number.MAX_SAFE_INTEGER), id: idOfLink(pair[1]) };
+  return {
+    index: field.asInteger(pair[0], 'vote', 1, Number.MAX_SAFE_INTEGER),
+    id: idOfLink(pair[1]),
+  };
 }

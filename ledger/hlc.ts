@@ -1,11 +1,14 @@
 /**
- * A hybrid logical clock (Kulkarni et al., 2014): milliseconds and a counter, so that what a node says later never looks
- * earlier, even when its wall clock goes back.
+ * A hybrid logical clock (Kulkarni et al., 2014): milliseconds and a counter, so that what a node
+ * says later never looks earlier, even when its wall clock goes back.
  */
 export type Hlc = readonly [number, number];
 
 const COUNTER_MAX = 0xffff;
-/** Others' times further ahead than this count as this far ahead when pending events are ordered (wire.md, "Event"). */
+/**
+ * Others' times further ahead than this count as this far ahead when pending events are ordered
+ * (wire.md, "Event").
+ */
 export const AHEAD_MS_MAX = 500;
 
 export class HybridClock {

@@ -5,9 +5,9 @@ import { X0tError, fail } from './errors.ts';
 import type { Id } from './ports.ts';
 
 /**
- * Ids are CIDv1(dag-cbor, sha2-256) of the object without its signatures (wire.md). Inside the code an id is the
- * digest as lower-case hex: it sorts as the digest does, and costs no object. Links in objects and texts for people
- * are CIDs.
+ * Ids are CIDv1(dag-cbor, sha2-256) of the object without its signatures (wire.md). Inside the code
+ * an id is the digest as lower-case hex: it sorts as the digest does, and costs no object. Links in
+ * objects and texts for people are CIDs.
  */
 
 const DAG_CBOR = 0x71;
@@ -48,7 +48,12 @@ export function parseId(text: string): Id {
   try {
     return idOfLink(CID.parse(text));
   } catch (cause) {
-    throw new X0tError('bad_id', 'An id is a CIDv1 (dag-cbor, sha2-256) or 64 hex digits.', {}, { cause });
+    throw new X0tError(
+      'bad_id',
+      'An id is a CIDv1 (dag-cbor, sha2-256) or 64 hex digits.',
+      {},
+      { cause },
+    );
   }
 }
 

@@ -6,7 +6,10 @@ import type { Clock, GossipVerdict, Id, Log, PeerName, Verifier } from './ports.
 import type { Replica } from './replica.ts';
 import type { VerifiedEntries } from './verified.ts';
 
-/** Blocks whose time lies further ahead than this are held, never rejected: validity must not depend on a clock. */
+/**
+ * Blocks whose time lies further ahead than this are held, never rejected: validity must not depend
+ * on a clock.
+ */
 const AHEAD_MS_MAX = 500;
 /** Blocks held for their time, all authors together. */
 const HELD_MAX = 256;
@@ -26,7 +29,10 @@ export interface IntakeCounters {
   readonly rejected: Map<string, number>;
 }
 
-/** The way of a block from bytes to the replica: form, signatures, time. Nothing else checks them again. */
+/**
+ * The way of a block from bytes to the replica: form, signatures, time. Nothing else checks them
+ * again.
+ */
 export class BlockIntake {
   readonly #chain: Chain;
   readonly #replica: Replica;
@@ -35,7 +41,10 @@ export class BlockIntake {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #underWay = new Map<Id, Promise<GossipVerdict>>();
-  readonly #held = new Map<Id, { readonly block: Block; readonly from: PeerName | undefined; readonly cancel: () => void }>();
+  readonly #held = new Map<
+    Id,
+    { readonly block: Block; readonly from: PeerName | undefined; readonly cancel: () => void }
+  >();
   #bytesUnderWay = 0;
   readonly counters: IntakeCounters = {
     blocksReceived: 0,
@@ -62,18 +71,25 @@ export class BlockIntake {
   }
 
   /**
-   * Takes a sealed block. `accept` when its signatures hold (parents may be missing still), `ignore` when it is known,
-   * out of reach or too much at once. Throws the coded error of an invalid block: the caller holds it against the peer.
+   * Takes a sealed block. `accept` when its signatures hold (parents may be missing still),
+   * `ignore` when it is known, out of reach or too much at once. Throws the coded error of an
+   * invalid block: the caller holds it against the peer.
    */
   async take(bytes: Uint8Array, from: PeerName | undefined): Promise<GossipVerdict> {
     this.counters.blocksReceived += 1;
-    if (this.#bytesUnderWay + bytes.length > BYTES_UNDER_WAY_MAX || this.#replica.backlog > BACKLOG_MAX) {
+    if (
+      this.#bytesUnderWay + bytes.length > BYTES_UNDER_WAY_MAX ||
+      this.#replica.backlog > BACKLOG_MAX
+    ) {
       this.counters.blocksDropped += 1;
       return 'ignore';
     }
     try {
       const block = decodeBlock(bytes, this.#chain.id, this.#chain.committee);
-      const known = this.#replica.isKnown(block.ref) || this.#underWay.has(block.ref.id) || this.#held.has(block.ref.id);
+      const known =
+        this.#replica.isKnown(block.ref) ||
+        this.#underWay.has(block.ref.id) ||
+        this.#held.has(block.ref.id);
       if (known || this.#isSurplusTwin(block)) {
         this.counters.blocksKnown += 1;
         return 'ignore';
@@ -100,13 +116,21 @@ export class BlockIntake {
 
   async #check(block: Block, from: PeerName | undefined): Promise<GossipVerdict> {
     const { committee } = this.#chain;
-    const { jobs, indexes } = entryJobs(block, committee, (index) => this.#verified.has(block.leaves[index] as Uint8Array));
+    const { jobs, indexes } = entryJobs(block, committee, (index) =>
+      this.#verified.has(block.leaves[index] as Uint8Array),
+    );
     const [own, ...entries] = await this.#verifier.verify([blockJob(block, committee), ...jobs]);
-    if (!own) fail('bad_block_signature', "The author's signature does not fit the block.", { id: block.ref.id });
+    if (!own)
+      fail('bad_block_signature', "The author's signature does not fit the block.", {
+        id: block.ref.id,
+      });
     const wrong = entries.indexOf(false);
     if (wrong >= 0) {
       const entry = block.entries[indexes[wrong] as number];
-      fail('bad_event_signature', 'A signature does not fit its event.', { id: entry?.id ?? '', block: block.ref.id });
+      fail('bad_event_signature', 'A signature does not fit its event.', {
+        id: entry?.id ?? '',
+        block: block.ref.id,
+      });
     }
     this.#release(block, from);
     return 'accept';
@@ -140,7 +164,10 @@ export class BlockIntake {
     this.#replica.offer(held.block, held.from);
   }
 
-  /** Its time has come, or f + 1 other validators refer to it: then it is this node's clock that is slow. */
+  /**
+   * Its time has come, or f + 1 other validators refer to it: then it is this node's clock that is
+   * slow.
+   */
   #isDue({ ref, header }: Block): boolean {
     if (header.ts_ms - this.#clock.wall_ms() <= AHEAD_MS_MAX) return true;
     const authors = new Set(this.#replica.waiting.authorsWanting(ref.id));

@@ -2,8 +2,8 @@ import type { Id } from './ports.ts';
 import type { Ref } from './header.ts';
 
 /**
- * The layout of a node's store: one place for every key. Numbers are fixed-width hex, so that keys sort as they count.
- * `range` ends are the prefix with its last character raised by one.
+ * The layout of a node's store: one place for every key. Numbers are fixed-width hex, so that keys
+ * sort as they count. `range` ends are the prefix with its last character raised by one.
  */
 
 function hex(value: number, width: number): string {
@@ -79,7 +79,11 @@ export function decodeFinalRow(row: Uint8Array): FinalRow {
     id: row.subarray(0, 32).toHex(),
     verdict: view.getUint16(32),
     commit: readNumber(view, 34),
-    block: { round: view.getUint32(42), author: view.getUint16(46), id: row.subarray(48, 80).toHex() },
+    block: {
+      round: view.getUint32(42),
+      author: view.getUint16(46),
+      id: row.subarray(48, 80).toHex(),
+    },
     entry: view.getUint16(80),
   };
 }

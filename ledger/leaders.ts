@@ -4,12 +4,17 @@ import { bytesOf, linkOf, sha256 } from './ids.ts';
 import type { Id } from './ports.ts';
 
 /**
- * The leader of every round of an epoch: a permutation of the committee, repeated (consensus.md 2.6). The permutation is
- * a Fisher-Yates shuffle whose draws are 48-bit words of SHA-256(seed ‖ counter); words that would favour a remainder
- * are thrown away.
+ * The leader of every round of an epoch: a permutation of the committee, repeated (consensus.md
+ * 2.6). The permutation is a Fisher-Yates shuffle whose draws are 48-bit words of SHA-256(seed ‖
+ * counter); words that would favour a remainder are thrown away.
  */
 export function leaderSchedule(chain: Id, committee: Committee): (round: number) => number {
-  const seed = encode({ t: 'leaders', chain: linkOf(chain), epoch: committee.epoch, committee: bytesOf(committee.id) });
+  const seed = encode({
+    t: 'leaders',
+    chain: linkOf(chain),
+    epoch: committee.epoch,
+    committee: bytesOf(committee.id),
+  });
   const order = committee.validators.map((_, index) => index);
   const draw = words(seed);
   for (let i = order.length - 1; i > 0; i--) {

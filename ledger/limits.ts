@@ -1,6 +1,7 @@
 /**
- * Sizes and counts that the protocol fixes (`wire.md`). Changing one is a new version of the wire format. Network-wide
- * choices that a genesis may set are in `genesis.ts`; what a node may choose for itself is in `node/config.ts`.
+ * Sizes and counts that the protocol fixes (`wire.md`). Changing one is a new version of the wire
+ * format. Network-wide choices that a genesis may set are in `genesis.ts`; what a node may choose
+ * for itself is in `node/config.ts`.
  */
 
 /** ML-DSA-65, FIPS 204 table 2: raw public key. */
@@ -9,7 +10,10 @@ export const PUBLIC_KEY_BYTES = 1952;
 export const SIGNATURE_BYTES = 3309;
 /** One event without its signature. A blob goes by reference. */
 export const EVENT_BYTES_MAX = 64 * 1024;
-/** A block with header, signature, key table and entries: four events of maximal size and their keys. */
+/**
+ * A block with header, signature, key table and entries: four events of maximal size and their
+ * keys.
+ */
 export const BLOCK_BYTES_MAX = 256 * 1024;
 /** Entries in a block: bounds what one signature check can bring in. */
 export const BLOCK_ENTRIES_MAX = 512;
@@ -21,7 +25,10 @@ export const LANES_MAX = 64;
 export const LANE_WINDOW = 1024;
 /** Members of a committee: parents are listed in every header, and quorums are found by scans. */
 export const COMMITTEE_MAX = 128;
-/** Rounds below the last committed leader that may still be linearised; a chain constant (`consensus.md` 2.17). */
+/**
+ * Rounds below the last committed leader that may still be linearised; a chain constant
+ * (`consensus.md` 2.17).
+ */
 export const GC_DEPTH = 60;
 /** Rounds stay well inside 32 bits, so that keys and sums are exact. */
 export const ROUND_MAX = 2 ** 31 - 1;

@@ -4,8 +4,9 @@ import { concatBytes } from './ids.ts';
 import { EVENT_BYTES_MAX } from './limits.ts';
 
 /**
- * The Merkle tree hash of RFC 9162 section 2.1 over SHA-256, for payload roots (a whole list at once) and for the final
- * log (one leaf after the other, keeping the roots of the complete subtrees only).
+ * The Merkle tree hash of RFC 9162 section 2.1 over SHA-256, for payload roots (a whole list at
+ * once) and for the final log (one leaf after the other, keeping the roots of the complete subtrees
+ * only).
  */
 
 export type Hash = Uint8Array;
@@ -15,7 +16,8 @@ const prefixed = new Uint8Array(1 + EVENT_BYTES_MAX + 4096);
 
 /** SHA-256(0x00 ‖ leaf). */
 export function leafHash(leaf: Uint8Array): Hash {
-  if (leaf.length >= prefixed.length) return hash('sha256', concatBytes([Uint8Array.of(0), leaf]), 'buffer');
+  if (leaf.length >= prefixed.length)
+    return hash('sha256', concatBytes([Uint8Array.of(0), leaf]), 'buffer');
   prefixed.set(leaf, 1);
   return hash('sha256', prefixed.subarray(0, leaf.length + 1), 'buffer');
 }
@@ -51,7 +53,8 @@ export class MerkleLog {
   constructor(size = 0, peaks: readonly Hash[] = []) {
     this.#size = size;
     this.#peaks = [...peaks];
-    if (peaks.length !== bits(size)) fail('store_corrupt', 'The stored tree does not fit its size.', { size });
+    if (peaks.length !== bits(size))
+      fail('store_corrupt', 'The stored tree does not fit its size.', { size });
   }
 
   get size(): number {

@@ -17,12 +17,17 @@ import type { Slot } from './rule.ts';
 export interface OrdererState {
   readonly cursor: Slot | undefined;
   /** The last commit's part that the next one needs. */
-  readonly last: { readonly index: number; readonly id: Id; readonly ts_ms: number; readonly leaderRound: number };
+  readonly last: {
+    readonly index: number;
+    readonly id: Id;
+    readonly ts_ms: number;
+    readonly leaderRound: number;
+  };
 }
 
 /**
- * From accepted blocks to commits: the DAG, the commit rule with its cursor, and the lineariser. Deterministic and
- * without effects; the node and the auditor run the same code.
+ * From accepted blocks to commits: the DAG, the commit rule with its cursor, and the lineariser.
+ * Deterministic and without effects; the node and the auditor run the same code.
  */
 export class Orderer {
   readonly dag: Dag;
@@ -93,8 +98,8 @@ export class Orderer {
   }
 
   /**
-   * Runs the rule. Returns the new commits in order, and the blocks with payload that fell below the horizon without
-   * being ordered: their events go back to the pool (Sui 19315).
+   * Runs the rule. Returns the new commits in order, and the blocks with payload that fell below
+   * the horizon without being ordered: their events go back to the pool (Sui 19315).
    */
   advance(): { readonly commits: readonly Commit[]; readonly lost: readonly DagBlock[] } {
     const commits: Commit[] = [];
@@ -102,7 +107,9 @@ export class Orderer {
     for (const decision of this.#rule.decide(this.#cursor)) {
       this.#cursor = { round: decision.round, author: decision.author };
       if (decision.status !== 'commit') continue;
-      commits.push(this.#commit(this.dag.get(decision.block.id) ?? fail('dag_hole', 'The leader is held.')));
+      commits.push(
+        this.#commit(this.dag.get(decision.block.id) ?? fail('dag_hole', 'The leader is held.')),
+      );
       const horizon = gcRoundAfter(this.#last.leaderRound, GC_DEPTH);
       if (horizon === 0) continue;
       for (const gone of this.dag.prune(horizon)) {
@@ -132,7 +139,12 @@ export class Orderer {
       blocks: blocks.map(refOf),
       ts_ms: commitTime_ms(this.#last.ts_ms, supporters),
     });
-    this.#last = { index: commit.index, id: commit.id, ts_ms: commit.ts_ms, leaderRound: leader.round };
+    this.#last = {
+      index: commit.index,
+      id: commit.id,
+      ts_ms: commit.ts_ms,
+      leaderRound: leader.round,
+    };
     return commit;
   }
 }

@@ -19,10 +19,14 @@ export interface Payload {
 }
 
 /**
- * Fills a block from what is ready, in that order, within the limits on entries and bytes. An entry that does not fit
- * any more ends the block, so that no entry is overtaken for ever.
+ * Fills a block from what is ready, in that order, within the limits on entries and bytes. An entry
+ * that does not fit any more ends the block, so that no entry is overtaken for ever.
  */
-export function pickPayload(ready: Iterable<Pending>, author: number, committee: Committee): Payload {
+export function pickPayload(
+  ready: Iterable<Pending>,
+  author: number,
+  committee: Committee,
+): Payload {
   const entries: Entry[] = [];
   const keys = new Map<Id, Uint8Array>();
   const ownKey = committee.keyIdAt(author);

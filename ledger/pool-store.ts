@@ -8,19 +8,25 @@ import type { Pending } from './pool.ts';
 /** The pool's part of the store: signed entries that were acknowledged and are not final. */
 
 /** The operations that keep a signed pending event and its key. */
-export function pendingOps({ entry, coseKey, isOwn }: Pending, hasKey: (id: Id) => boolean): StoreOp[] {
+export function pendingOps(
+  { entry, coseKey, isOwn }: Pending,
+  hasKey: (id: Id) => boolean,
+): StoreOp[] {
   const ops: StoreOp[] = [
     { type: 'put', key: storeKeys.pending(entry.id), value: encode([entry.bytes, isOwn]) },
   ];
   const keyId = signingKeyId(entry.event);
-  if (coseKey && !hasKey(keyId)) ops.push({ type: 'put', key: storeKeys.coseKey(keyId), value: coseKey });
+  if (coseKey && !hasKey(keyId))
+    ops.push({ type: 'put', key: storeKeys.coseKey(keyId), value: coseKey });
   return ops;
 }
 
 /** What was pending when the node stopped. The signatures were checked before they were kept. */
-export async function* readPending(
-  store: Pick<BlockStore, 'get' | 'range'>,
-): AsyncIterable<{ readonly entry: Entry; readonly coseKey: Uint8Array | undefined; readonly isOwn: boolean }> {
+export async function* readPending(store: Pick<BlockStore, 'get' | 'range'>): AsyncIterable<{
+  readonly entry: Entry;
+  readonly coseKey: Uint8Array | undefined;
+  readonly isOwn: boolean;
+}> {
   for await (const [, value] of store.range(prefixRange('p/'))) {
     const [bytes, isOwn] = decode(value) as [Uint8Array, boolean];
     const entry = decodeEntry(bytes);

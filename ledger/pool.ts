@@ -22,8 +22,9 @@ export interface Pending {
 }
 
 /**
- * The accepted events that are not final yet. An event is either waiting for a block or carried by one; when the block
- * falls below the horizon it waits again, and when the event is final it leaves. Holds no other state and no clock.
+ * The accepted events that are not final yet. An event is either waiting for a block or carried by
+ * one; when the block falls below the horizon it waits again, and when the event is final it
+ * leaves. Holds no other state and no clock.
  */
 export class Pool {
   readonly #limits: PoolLimits;
@@ -64,8 +65,8 @@ export class Pool {
   }
 
   /**
-   * Takes an event up. Returns false when it is known. Throws `slot_pending` when another pending event has the same
-   * actor, lane and seq, `actor_quota` or `pool_full` when there is no room.
+   * Takes an event up. Returns false when it is known. Throws `slot_pending` when another pending
+   * event has the same actor, lane and seq, `actor_quota` or `pool_full` when there is no room.
    */
   add(pending: Pending): boolean {
     const { entry } = pending;
@@ -74,21 +75,33 @@ export class Pool {
     const slot = slotOf(entry);
     const holder = this.#slots.get(slot);
     if (holder !== undefined) {
-      fail('slot_pending', 'Another event of this actor waits with the same lane and seq: take the next seq.', {
-        lane: event.lane,
-        seq: event.seq,
-        pending: holder,
-      });
+      fail(
+        'slot_pending',
+        'Another event of this actor waits with the same lane and seq: take the next seq.',
+        {
+          lane: event.lane,
+          seq: event.seq,
+          pending: holder,
+        },
+      );
     }
     const ofActor = this.#perActor.get(event.actor) ?? 0;
     if (ofActor >= this.#limits.eventsPerActor_max) {
-      fail('actor_quota', 'This actor has too many events that are not final: wait for some of them.', { pending: ofActor });
+      fail(
+        'actor_quota',
+        'This actor has too many events that are not final: wait for some of them.',
+        { pending: ofActor },
+      );
     }
     const bytes = this.#bytes + entry.bytes.length;
     if (this.#all.size >= this.#limits.events_max || bytes > this.#limits.bytes_max) {
-      fail('pool_full', 'This node holds as many events that are not final as it may: send again later.', {
-        pending: this.#all.size,
-      });
+      fail(
+        'pool_full',
+        'This node holds as many events that are not final as it may: send again later.',
+        {
+          pending: this.#all.size,
+        },
+      );
     }
     this.restore(pending);
     return true;

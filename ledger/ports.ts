@@ -1,10 +1,14 @@
 /**
- * The ports: everything impure that the ledger needs, and nothing else. What stands above them runs unchanged on the
- * real adapters and in a simulator with virtual time. The contract of each port is stated here and checked by one
- * suite per port (`test/contracts/`) on the fake and on every real adapter.
+ * The ports: everything impure that the ledger needs, and nothing else. What stands above them runs
+ * unchanged on the real adapters and in a simulator with virtual time. The contract of each port is
+ * stated here and checked by one suite per port (`test/contracts/`) on the fake and on every real
+ * adapter.
  */
 
-/** Lower-case hex of a SHA-256 digest; sorts as its bytes do. At the edges it is shown as a CID (`ids.ts`). */
+/**
+ * Lower-case hex of a SHA-256 digest; sorts as its bytes do. At the edges it is shown as a CID
+ * (`ids.ts`).
+ */
 export type Id = string;
 
 /** A peer's name on the network: its libp2p peer id in base58 text. */
@@ -16,7 +20,10 @@ export interface Clock {
   wall_ms(): number;
   /** Milliseconds from an arbitrary start; never goes back. */
   monotonic_ms(): number;
-  /** Calls `fire` once after `delay_ms` (at least 0). The returned function cancels; cancelling twice is harmless. */
+  /**
+   * Calls `fire` once after `delay_ms` (at least 0). The returned function cancels; cancelling
+   * twice is harmless.
+   */
   after(delay_ms: number, fire: () => void): () => void;
 }
 
@@ -26,7 +33,10 @@ export interface Entropy {
   bytes(count: number): Uint8Array;
 }
 
-/** Makes ML-DSA-65 signatures (FIPS 204, pure, empty context) with one private key, which never leaves it. */
+/**
+ * Makes ML-DSA-65 signatures (FIPS 204, pure, empty context) with one private key, which never
+ * leaves it.
+ */
 export interface Signer {
   /** Name and version of the engine, e.g. `liboqs 0.15.1 (wasm)`. */
   readonly engine: string;
@@ -36,7 +46,10 @@ export interface Signer {
   sign(message: Uint8Array): Promise<Uint8Array>;
 }
 
-/** One signature to check: raw key of 1,952 bytes, raw signature of 3,309 bytes; other lengths are simply invalid. */
+/**
+ * One signature to check: raw key of 1,952 bytes, raw signature of 3,309 bytes; other lengths are
+ * simply invalid.
+ */
 export interface SignatureJob {
   readonly publicKey: Uint8Array;
   readonly message: Uint8Array;
@@ -47,8 +60,8 @@ export interface SignatureJob {
 export interface Verifier {
   readonly engine: string;
   /**
-   * One boolean per job, in the order of the jobs. Never rejects because of what a job holds; rejects with
-   * `engine_closed` after `close`. The caller bounds how many jobs are under way.
+   * One boolean per job, in the order of the jobs. Never rejects because of what a job holds;
+   * rejects with `engine_closed` after `close`. The caller bounds how many jobs are under way.
    */
   verify(jobs: readonly SignatureJob[]): Promise<boolean[]>;
   /** Ends worker threads, if any. Calls under way reject. Idempotent. */
@@ -70,20 +83,26 @@ export interface StoreRange {
 }
 
 /**
- * An ordered key-value store; keys are ASCII or UTF-8 text ordered by their bytes. One process opens it at a time.
- * A batch is atomic: after a crash all of it is there or nothing. `sync` batches survive a power cut, with every
- * batch written before them.
+ * An ordered key-value store; keys are ASCII or UTF-8 text ordered by their bytes. One process
+ * opens it at a time. A batch is atomic: after a crash all of it is there or nothing. `sync`
+ * batches survive a power cut, with every batch written before them.
  */
 export interface BlockStore {
   get(key: string): Uint8Array | undefined;
-  /** Rejects with `store_failed`; after that the store takes no more writes. Writes apply in the order of the calls. */
+  /**
+   * Rejects with `store_failed`; after that the store takes no more writes. Writes apply in the
+   * order of the calls.
+   */
   write(ops: readonly StoreOp[], options: { readonly sync: boolean }): Promise<void>;
   /** Rows in key order from a consistent snapshot taken at the call. */
   range(range: StoreRange): AsyncIterable<readonly [string, Uint8Array]>;
   close(): Promise<void>;
 }
 
-/** What a receiver says of a gossiped message: pass it on, drop it, or drop it and hold it against the sender. */
+/**
+ * What a receiver says of a gossiped message: pass it on, drop it, or drop it and hold it against
+ * the sender.
+ */
 export type GossipVerdict = 'accept' | 'ignore' | 'reject';
 
 /** The gossiped topics: one sealed block per message, or one batch of pool entries. */
@@ -108,26 +127,50 @@ export interface PeerInfo {
 }
 
 /**
- * Authenticated links to peers of the same chain. Only peers whose `hello` was accepted are seen here. Messages may be
- * lost, doubled and reordered; nothing is retried. A slow peer loses gossip, never delays the caller.
+ * Authenticated links to peers of the same chain. Only peers whose `hello` was accepted are seen
+ * here. Messages may be lost, doubled and reordered; nothing is retried. A slow peer loses gossip,
+ * never delays the caller.
  */
 export interface Network {
   readonly self: PeerName;
   peers(): readonly PeerInfo[];
   /** Called after a peer was admitted or has gone. One listener. */
   onPeer(listener: (peer: PeerInfo, change: 'up' | 'down') => void): void;
-  /** Hands one message of at most `GOSSIP_BYTES_MAX` to the transport; resolves without waiting for peers. */
-  publish(topic: Topic, message: Uint8Array): Promise<void>;
-  /** The handler of a topic; one each, set before `start`. It may take its time: the message spreads on `accept`. */
-  subscribe(topic: Topic, handler: (message: Uint8Array, from: PeerName) => Promise<GossipVerdict>): void;
   /**
-   * Sends one request frame and yields the response frames. Ends with a coded `X0tError` on timeout, oversize,
-   * disconnection (`peer_gone`) or the peer's refusal. Breaking out of the loop ends the exchange.
+   * Hands one message of at most `GOSSIP_BYTES_MAX` to the transport; resolves without waiting for
+   * peers.
    */
-  request(peer: PeerName, protocol: Protocol, message: Uint8Array, options: RequestOptions): AsyncIterable<Uint8Array>;
-  /** The handler of a protocol; one each, set before `start`. A throw ends the exchange and is counted. */
-  serve(protocol: Protocol, handler: (message: Uint8Array, from: PeerName) => AsyncIterable<Uint8Array>): void;
-  /** Holds an error code against a peer; enough of them disconnect it for a time (`p2p/score.ts`). */
+  publish(topic: Topic, message: Uint8Array): Promise<void>;
+  /**
+   * The handler of a topic; one each, set before `start`. It may take its time: the message spreads
+   * on `accept`.
+   */
+  subscribe(
+    topic: Topic,
+    handler: (message: Uint8Array, from: PeerName) => Promise<GossipVerdict>,
+  ): void;
+  /**
+   * Sends one request frame and yields the response frames. Ends with a coded `X0tError` on
+   * timeout, oversize, disconnection (`peer_gone`) or the peer's refusal. Breaking out of the loop
+   * ends the exchange.
+   */
+  request(
+    peer: PeerName,
+    protocol: Protocol,
+    message: Uint8Array,
+    options: RequestOptions,
+  ): AsyncIterable<Uint8Array>;
+  /**
+   * The handler of a protocol; one each, set before `start`. A throw ends the exchange and is
+   * counted.
+   */
+  serve(
+    protocol: Protocol,
+    handler: (message: Uint8Array, from: PeerName) => AsyncIterable<Uint8Array>,
+  ): void;
+  /**
+   * Holds an error code against a peer; enough of them disconnect it for a time (`p2p/score.ts`).
+   */
   penalise(peer: PeerName, code: string): void;
 }
 

@@ -4,7 +4,10 @@ import type { KindSpec } from './kinds.ts';
 import type { Id } from './ports.ts';
 import type { VerdictName } from './verdicts.ts';
 
-/** The rows of one projection. Keys are texts; what is put is kept by reference, so it is not changed afterwards. */
+/**
+ * The rows of one projection. Keys are texts; what is put is kept by reference, so it is not
+ * changed afterwards.
+ */
 export interface Rows {
   get(key: string): Uint8Array | undefined;
   put(key: string, value: Uint8Array): void;
@@ -22,8 +25,9 @@ export interface OrderedEvent {
 }
 
 /**
- * One reducer over the final log. It reads and writes its own rows only, and no clock, file, socket or entropy; so it
- * can be dropped and rebuilt from the log. Its rows change in the same atomic batch as the commit.
+ * One reducer over the final log. It reads and writes its own rows only, and no clock, file, socket
+ * or entropy; so it can be dropped and rebuilt from the log. Its rows change in the same atomic
+ * batch as the commit.
  */
 export interface Projection {
   readonly name: string;
@@ -32,7 +36,10 @@ export interface Projection {
   readonly kinds: readonly KindSpec[];
   /** Puts the rows that hold before the first event. */
   start(genesis: Genesis, rows: Rows): void;
-  /** Applies one event of its kinds, whose body fits the schema. Anything but `applied` leaves the rows as they were. */
+  /**
+   * Applies one event of its kinds, whose body fits the schema. Anything but `applied` leaves the
+   * rows as they were.
+   */
   apply(ordered: OrderedEvent, rows: Rows): VerdictName;
 }
 

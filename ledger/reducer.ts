@@ -1,6 +1,6 @@
 import type { Event } from './event.ts';
 import { signingKeyId } from './event.ts';
-import { Kinds } from './kinds.ts';
+import type { Kinds } from './kinds.ts';
 import { decodeNumber, encodeNumber, storeKeys } from './keys.ts';
 import { LANES_MAX } from './limits.ts';
 import type { Id } from './ports.ts';
@@ -27,8 +27,8 @@ export interface Digests {
 }
 
 /**
- * What one event does to the state, in final order or in the `accepted` view: the same code over different overlays.
- * Decides from committed facts only.
+ * What one event does to the state, in final order or in the `accepted` view: the same code over
+ * different overlays. Decides from committed facts only.
  */
 export class Reducer {
   readonly kinds: Kinds;
@@ -44,7 +44,10 @@ export class Reducer {
     this.#members = schema.members;
     this.#lanes = new HashedRows(overlay, (key) => key, digests?.replay);
     for (const projection of schema.projections) {
-      this.#rows.set(projection.name, projectionRows(overlay, projection.name, digests?.ofProjection(projection.name)));
+      this.#rows.set(
+        projection.name,
+        projectionRows(overlay, projection.name, digests?.ofProjection(projection.name)),
+      );
       for (const { kind } of projection.kinds) this.#owners.set(kind, projection);
     }
   }
@@ -53,9 +56,15 @@ export class Reducer {
     return this.#rows.get(projection) as Rows;
   }
 
-  /** Whether the event counts at all: its actor is a member and has signed with a key that is bound to it. */
+  /**
+   * Whether the event counts at all: its actor is a member and has signed with a key that is bound
+   * to it.
+   */
   counts(event: Event): boolean {
-    return signingKeyId(event) === event.actor && this.#members.isMember(event.actor, this.rowsOf(this.#members.name));
+    return (
+      signingKeyId(event) === event.actor &&
+      this.#members.isMember(event.actor, this.rowsOf(this.#members.name))
+    );
   }
 
   /** Highest used sequence number of a lane, or -1. */
@@ -72,22 +81,26 @@ export class Reducer {
   /** The verdict that the event would get now, without its own projection's say. */
   foresee(event: Event, ts_ms: number): VerdictName {
     if (!this.isFree(event)) return 'replayed';
-    if (this.#opensLane(event) && this.#laneCount(event.actor) >= LANES_MAX) return 'too_many_lanes';
+    if (this.#opensLane(event) && this.#laneCount(event.actor) >= LANES_MAX)
+      return 'too_many_lanes';
     if (event.notAfter_ms !== undefined && event.notAfter_ms < ts_ms) return 'expired';
     if (event.deps?.some((id) => !this.#isApplied(id))) return 'dep_missing';
     return this.kinds.check(event.kind, event.body) ?? 'applied';
   }
 
   /**
-   * Applies an event that counts and that was not ordered before. Every verdict but `replayed` and `too_many_lanes`
-   * uses up the sequence number.
+   * Applies an event that counts and that was not ordered before. Every verdict but `replayed` and
+   * `too_many_lanes` uses up the sequence number.
    */
   apply(ordered: OrderedEvent): VerdictName {
     const { event } = ordered;
     const verdict = this.foresee(event, ordered.ts_ms);
     if (verdict === 'replayed' || verdict === 'too_many_lanes') return verdict;
     if (this.#opensLane(event)) {
-      this.#lanes.put(storeKeys.laneCount(event.actor), encodeNumber(this.#laneCount(event.actor) + 1));
+      this.#lanes.put(
+        storeKeys.laneCount(event.actor),
+        encodeNumber(this.#laneCount(event.actor) + 1),
+      );
     }
     const lane = storeKeys.lane(event.actor, event.lane);
     this.#lanes.put(lane, use(this.#lanes.get(lane), event.seq));
@@ -110,6 +123,9 @@ export class Reducer {
     if (!seq) return false;
     const row = this.#overlay.get(storeKeys.final(decodeNumber(seq)));
     // the verdict stands after the id's 32 bytes
-    return row !== undefined && new DataView(row.buffer, row.byteOffset).getUint16(32) === VERDICTS.applied;
+    return (
+      row !== undefined &&
+      new DataView(row.buffer, row.byteOffset).getUint16(32) === VERDICTS.applied
+    );
   }
 }

@@ -2,9 +2,9 @@ import { decodeNumber, writeNumber } from './keys.ts';
 import { LANE_WINDOW } from './limits.ts';
 
 /**
- * The replay window of one lane (wire.md, "Replay"): the highest used sequence number and a bit for each of the
- * `LANE_WINDOW` numbers that end there. A row of 8 + 128 bytes: the number (big-endian) and the bits; bit i stands for
- * number i modulo the window.
+ * The replay window of one lane (wire.md, "Replay"): the highest used sequence number and a bit for
+ * each of the `LANE_WINDOW` numbers that end there. A row of 8 + 128 bytes: the number (big-endian)
+ * and the bits; bit i stands for number i modulo the window.
  */
 export type LaneRow = Uint8Array;
 
@@ -26,7 +26,8 @@ export function use(row: LaneRow | undefined, seq: number): LaneRow {
   const top = row ? topOf(row) : -1;
   if (row && seq - top < LANE_WINDOW) {
     next.set(row);
-    for (let n = top + 1; n < seq; n++) next[8 + byteOf(n)] = (next[8 + byteOf(n)] as number) & ~bitOf(n);
+    for (let n = top + 1; n < seq; n++)
+      next[8 + byteOf(n)] = (next[8 + byteOf(n)] as number) & ~bitOf(n);
   }
   writeNumber(new DataView(next.buffer), 0, Math.max(top, seq));
   next[8 + byteOf(seq)] = (next[8 + byteOf(seq)] as number) | bitOf(seq);
@@ -43,5 +44,5 @@ function byteOf(seq: number): number {
 }
 
 function bitOf(seq: number): number {
-  return 1 << (seq % LANE_WINDOW & 7);
+  return 1 << ((seq % LANE_WINDOW) & 7);
 }

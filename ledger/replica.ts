@@ -4,64 +4,31 @@ import type { Block } from './block.ts';
 import { fail } from './errors.ts';
 import type { FinalEvent, Fold } from './fold.ts';
 import type { Ref } from './header.ts';
+import { encodeRef } from './header.ts';
 import { storeKeys } from './keys.ts';
 import { encode } from './codec.ts';
-import { encodeRef } from './header.ts';
+import { Lateness } from './lateness.ts';
 import type { Chain } from './chain.ts';
 import { ClockGuard } from './clock-guard.ts';
 import type { Orderer } from './orderer.ts';
 import { pickPayload } from './payload.ts';
 import type { Pending, Pool } from './pool.ts';
 import { pendingOps } from './pool-store.ts';
-import type { BlockStore, Clock, Id, Log, Signer, StoreOp } from './ports.ts';
+import type { Id, StoreOp } from './ports.ts';
 import { propose, roundDelay_ms } from './propose.ts';
 import type { Pace, Situation } from './propose.ts';
+import type {
+  Author,
+  ReplicaCounters,
+  ReplicaHost,
+  ReplicaPorts,
+  Restored,
+} from './replica-ports.ts';
 import { RoundClock } from './round-clock.ts';
 import { TwoCertificates } from './rule.ts';
 import type { Slot } from './rule.ts';
+import { StoredKeys } from './stored-keys.ts';
 import { WaitingBlocks } from './waiting.ts';
-
-/** What a replica acts on; everything impure comes in here. */
-export interface ReplicaPorts {
-  readonly clock: Clock;
-  readonly store: BlockStore;
-  readonly log: Log;
-}
-
-/** The validator that this replica seals for. An observer has none. */
-export interface Author {
-  readonly index: number;
-  readonly signer: Signer;
-}
-
-/** What the layer above does for the replica. None of these may wait for the replica. */
-export interface ReplicaHost {
-  /** Sends a block that is safe in the store. */
-  publish(block: Block): void;
-  /** Asks peers for blocks that waiting ones need; `from` sent the block that named them. */
-  fetch(refs: readonly Ref[], from: string | undefined): void;
-  /** Events became final and are in the store. */
-  finals(events: readonly FinalEvent[]): void;
-  /** The replica has stopped for good: the store failed. */
-  failed(error: unknown): void;
-  isConnected(author: number): boolean;
-  /**
-   * False until a peer has told what it holds, since it may hold own blocks that this store has lost, and while old
-   * commits are fetched, since own blocks would fill rounds that are long decided.
-   */
-  maySeal(): boolean;
-}
-
-/** What was found in the store at start. */
-export interface Restored {
-  readonly fold: Fold;
-  readonly orderer: Orderer;
-  readonly pool: Pool;
-  /** Blocks above the horizon, parents first. */
-  readonly blocks: readonly Block[];
-  /** The last own block: no slot up to its round is ever signed again. */
-  readonly ownLast: Ref | undefined;
-}
 
 interface Submission {
   readonly pending: Pending;
@@ -76,31 +43,17 @@ interface Offered {
   readonly from: string | undefined;
 }
 
-/** Counters since the start; `node/metrics.ts` names them. */
-export interface ReplicaCounters {
-  blocksAccepted: number;
-  blocksSealed: number;
-  commits: number;
-  finals: number;
-  equivocations: number;
-  turns: number;
-}
-
 /** More blocks than this in one turn would delay proposals. */
 const BLOCKS_PER_TURN = 128;
 const SUBMISSIONS_PER_TURN = 1024;
 /** Without an own block for so long a node with waiting events is stuck, whatever its links say. */
 const STUCK_MS = 10_000;
-const KEPT_KEYS_MAX = 10_000;
-/** Weight of the newest sample in the smoothed lateness. */
-const LATENESS_SHARE = 0.1;
-/** A timer always fires a little late; this much says nothing of the load. */
-const LATENESS_MS_MIN = 1.5;
 
 /**
- * One replica of the log: takes verified blocks and events, orders, seals, and keeps everything in the store. It works in
- * turns: a turn takes what has come, decides, writes one batch, and only then lets anything be seen, so a block is in
- * the store before it is sent and an event before it is acknowledged. Turns never overlap; state is read between them.
+ * One replica of the log: takes verified blocks and events, orders, seals, and keeps everything in
+ * the store. It works in turns: a turn takes what has come, decides, writes one batch, and only
+ * then lets anything be seen, so a block is in the store before it is sent and an event before it
+ * is acknowledged. Turns never overlap; state is read between them.
  */
 export class Replica {
   // decided by others, read here
@@ -118,15 +71,13 @@ export class Replica {
   /** Accepted blocks with payload that are not ordered, and the events in them. */
   readonly #payloads = new Map<Id, Block>();
   readonly #carriers = new Map<Id, Ref>();
-  readonly #keptKeys = new Set<Id>();
+  readonly #storedKeys: StoredKeys;
   /** Blocks that this turn's commits ordered. */
   readonly #ordered: Pick<Block, 'ref' | 'entries'>[] = [];
   // sealing
   #last: Ref | undefined;
   #lastSeal_ms = Number.NEGATIVE_INFINITY;
-  /** When the replica meant to look again because of the pace, and how late it was, smoothed. */
-  #waitedUntil_ms: number | undefined;
-  #lateness_ms = 0;
+  readonly #lateness = new Lateness();
   readonly #referenced = new Map<number, number>();
   // turns
   #submissions: Submission[] = [];
@@ -136,7 +87,10 @@ export class Replica {
   #cancelTimer: (() => void) | undefined;
   #alarm: Slot | undefined;
   #isSealing = false;
-  /** A peer has an own block that this store does not know: it was lost or rolled back (consensus.md 2.12). */
+  /**
+   * A peer has an own block that this store does not know: it was lost or rolled back (consensus.md
+   * 2.12).
+   */
   #hasForgotten = false;
   readonly clockGuard: ClockGuard | undefined;
   readonly counters: ReplicaCounters = {
@@ -161,6 +115,7 @@ export class Replica {
     this.#host = host;
     this.#pace = pace;
     this.#author = author;
+    this.#storedKeys = new StoredKeys(ports.store);
     this.fold = restored.fold;
     this.orderer = restored.orderer;
     this.pool = restored.pool;
@@ -174,7 +129,8 @@ export class Replica {
   }
 
   #addToClock(round: number): void {
-    for (const author of this.orderer.dag.authors(round)) this.roundClock.add(round, author, this.#now_ms());
+    for (const author of this.orderer.dag.authors(round))
+      this.roundClock.add(round, author, this.#now_ms());
   }
 
   #now_ms(): number {
@@ -187,7 +143,9 @@ export class Replica {
     this.wake();
   }
 
-  /** Ends after the turn under way. What waits for an acknowledgement is refused with `stopping`. */
+  /**
+   * Ends after the turn under way. What waits for an acknowledgement is refused with `stopping`.
+   */
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#cancelTimer?.();
@@ -200,15 +158,18 @@ export class Replica {
     return this.#alarm;
   }
 
-  /** Whether own blocks exist that this node does not remember. It follows, and seals nothing in this epoch. */
+  /**
+   * Whether own blocks exist that this node does not remember. It follows, and seals nothing in
+   * this epoch.
+   */
   get hasForgotten(): boolean {
     return this.#hasForgotten;
   }
 
   /**
-   * Whether its own events find no way into final blocks: it seals none, is not linked to a quorum, or has sealed none
-   * for long although some wait. A validator that is merely busy is not stuck: telling others of its events then would
-   * make all of them busier.
+   * Whether its own events find no way into final blocks: it seals none, is not linked to a quorum,
+   * or has sealed none for long although some wait. A validator that is merely busy is not stuck:
+   * telling others of its events then would make all of them busier.
    */
   get isStuck(): boolean {
     if (!this.#author || this.#now_ms() - this.#lastSeal_ms > STUCK_MS) return true;
@@ -234,7 +195,11 @@ export class Replica {
 
   /** Whether a block is held, waits, or is out of reach. */
   isKnown({ id, round }: Ref): boolean {
-    return round <= this.orderer.dag.horizon || this.orderer.dag.get(id) !== undefined || this.waiting.has(id);
+    return (
+      round <= this.orderer.dag.horizon ||
+      this.orderer.dag.get(id) !== undefined ||
+      this.waiting.has(id)
+    );
   }
 
   /** Blocks that wait for the next turn. */
@@ -250,8 +215,9 @@ export class Replica {
   }
 
   /**
-   * Takes a verified event into the pool. Resolves once it is kept (or at once in the next turn where `isDurable` is
-   * false: nothing may be acknowledged then before it is final). Rejects with the pool's codes or `stopping`.
+   * Takes a verified event into the pool. Resolves once it is kept (or at once in the next turn
+   * where `isDurable` is false: nothing may be acknowledged then before it is final). Rejects with
+   * the pool's codes or `stopping`.
    */
   submit(pending: Pending, isDurable: boolean): Promise<void> {
     if (this.#isStopped) fail('stopping', 'The node is stopping: send to another one.');
@@ -318,22 +284,13 @@ export class Replica {
           continue;
         }
         if (this.#carriers.has(id)) this.pool.carried(id);
-        if (isDurable) ops.push(...pendingOps(pending, (key) => this.#hasKey(key)));
+        if (isDurable) ops.push(...pendingOps(pending, (key) => this.#storedKeys.has(key)));
         accepted.push(submission);
       } catch (error) {
         reject(error);
       }
     }
     return accepted;
-  }
-
-  /** Whether the store has a key. Those found are remembered: every block of a burst names the same ones. */
-  #hasKey(id: Id): boolean {
-    if (this.#keptKeys.has(id)) return true;
-    if (this.#ports.store.get(storeKeys.coseKey(id)) === undefined) return false;
-    if (this.#keptKeys.size >= KEPT_KEYS_MAX) this.#keptKeys.clear();
-    this.#keptKeys.add(id);
-    return true;
   }
 
   #takeBlocks(ops: StoreOp[]): void {
@@ -353,7 +310,10 @@ export class Replica {
   #noteForgotten(ref: Ref): void {
     if (this.#hasForgotten) return;
     this.#hasForgotten = true;
-    this.#ports.log.error(ref, 'peers hold an own block that this store has lost: this node only follows now');
+    this.#ports.log.error(
+      ref,
+      'peers hold an own block that this store has lost: this node only follows now',
+    );
   }
 
   #acceptWithChildren(first: Block, ops: StoreOp[]): void {
@@ -373,14 +333,22 @@ export class Replica {
   #accept(block: Block, ops: StoreOp[]): void {
     const { ref, header, entries } = block;
     const { dag } = this.orderer;
-    this.orderer.accept({ ...ref, parents: header.parents, ts_ms: header.ts_ms, hasPayload: entries.length > 0 });
+    this.orderer.accept({
+      ...ref,
+      parents: header.parents,
+      ts_ms: header.ts_ms,
+      hasPayload: entries.length > 0,
+    });
     this.roundClock.add(ref.round, ref.author, this.#now_ms());
     this.counters.blocksAccepted += 1;
     if (dag.slot(ref.round, ref.author).length === 2) {
       this.counters.equivocations += 1;
-      this.#ports.log.warn({ author: ref.author, round: ref.round }, 'a validator signed two blocks for one slot');
+      this.#ports.log.warn(
+        { author: ref.author, round: ref.round },
+        'a validator signed two blocks for one slot',
+      );
     }
-    ops.push(...archiveOps(block, (id) => this.#hasKey(id)));
+    ops.push(...archiveOps(block, (id) => this.#storedKeys.has(id)));
     this.#note(block);
   }
 
@@ -401,7 +369,9 @@ export class Replica {
     try {
       const { commits, lost } = this.orderer.advance();
       for (const commit of commits) {
-        const blocks = commit.blocks.map((ref) => this.#payloads.get(ref.id) ?? { ref, entries: [] });
+        const blocks = commit.blocks.map(
+          (ref) => this.#payloads.get(ref.id) ?? { ref, entries: [] },
+        );
         finals.push(...this.fold.apply(commit, blocks));
         for (const block of blocks) {
           for (const { id } of block.entries) {
@@ -415,12 +385,16 @@ export class Replica {
         this.counters.commits += commits.length;
         this.counters.finals += finals.length;
         ops.push(...this.fold.ops(this.orderer.state));
-        for (const block of this.waiting.horizon(this.orderer.dag.horizon)) this.offer(block, undefined);
+        for (const block of this.waiting.horizon(this.orderer.dag.horizon))
+          this.offer(block, undefined);
       }
     } catch (error) {
       if (!(error instanceof TwoCertificates)) throw error;
       this.#alarm = error.slot;
-      this.#ports.log.error({ slot: error.slot }, 'finality is halted: two certified blocks in one slot');
+      this.#ports.log.error(
+        { slot: error.slot },
+        'finality is halted: two certified blocks in one slot',
+      );
     }
     return finals;
   }
@@ -456,7 +430,7 @@ export class Replica {
     const proposal = propose(this.#situation(author, this.#last, now_ms), this.#pace, now_ms);
     this.#arm(proposal.type === 'wait' ? proposal.until_ms : undefined, now_ms);
     if (proposal.type !== 'seal' || !this.clockGuard?.maySeal()) return undefined;
-    this.#noteLateness(now_ms);
+    this.#lateness.woke(now_ms);
     const { committee, id: chain } = this.#chain;
     const { entries, keys } = pickPayload(this.pool.ready(now_ms), author.index, committee);
     const { last } = this.orderer.state;
@@ -492,24 +466,17 @@ export class Replica {
       entered_ms: this.roundClock.entered_ms,
       last,
       lastSeal_ms: this.#lastSeal_ms,
-      lateness_ms: this.#lateness_ms,
+      lateness_ms: this.#lateness.smoothed_ms,
       referenced: this.#referenced,
       hasPayload: hasOwn || (due_ms !== undefined && due_ms <= now_ms),
       isConnected: (index) => this.#host.isConnected(index),
     };
   }
 
-  #noteLateness(now_ms: number): void {
-    if (this.#waitedUntil_ms === undefined) return;
-    const late_ms = Math.max(0, now_ms - this.#waitedUntil_ms - LATENESS_MS_MIN);
-    this.#lateness_ms += LATENESS_SHARE * (late_ms - this.#lateness_ms);
-    this.#waitedUntil_ms = undefined;
-  }
-
   /** The next turn comes at the latest at `until_ms`, or when another's pending event is due. */
   #arm(until_ms: number | undefined, now_ms: number): void {
     this.#cancelTimer?.();
-    if (until_ms !== undefined) this.#waitedUntil_ms = until_ms;
+    if (until_ms !== undefined) this.#lateness.waits(until_ms);
     const due_ms = this.pool.nextDue_ms();
     const times = [until_ms, due_ms !== undefined && due_ms > now_ms ? due_ms : undefined];
     const next_ms = Math.min(...times.filter((time) => time !== undefined));
@@ -519,7 +486,7 @@ export class Replica {
 
   /** The pause that this replica makes between blocks now, for people. */
   get roundDelay_ms(): number {
-    return roundDelay_ms(this.#pace, this.#lateness_ms);
+    return roundDelay_ms(this.#pace, this.#lateness.smoothed_ms);
   }
 
   #refuseAll(code: string, message: string): void {

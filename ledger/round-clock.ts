@@ -1,8 +1,9 @@
 import type { Thresholds } from './committee.ts';
 
 /**
- * The threshold clock (consensus.md 2.4): the round in which a node may propose. It advances when a quorum of authors
- * has blocks at the present round, and jumps when an accepted block is ahead, since that block shows the quorum below.
+ * The threshold clock (consensus.md 2.4): the round in which a node may propose. It advances when a
+ * quorum of authors has blocks at the present round, and jumps when an accepted block is ahead,
+ * since that block shows the quorum below.
  */
 export class RoundClock {
   #round: number;
@@ -22,7 +23,9 @@ export class RoundClock {
     return this.#round;
   }
 
-  /** When the present round was entered, on the monotonic clock: leader timeouts count from here. */
+  /**
+   * When the present round was entered, on the monotonic clock: leader timeouts count from here.
+   */
   get entered_ms(): number {
     return this.#entered_ms;
   }

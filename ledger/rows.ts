@@ -1,20 +1,29 @@
 import { storeKeys } from './keys.ts';
 import type { BlockStore, StoreOp } from './ports.ts';
 import type { Rows } from './projection.ts';
-import { StateHash } from './state-hash.ts';
+import type { StateHash } from './state-hash.ts';
 
 /** What reads fall back to. */
 export type Readable = Pick<BlockStore, 'get'>;
 
-/** Rows of projections and lanes that are kept at hand after they were written: at most 8 MB together. */
+/**
+ * Rows of projections and lanes that are kept at hand after they were written: at most 8 MB
+ * together.
+ */
 const RECENT_MAX = 16_384;
 const RECENT_BYTES_MAX = 512;
 
-/** Changes on top of a store that are not written yet: reads see them, `takeOps` hands them over for one batch. */
+/**
+ * Changes on top of a store that are not written yet: reads see them, `takeOps` hands them over for
+ * one batch.
+ */
 export class Overlay implements Readable {
   readonly #base: Readable;
   readonly #changes = new Map<string, Uint8Array | undefined>();
-  /** State rows as they are in the base: reducers read the same members, lanes and keys again and again. */
+  /**
+   * State rows as they are in the base: reducers read the same members, lanes and keys again and
+   * again.
+   */
   readonly #recent = new Map<string, Uint8Array | undefined>();
   #isHandedOver = false;
 
@@ -48,10 +57,14 @@ export class Overlay implements Readable {
     this.#changes.set(key, undefined);
   }
 
-  /** The changes as operations. They stay readable until `written` says that they are in the store. */
+  /**
+   * The changes as operations. They stay readable until `written` says that they are in the store.
+   */
   ops(): StoreOp[] {
     this.#isHandedOver = true;
-    return [...this.#changes].map(([key, value]) => (value ? { type: 'put', key, value } : { type: 'del', key }));
+    return [...this.#changes].map(([key, value]) =>
+      value ? { type: 'put', key, value } : { type: 'del', key },
+    );
   }
 
   written(): void {
@@ -62,7 +75,9 @@ export class Overlay implements Readable {
   }
 }
 
-/** Rows of projections (`s/`) and replay windows (`w/`): see `keys.ts`. Only the fold writes them. */
+/**
+ * Rows of projections (`s/`) and replay windows (`w/`): see `keys.ts`. Only the fold writes them.
+ */
 function isStateRow(key: string): boolean {
   return key.startsWith('s/') || key.startsWith('w/');
 }

@@ -2,12 +2,12 @@ import type { Thresholds } from './committee.ts';
 import type { Ref } from './header.ts';
 
 /**
- * The commit rule: Mysticeti-C (Babel et al., 2024) with waves of three rounds, pipelined, and blame by slot
- * (consensus.md 2.7). A pure function of the DAG: every node that holds the same blocks decides the same, and a node
- * that holds fewer decides a prefix. Ids are opaque texts.
+ * The commit rule: Mysticeti-C (Babel et al., 2024) with waves of three rounds, pipelined, and
+ * blame by slot (consensus.md 2.7). A pure function of the DAG: every node that holds the same
+ * blocks decides the same, and a node that holds fewer decides a prefix. Ids are opaque texts.
  *
- * A leader block at round r is voted for by the blocks of round r + 1 that have it as parent, and certified by a block
- * of round r + 2 that has a quorum of such votes as parents.
+ * A leader block at round r is voted for by the blocks of round r + 1 that have it as parent, and
+ * certified by a block of round r + 2 that has a quorum of such votes as parents.
  */
 
 /** What the rule reads of a block. */
@@ -38,11 +38,17 @@ export interface Slot {
 }
 
 export type Decision =
-  | (Slot & { readonly status: 'commit'; readonly via: 'direct' | 'indirect'; readonly block: Vertex })
+  | (Slot & {
+      readonly status: 'commit';
+      readonly via: 'direct' | 'indirect';
+      readonly block: Vertex;
+    })
   | (Slot & { readonly status: 'skip'; readonly via: 'direct' | 'indirect' })
   | (Slot & { readonly status: 'undecided' });
 
-/** The distance from a leader to the blocks that may certify it, and from there to its first anchor. */
+/**
+ * The distance from a leader to the blocks that may certify it, and from there to its first anchor.
+ */
 const WAVE = 3;
 
 export class CommitRule {
@@ -56,7 +62,9 @@ export class CommitRule {
     this.#config = config;
   }
 
-  /** Every slot after `cursor` up to the top in order, decided top-down (consensus.md 4, pitfall 2). */
+  /**
+   * Every slot after `cursor` up to the top in order, decided top-down (consensus.md 4, pitfall 2).
+   */
   decisions(cursor: Slot | undefined): readonly Decision[] {
     const slots = this.#slotsAfter(cursor);
     const decided: Decision[] = [];
@@ -67,7 +75,10 @@ export class CommitRule {
     return decided;
   }
 
-  /** The decided slots that follow `cursor` without a gap; the last of them, skipped or not, is the next cursor. */
+  /**
+   * The decided slots that follow `cursor` without a gap; the last of them, skipped or not, is the
+   * next cursor.
+   */
   decide(cursor: Slot | undefined): readonly Decision[] {
     const all = this.decisions(cursor);
     const gap = all.findIndex(({ status }) => status === 'undecided');
@@ -111,21 +122,26 @@ export class CommitRule {
     }
     for (const block of candidates) {
       const authors = certifiers.get(block.id);
-      if (authors && this.#stake(authors) >= quorum) return { ...slot, status: 'commit', via: 'direct', block };
+      if (authors && this.#stake(authors) >= quorum)
+        return { ...slot, status: 'commit', via: 'direct', block };
     }
     return { ...slot, status: 'undecided' };
   }
 
   /** What the first later leader that is not skipped says: is there a certificate in its past? */
   #indirect(slot: Slot, above: readonly Decision[]): Decision {
-    const anchor = above.find(({ round, status }) => round >= slot.round + WAVE && status !== 'skip');
+    const anchor = above.find(
+      ({ round, status }) => round >= slot.round + WAVE && status !== 'skip',
+    );
     if (anchor?.status !== 'commit') return { ...slot, status: 'undecided' };
     const certified = new Set<string>();
     for (const block of this.#past(anchor.block, slot.round + 2)) {
       const id = this.#certifiedBy(block, slot);
       if (id !== undefined) certified.add(id);
     }
-    const candidates = this.#view.slot(slot.round, slot.author).filter(({ id }) => certified.has(id));
+    const candidates = this.#view
+      .slot(slot.round, slot.author)
+      .filter(({ id }) => certified.has(id));
     const [block] = candidates;
     if (!block) return { ...slot, status: 'skip', via: 'indirect' };
     if (candidates.length > 1) throw new TwoCertificates(slot);
@@ -146,7 +162,10 @@ export class CommitRule {
     }
   }
 
-  /** The block of the slot for which `block`, two rounds later, holds a quorum of votes; at most one can exist. */
+  /**
+   * The block of the slot for which `block`, two rounds later, holds a quorum of votes; at most one
+   * can exist.
+   */
   #certifiedBy(block: Vertex, slot: Slot): string | undefined {
     const key = `${block.round}/${block.id}/${slot.author}`;
     if (this.#certified.has(key)) return this.#certified.get(key);
@@ -176,12 +195,13 @@ export class CommitRule {
 
 /** The block of the slot that `block`, one round later, votes for. */
 function voteOf(block: Vertex, slot: Slot): string | undefined {
-  return block.parents.find(({ round, author }) => round === slot.round && author === slot.author)?.id;
+  return block.parents.find(({ round, author }) => round === slot.round && author === slot.author)
+    ?.id;
 }
 
 /**
- * Two certified blocks in one slot: more than f validators sign against the rules. Finality must halt; accepting goes
- * on (consensus.md 2.7 and pitfall 4).
+ * Two certified blocks in one slot: more than f validators sign against the rules. Finality must
+ * halt; accepting goes on (consensus.md 2.7 and pitfall 4).
  */
 export class TwoCertificates extends Error {
   readonly slot: Slot;

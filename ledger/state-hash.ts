@@ -2,12 +2,14 @@ import { hash } from 'node:crypto';
 import { equalBytes } from './ids.ts';
 
 /**
- * A digest of a set of (key, value) rows that changes with the rows instead of being computed anew: LtHash-16-1024
- * (Bellare and Micciancio 1997; Lewi et al., "Securing Update Propagation with Homomorphic Hashing", 2019) over
- * SHAKE128. Each row is hashed to 1,024 sixteen-bit lanes; the digest is their sum. Finding two sets of the same sum is
- * a short-vector problem in lattices, so it fits the other post-quantum choices. It does not prove single rows.
+ * A digest of a set of (key, value) rows that changes with the rows instead of being computed anew:
+ * LtHash-16-1024 (Bellare and Micciancio 1997; Lewi et al., "Securing Update Propagation with
+ * Homomorphic Hashing", 2019) over SHAKE128. Each row is hashed to 1,024 sixteen-bit lanes; the
+ * digest is their sum. Finding two sets of the same sum is a short-vector problem in lattices, so
+ * it fits the other post-quantum choices. It does not prove single rows.
  *
- * Changes are collected and folded in by `root` or `bytes`: a row changed often between two roots costs once.
+ * Changes are collected and folded in by `root` or `bytes`: a row changed often between two roots
+ * costs once.
  */
 
 const LANES = 1024;
@@ -31,7 +33,10 @@ export class StateHash {
     if (bytes) new Uint8Array(this.#sum.buffer).set(bytes.subarray(0, BYTES));
   }
 
-  /** A row changes from `before` to `after`; `undefined` is no row. `before` is what was said last of this key. */
+  /**
+   * A row changes from `before` to `after`; `undefined` is no row. `before` is what was said last
+   * of this key.
+   */
   replace(key: string, before: Uint8Array | undefined, after: Uint8Array | undefined): void {
     this.#isUnsaved = true;
     const change = this.#changes.get(key);
@@ -68,13 +73,19 @@ export class StateHash {
   }
 }
 
-/** The row is framed as length of key (u32, little-endian) ‖ key ‖ value; lanes are little-endian as on every Node platform. */
+/**
+ * The row is framed as length of key (u32, little-endian) ‖ key ‖ value; lanes are little-endian as
+ * on every Node platform.
+ */
 function addRow(sum: Uint16Array, key: Uint8Array, value: Uint8Array, sign: 1 | -1): void {
   const row = new Uint8Array(4 + key.length + value.length);
   new DataView(row.buffer).setUint32(0, key.length, true);
   row.set(key, 4);
   row.set(value, 4 + key.length);
-  const digest: Uint8Array = hash('shake128', row, { outputEncoding: 'buffer', outputLength: BYTES });
+  const digest: Uint8Array = hash('shake128', row, {
+    outputEncoding: 'buffer',
+    outputLength: BYTES,
+  });
   const lanes = new Uint16Array(digest.buffer.slice(digest.byteOffset, digest.byteOffset + BYTES));
   for (let i = 0; i < LANES; i++) sum[i] = (sum[i] as number) + sign * (lanes[i] as number);
 }

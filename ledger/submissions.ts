@@ -1,7 +1,16 @@
 import type { Chain } from './chain.ts';
 import { keyId } from './cose.ts';
 import { fail } from './errors.ts';
-import { decodeEntry, decodeEvent, encodeEvent, entryJob, entryLeaf, entryOf, signEvent, signingKeyId } from './event.ts';
+import {
+  decodeEntry,
+  decodeEvent,
+  encodeEvent,
+  entryJob,
+  entryLeaf,
+  entryOf,
+  signEvent,
+  signingKeyId,
+} from './event.ts';
 import type { Body, Entry, Event } from './event.ts';
 import { HybridClock } from './hlc.ts';
 import { sha256, textOf } from './ids.ts';
@@ -59,9 +68,10 @@ export class Submissions {
   }
 
   /**
-   * Takes a signed event made elsewhere. Resolves when it is kept (`accepted`), or at once when it is known. Throws the
-   * codes of its form, `bad_event_signature`, `not_member`, or the reason why it would not be applied.
-   * `isOrigin`: a client or an observer gave it to this node, which carries it in its next block.
+   * Takes a signed event made elsewhere. Resolves when it is kept (`accepted`), or at once when it
+   * is known. Throws the codes of its form, `bad_event_signature`, `not_member`, or the reason why
+   * it would not be applied. `isOrigin`: a client or an observer gave it to this node, which
+   * carries it in its next block.
    */
   async submit(entryBytes: Uint8Array, coseKey: Uint8Array, isOrigin: boolean): Promise<Entry> {
     const entry = decodeEntry(entryBytes);
@@ -69,7 +79,8 @@ export class Submissions {
     if (event.chain !== this.#chain.id) {
       fail('foreign_chain', 'The event is for another network.', { chain: textOf(event.chain) });
     }
-    if (keyId(coseKey) !== signingKeyId(event)) fail('bad_key', 'The key is not the one that the event names.', { id });
+    if (keyId(coseKey) !== signingKeyId(event))
+      fail('bad_key', 'The key is not the one that the event names.', { id });
     const job = entryJob(entry, coseKey);
     const known = this.#replica.pool.get(id);
     if (known) {
@@ -82,7 +93,8 @@ export class Submissions {
     const leaf = entryLeaf(entry);
     if (!this.#verified.has(leaf)) {
       const [isValid] = await this.#verifier.verify([job]);
-      if (!isValid) fail('bad_event_signature', 'The signature does not fit the event and the key.', { id });
+      if (!isValid)
+        fail('bad_event_signature', 'The signature does not fit the event and the key.', { id });
       this.#verified.add(leaf);
     }
     const due_ms = isOrigin ? 0 : this.#dueTime_ms(id);
@@ -92,8 +104,9 @@ export class Submissions {
   }
 
   /**
-   * Authors an event as this node. With `isSigned` it is kept and stands by itself, so that it may be acknowledged; else
-   * it rides in an own block, and nothing may be said of it before it is final (validators only).
+   * Authors an event as this node. With `isSigned` it is kept and stands by itself, so that it may
+   * be acknowledged; else it rides in an own block, and nothing may be said of it before it is
+   * final (validators only).
    */
   async author(kind: string, body: Body, isSigned: boolean): Promise<Entry> {
     const { actor, coseKey, signer, author } = this.#self;
@@ -106,7 +119,8 @@ export class Submissions {
       body,
       hlc: this.#hlc.next(this.#clock.wall_ms()),
     };
-    // as all others will read it: a text may change on its way through bytes, and a number may have none
+    // as all others will read it: a text may change on its way through bytes, and a number may have
+    // none
     const bytes = encodeEvent(draft);
     const event = decodeEvent(bytes);
     this.#admit(event);
@@ -129,7 +143,9 @@ export class Submissions {
   #admit(event: Event): void {
     const { reducer, kinds } = this.#replica.fold;
     if (!reducer.counts(event)) {
-      fail('not_member', 'The actor is no member of this network, or the key is not its own.', { actor: event.actor });
+      fail('not_member', 'The actor is no member of this network, or the key is not its own.', {
+        actor: event.actor,
+      });
     }
     const verdict = reducer.foresee(event, this.#clock.wall_ms());
     switch (verdict) {
@@ -142,7 +158,9 @@ export class Submissions {
       case 'expired':
         return fail('expired', 'notAfter_ms has passed.', { notAfter_ms: event.notAfter_ms ?? 0 });
       case 'too_many_lanes':
-        return fail('too_many_lanes', 'This actor has all its lanes: use one of them.', { lane: event.lane });
+        return fail('too_many_lanes', 'This actor has all its lanes: use one of them.', {
+          lane: event.lane,
+        });
       case 'unknown_kind':
         return fail('unknown_kind', 'No active projection knows this kind.', { kind: event.kind });
       case 'bad_body':
@@ -150,22 +168,32 @@ export class Submissions {
           kind: event.kind,
           detail: kinds.explain(event.kind, event.body),
         });
-      default:
+      case 'applied':
+      case 'kv_precondition':
+      case 'dep_missing':
         // a missing dependency may still come before it in the final order
         return undefined;
     }
   }
 
-  /** When this node carries another's event if nobody has: the first by rendezvous hash soonest (consensus.md 2.9). */
+  /**
+   * When this node carries another's event if nobody has: the first by rendezvous hash soonest
+   * (consensus.md 2.9).
+   */
   #dueTime_ms(id: Id): number {
     const { committee } = this.#chain;
-    const ranked = rendezvous(id, committee.validators.map(({ actor }) => actor));
+    const ranked = rendezvous(
+      id,
+      committee.validators.map(({ actor }) => actor),
+    );
     const rank = ranked.indexOf(this.#self.actor);
     return this.#clock.monotonic_ms() + this.#fallback_ms * (1 + Math.max(0, rank));
   }
 }
 
-/** The actors by highest random weight for an id: every node finds the same order without a word. */
+/**
+ * The actors by highest random weight for an id: every node finds the same order without a word.
+ */
 export function rendezvous(id: Id, actors: readonly Id[]): Id[] {
   const weight = (actor: Id) => sha256(Uint8Array.fromHex(id + actor)).toHex();
   return actors

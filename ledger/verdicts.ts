@@ -1,6 +1,7 @@
 /**
- * What becomes of an ordered event: a number in the leaf of the final log, and the reason for people (wire.md,
- * "Verdicts"). Numbers never change their meaning. Those from 256 on belong to projections, 256 to each.
+ * What becomes of an ordered event: a number in the leaf of the final log, and the reason for
+ * people (wire.md, "Verdicts"). Numbers never change their meaning. Those from 256 on belong to
+ * projections, 256 to each.
  */
 export const VERDICTS = {
   applied: 0,

@@ -4,9 +4,9 @@ import type { Hash } from './merkle.ts';
 const SIZE_MAX = 32_768;
 
 /**
- * Entries whose signature was found valid, by the hash of their leaf. The leaf holds the event and the signature, and the
- * event names the key by its hash, so this is the key (object, signature, key) that wire.md asks for. What is invalid is
- * not remembered.
+ * Entries whose signature was found valid, by the hash of their leaf. The leaf holds the event and
+ * the signature, and the event names the key by its hash, so this is the key (object, signature,
+ * key) that wire.md asks for. What is invalid is not remembered.
  */
 export class VerifiedEntries {
   readonly #leaves = new Set<string>();

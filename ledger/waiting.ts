@@ -6,8 +6,8 @@ import type { Id } from './ports.ts';
 const PER_AUTHOR_MAX = 256;
 
 /**
- * Valid blocks whose parents are not all held (consensus.md 2.4). Bounded per author: the highest round goes first, since
- * the lowest is needed first.
+ * Valid blocks whose parents are not all held (consensus.md 2.4). Bounded per author: the highest
+ * round goes first, since the lowest is needed first.
  */
 export class WaitingBlocks {
   readonly #blocks = new Map<Id, { readonly block: Block; readonly missing: Set<Id> }>();
@@ -61,7 +61,10 @@ export class WaitingBlocks {
     }
   }
 
-  /** A block was accepted, or is not needed any more: returns the blocks that wait for nothing else now. */
+  /**
+   * A block was accepted, or is not needed any more: returns the blocks that wait for nothing else
+   * now.
+   */
   resolved(id: Id): Block[] {
     const ready: Block[] = [];
     for (const child of this.#children.get(id)?.children ?? []) {
@@ -76,7 +79,10 @@ export class WaitingBlocks {
     return ready;
   }
 
-  /** The horizon moved: drops blocks at or below it, and what waited only for blocks down there is ready. */
+  /**
+   * The horizon moved: drops blocks at or below it, and what waited only for blocks down there is
+   * ready.
+   */
   horizon(round: number): Block[] {
     for (const [id, { block }] of this.#blocks) if (block.ref.round <= round) this.#remove(id);
     const below = [...this.#children.values()].filter(({ ref }) => ref.round <= round);

@@ -9,11 +9,16 @@ const QUICK_JOBS_PER_S = 200;
 const QUICK_JOBS_BURST = 40;
 
 /**
- * A verifier that checks small batches at once in the calling thread while they are few, and gives everything else to
- * `pool`. A lone event takes five rounds of small blocks to be final; waking a thread for each costs more than the
- * check. Under load the calling thread has better things to do. The contract is the pool's.
+ * A verifier that checks small batches at once in the calling thread while they are few, and gives
+ * everything else to `pool`. A lone event takes five rounds of small blocks to be final; waking a
+ * thread for each costs more than the check. Under load the calling thread has better things to do.
+ * The contract is the pool's.
  */
-export function quickVerifier(pool: Verifier, engine: Engine, clock: Pick<Clock, 'monotonic_ms'>): Verifier {
+export function quickVerifier(
+  pool: Verifier,
+  engine: Engine,
+  clock: Pick<Clock, 'monotonic_ms'>,
+): Verifier {
   let tokens = QUICK_JOBS_BURST;
   let last_ms = clock.monotonic_ms();
   let isClosed = false;

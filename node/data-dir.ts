@@ -21,7 +21,9 @@ import { systemEntropy } from './system.ts';
 const FORMAT = 1;
 
 /** Paths in a data directory. */
-export function dataPaths(directory: string): Readonly<Record<'genesis' | 'key' | 'peerKey' | 'config' | 'store' | 'claimed', string>> {
+export function dataPaths(
+  directory: string,
+): Readonly<Record<'genesis' | 'key' | 'peerKey' | 'config' | 'store' | 'claimed', string>> {
   return {
     genesis: join(directory, 'genesis.cbor'),
     key: join(directory, 'node.key'),
@@ -54,7 +56,8 @@ export function isInitialised(directory: string): boolean {
 /** Makes a node's keys in a new directory; throws `not_empty` where something is there. */
 export async function createNodeKeys(directory: string): Promise<NodeKeys> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  if ((await readdir(directory)).length > 0) fail('not_empty', 'The directory is not empty: choose another.', { directory });
+  if ((await readdir(directory)).length > 0)
+    fail('not_empty', 'The directory is not empty: choose another.', { directory });
   const paths = dataPaths(directory);
   const key = await createKeyFile(paths.key);
   const peerKey = await generatePeerKey();
@@ -63,8 +66,18 @@ export async function createNodeKeys(directory: string): Promise<NodeKeys> {
 }
 
 /** The genesis object of a new network. */
-export function makeGenesis(name: string, validators: readonly NodeKeys[], operators: readonly Id[], now_ms: number): Uint8Array {
-  const committee: Validator[] = validators.map(({ actor, coseKey, peer }) => ({ actor, coseKey, peer, stake: 1 }));
+export function makeGenesis(
+  name: string,
+  validators: readonly NodeKeys[],
+  operators: readonly Id[],
+  now_ms: number,
+): Uint8Array {
+  const committee: Validator[] = validators.map(({ actor, coseKey, peer }) => ({
+    actor,
+    coseKey,
+    peer,
+    stake: 1,
+  }));
   return encodeGenesis({
     name,
     committee,
@@ -77,17 +90,28 @@ export function makeGenesis(name: string, validators: readonly NodeKeys[], opera
 }
 
 /** Completes a directory that has its keys: from then on a node can start in it. */
-export async function finishDataDir(directory: string, genesis: Uint8Array, config: PartialConfig): Promise<void> {
+export async function finishDataDir(
+  directory: string,
+  genesis: Uint8Array,
+  config: PartialConfig,
+): Promise<void> {
   const paths = dataPaths(directory);
   await writeFile(paths.config, `${JSON.stringify(config, undefined, 2)}\n`, { mode: 0o600 });
   await writeNewFile(paths.genesis, genesis);
 }
 
-/** Reads what is beside the store; throws `not_initialised`, `config_malformed` and the codes of the files. */
+/**
+ * Reads what is beside the store; throws `not_initialised`, `config_malformed` and the codes of the
+ * files.
+ */
 export async function readDataDir(directory: string): Promise<DataDir> {
   const paths = dataPaths(directory);
   if (!isInitialised(directory)) {
-    fail('not_initialised', 'There is no node here: run `x0t init`, or name its directory with --data.', { directory });
+    fail(
+      'not_initialised',
+      'There is no node here: run `x0t init`, or name its directory with --data.',
+      { directory },
+    );
   }
   const chain = openChain(await readFile(paths.genesis));
   const config = await readConfig(paths.config);
@@ -101,23 +125,36 @@ async function readConfig(file: string): Promise<PartialConfig> {
   try {
     return JSON.parse(await readFile(file, 'utf8')) as PartialConfig;
   } catch (cause) {
-    throw new X0tError('config_malformed', 'config.json is no JSON: mend it or remove it.', { file }, { cause });
+    throw new X0tError(
+      'config_malformed',
+      'config.json is no JSON: mend it or remove it.',
+      { file },
+      { cause },
+    );
   }
 }
 
 /**
- * Claims the store for a node that is about to run. Returns false when a store was here before and is gone: a validator
- * must not seal then, since it cannot know what it has signed (consensus.md 2.12); that is remembered in the new store.
- * Throws what `claimStore` throws, and `rebuild_interrupted`.
+ * Claims the store for a node that is about to run. Returns false when a store was here before and
+ * is gone: a validator must not seal then, since it cannot know what it has signed (consensus.md
+ * 2.12); that is remembered in the new store. Throws what `claimStore` throws, and
+ * `rebuild_interrupted`.
  */
-export async function claimForRunning(store: BlockStore, chain: Chain, claimed: string): Promise<boolean> {
+export async function claimForRunning(
+  store: BlockStore,
+  chain: Chain,
+  claimed: string,
+): Promise<boolean> {
   assertNotRebuilding(store);
   const isNew = store.get(storeKeys.format) === undefined;
   await claimStore(store, chain);
   if (isNew && existsSync(claimed)) {
-    await store.write([{ type: 'put', key: storeKeys.lost, value: Uint8Array.of(1) }], { sync: true });
+    await store.write([{ type: 'put', key: storeKeys.lost, value: Uint8Array.of(1) }], {
+      sync: true,
+    });
   }
-  if (!existsSync(claimed)) await writeNewFile(claimed, 'The store beside this file has been used.\n');
+  if (!existsSync(claimed))
+    await writeNewFile(claimed, 'The store beside this file has been used.\n');
   return store.get(storeKeys.lost) === undefined;
 }
 
@@ -139,11 +176,16 @@ export async function claimStore(store: BlockStore, chain: Chain): Promise<void>
     return;
   }
   if ((format[0] ?? 0) > FORMAT) {
-    fail('data_dir_newer', 'A newer program wrote this store: use that one.', { format: format[0] ?? 0, known: FORMAT });
+    fail('data_dir_newer', 'A newer program wrote this store: use that one.', {
+      format: format[0] ?? 0,
+      known: FORMAT,
+    });
   }
   const genesis = store.get(storeKeys.genesis);
   if (!genesis) fail('store_corrupt', 'The store has lost its genesis: take a copy from a peer.');
   if (!equalBytes(genesis, chain.genesisBytes)) {
-    fail('data_dir_other_network', 'The store belongs to another network than genesis.cbor.', { chain: textOf(chain.id) });
+    fail('data_dir_other_network', 'The store belongs to another network than genesis.cbor.', {
+      chain: textOf(chain.id),
+    });
   }
 }

@@ -11,8 +11,9 @@ import type { HelloAuth } from '#p2p/index.ts';
 const KNOWN = new Set(['t', 'v', 'chain', 'actor', 'peer', 'challenge']);
 
 /**
- * The hello object (wire.md, "Peers"): `{t:'hello', v, chain, actor, peer, challenge}` signed with the actor's ML-DSA-65
- * key, sent as `[object, COSE_Sign1, COSE_Key]`. It binds the libp2p key of the connection to the actor.
+ * The hello object (wire.md, "Peers"): `{t:'hello', v, chain, actor, peer, challenge}` signed with
+ * the actor's ML-DSA-65 key, sent as `[object, COSE_Sign1, COSE_Key]`. It binds the libp2p key of
+ * the connection to the actor.
  */
 export function helloAuth(chain: Chain, self: Self, verifier: Verifier): HelloAuth {
   return {
@@ -30,7 +31,11 @@ export function helloAuth(chain: Chain, self: Self, verifier: Verifier): HelloAu
     async check(message, challenge, peer) {
       const parts = field.listOf(decode(message), 'hello', 3);
       const [object, sign1, coseKey] = parts;
-      if (!(object instanceof Uint8Array) || !(sign1 instanceof Uint8Array) || !(coseKey instanceof Uint8Array)) {
+      if (
+        !(object instanceof Uint8Array) ||
+        !(sign1 instanceof Uint8Array) ||
+        !(coseKey instanceof Uint8Array)
+      ) {
         return fail('hello_invalid', 'A hello is an object, its signature and a key.');
       }
       const actor = checkObject(object, chain, challenge, peer);
@@ -52,7 +57,8 @@ function checkObject(object: Uint8Array, chain: Chain, challenge: Uint8Array, pe
   if (field.linkOfField(fields, 'chain') !== chain.id) {
     fail('foreign_chain', 'The peer belongs to another network: check its genesis.');
   }
-  if (field.textOfField(fields, 'peer', 128) !== peer) fail('hello_invalid', 'The hello names another peer.');
+  if (field.textOfField(fields, 'peer', 128) !== peer)
+    fail('hello_invalid', 'The hello names another peer.');
   if (!equalBytes(field.bytesOfField(fields, 'challenge', 64), challenge)) {
     fail('hello_invalid', 'The hello answers another challenge.');
   }

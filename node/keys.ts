@@ -21,8 +21,8 @@ const SECRET_LABEL = 'PRIVATE KEY';
 const PUBLIC_LABEL = 'X0T COSE KEY';
 
 /**
- * Makes an ML-DSA-65 key and writes it to a new file of mode 0600: PEM with the PKCS#8 private key (RFC 9881) and the
- * COSE_Key. Throws `key_exists` instead of overwriting one.
+ * Makes an ML-DSA-65 key and writes it to a new file of mode 0600: PEM with the PKCS#8 private key
+ * (RFC 9881) and the COSE_Key. Throws `key_exists` instead of overwriting one.
  */
 export async function createKeyFile(file: string): Promise<ActorKey> {
   const { publicKey, secretKey } = await generateKeyPair();
@@ -40,7 +40,8 @@ export async function readKeyFile(file: string, engine: EngineName = 'liboqs'): 
   const parts = pemParts(await readText(file));
   const der = parts.get(SECRET_LABEL);
   const coseKey = parts.get(PUBLIC_LABEL);
-  if (!der || !coseKey) return fail('key_malformed', 'The file is no key of this program.', { file });
+  if (!der || !coseKey)
+    return fail('key_malformed', 'The file is no key of this program.', { file });
   const secret = decodeSecretKey(der);
   const signer = (await loadEngine(engine)).createSigner(secret, publicKeyOf(coseKey));
   secret.fill(0);
@@ -52,7 +53,12 @@ async function readText(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (cause) {
-    throw new X0tError('key_unreadable', 'The key file cannot be read: check its path and mode.', { file }, { cause });
+    throw new X0tError(
+      'key_unreadable',
+      'The key file cannot be read: check its path and mode.',
+      { file },
+      { cause },
+    );
   }
 }
 
@@ -77,8 +83,18 @@ export async function writeNewFile(file: string, content: string | Uint8Array): 
   } catch (cause) {
     const isThere = (cause as NodeJS.ErrnoException).code === 'EEXIST';
     throw isThere
-      ? new X0tError('key_exists', 'The file exists and is not overwritten: choose another path.', { file }, { cause })
-      : new X0tError('store_failed', 'The file cannot be written: check the disk.', { file }, { cause });
+      ? new X0tError(
+          'key_exists',
+          'The file exists and is not overwritten: choose another path.',
+          { file },
+          { cause },
+        )
+      : new X0tError(
+          'store_failed',
+          'The file cannot be written: check the disk.',
+          { file },
+          { cause },
+        );
   }
 }
 

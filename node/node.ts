@@ -51,16 +51,24 @@ export interface NodeOptions {
 }
 
 /**
- * The composition root: opens a data directory and runs a node in this process. Whatever fails on the way up is closed
- * again. Throws the coded errors of the data directory, the store, the network and the API's port.
+ * The composition root: opens a data directory and runs a node in this process. Whatever fails on
+ * the way up is closed again. Throws the coded errors of the data directory, the store, the network
+ * and the API's port.
  */
-export async function startNode({ directory, config: options = {}, log: given }: NodeOptions): Promise<Node> {
+export async function startNode({
+  directory,
+  config: options = {},
+  log: given,
+}: NodeOptions): Promise<Node> {
   const data = await readDataDir(directory);
   const config = mergeConfig(data.config, options);
   // results of commands go to stdout
   const log =
     given ??
-    pino({ level: config.log, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));
+    pino(
+      { level: config.log, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+      pino.destination(2),
+    );
   const closers: (() => Promise<unknown>)[] = [];
   try {
     return await assemble(directory, data, config, log, closers);
@@ -81,7 +89,8 @@ async function assemble(
   const store = await LevelStore.open(dataPaths(directory).store);
   closers.push(() => store.close());
   const remembers = await claimForRunning(store, chain, dataPaths(directory).claimed);
-  if (!remembers) log.error({}, 'the store was lost: this node follows, since it cannot know what it has signed');
+  if (!remembers)
+    log.error({}, 'the store was lost: this node follows, since it cannot know what it has signed');
   const pool = await createVerifierPool(config.crypto);
   const verifier = quickVerifier(pool, await loadEngine(config.crypto.engine), systemClock);
   closers.push(() => verifier.close());
@@ -133,7 +142,16 @@ async function assemble(
   core.start();
   const url = await listen(api, config);
   isUp = true;
-  log.info({ chain: textOf(chain.id), actor: self.actor, peer: data.peer, url, p2p: network.status().addrs }, 'node started');
+  log.info(
+    {
+      chain: textOf(chain.id),
+      actor: self.actor,
+      peer: data.peer,
+      url,
+      p2p: network.status().addrs,
+    },
+    'node started',
+  );
 
   const { promise: ended, resolve, reject } = Promise.withResolvers<void>();
   ended.catch(() => undefined);
@@ -142,7 +160,9 @@ async function assemble(
     (stopping ??= (async () => {
       isUp = false;
       for (const close of closers.toReversed()) {
-        await close().catch((error: unknown) => log.warn({ code: codeOf(error) }, 'a part did not close cleanly'));
+        await close().catch((error: unknown) =>
+          log.warn({ code: codeOf(error) }, 'a part did not close cleanly'),
+        );
       }
       log.info({}, 'node stopped');
       if (failure === undefined) resolve();
@@ -155,22 +175,30 @@ async function assemble(
   return { core, network, api, config, url, status, ended, stop: () => stop() };
 }
 
-/** Ready to serve: up, in step with the others, and with finality not halted. Without a quorum it still accepts. */
+/**
+ * Ready to serve: up, in step with the others, and with finality not halted. Without a quorum it
+ * still accepts.
+ */
 function readiness({ antiEntropy, replica }: Core, isUp: boolean): Readiness {
   const reasons: string[] = [];
   if (!isUp) reasons.push('the node is starting or stopping');
   const { isRunning, target } = antiEntropy.catchUp;
-  if (isRunning) reasons.push(`catching up: commit ${replica.orderer.state.last.index} of ${target}`);
+  if (isRunning)
+    reasons.push(`catching up: commit ${replica.orderer.state.last.index} of ${target}`);
   if (replica.alarm) reasons.push('finality is halted: see the alarms in /v1/status');
   return { ready: reasons.length === 0, reasons };
 }
 
 /** What this node cannot do, said at start and in the status. */
 function limitationsOf({ crypto, p2p }: NodeConfig, remembers: boolean): string[] {
-  const limitations = ['Links between peers are not yet secure against quantum computers; events and blocks are.'];
-  if (!remembers) limitations.push('The store was lost: this node follows and seals no blocks in this epoch.');
+  const limitations = [
+    'Links between peers are not yet secure against quantum computers; events and blocks are.',
+  ];
+  if (!remembers)
+    limitations.push('The store was lost: this node follows and seals no blocks in this epoch.');
   if (crypto.workers === 0) limitations.push('Signatures are checked on the main thread.');
-  if (p2p.bootstrap.length === 0 && !p2p.mdns) limitations.push('No peers to dial are configured: others must dial this node.');
+  if (p2p.bootstrap.length === 0 && !p2p.mdns)
+    limitations.push('No peers to dial are configured: others must dial this node.');
   return limitations;
 }
 
@@ -199,7 +227,12 @@ async function listen(api: FastifyInstance, { api: { host, port } }: NodeConfig)
     return await api.listen({ host, port });
   } catch (cause) {
     const isTaken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
-    if (isTaken) fail('api_port_taken', 'Another program has the port of the API: choose one with --api-port.', { host, port });
+    if (isTaken)
+      fail(
+        'api_port_taken',
+        'Another program has the port of the API: choose one with --api-port.',
+        { host, port },
+      );
     throw cause;
   }
 }

@@ -17,7 +17,10 @@ export class LevelStore implements BlockStore {
     this.#level = level;
   }
 
-  /** Opens or makes the database; throws `data_dir_locked` when another process has it, else `store_failed`. */
+  /**
+   * Opens or makes the database; throws `data_dir_locked` when another process has it, else
+   * `store_failed`.
+   */
   static async open(directory: string): Promise<LevelStore> {
     const level = new Level<string, Uint8Array>(directory, {
       keyEncoding: 'utf8',
@@ -31,11 +34,21 @@ export class LevelStore implements BlockStore {
     } catch (cause) {
       const reason = (cause as { cause?: { code?: string } }).cause?.code ?? '';
       if (reason === 'LEVEL_LOCKED') {
-        throw new X0tError('data_dir_locked', 'Another process has this data directory open: stop it first.', {}, { cause });
+        throw new X0tError(
+          'data_dir_locked',
+          'Another process has this data directory open: stop it first.',
+          {},
+          { cause },
+        );
       }
-      throw new X0tError('store_failed', 'The database cannot be opened: check the disk, or restore a copy.', { reason }, {
-        cause,
-      });
+      throw new X0tError(
+        'store_failed',
+        'The database cannot be opened: check the disk, or restore a copy.',
+        { reason },
+        {
+          cause,
+        },
+      );
     }
     return new LevelStore(level);
   }
@@ -45,22 +58,38 @@ export class LevelStore implements BlockStore {
   }
 
   async write(ops: readonly StoreOp[], { sync }: { readonly sync: boolean }): Promise<void> {
-    if (this.#failure !== undefined) fail('store_failed', 'The database has failed before: restart the node.');
+    if (this.#failure !== undefined)
+      fail('store_failed', 'The database has failed before: restart the node.');
     try {
       await this.#level.batch([...ops], { sync });
     } catch (cause) {
       this.#failure = cause;
-      throw new X0tError('store_failed', 'The database cannot be written: check the disk.', {}, { cause });
+      throw new X0tError(
+        'store_failed',
+        'The database cannot be written: check the disk.',
+        {},
+        { cause },
+      );
     }
   }
 
-  range({ gte, lt, reverse = false, limit = -1 }: StoreRange): AsyncIterable<readonly [string, Uint8Array]> {
+  range({
+    gte,
+    lt,
+    reverse = false,
+    limit = -1,
+  }: StoreRange): AsyncIterable<readonly [string, Uint8Array]> {
     return this.#level.iterator({ gte, lt, reverse, limit });
   }
 
-  /** Rewrites the files without what was overwritten or deleted; for measurements and after a rebuild. */
+  /**
+   * Rewrites the files without what was overwritten or deleted; for measurements and after a
+   * rebuild.
+   */
   compact(): Promise<void> {
-    return (this.#level as unknown as { compactRange(from: string, to: string): Promise<void> }).compactRange('', '~');
+    return (
+      this.#level as unknown as { compactRange(from: string, to: string): Promise<void> }
+    ).compactRange('', '~');
   }
 
   close(): Promise<void> {

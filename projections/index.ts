@@ -4,8 +4,8 @@ import { kv } from './kv.ts';
 import { members } from './members.ts';
 
 /**
- * The projections that run in this version: one reducer each over the final log, droppable and rebuilt from it. A new
- * one is added here, and in the genesis of a network that uses it.
+ * The projections that run in this version: one reducer each over the final log, droppable and
+ * rebuilt from it. A new one is added here, and in the genesis of a network that uses it.
  */
 export const schema: Schema = { projections: [kv, members], members };
 

@@ -14,7 +14,11 @@ const TYPE_BYTES_MAX = 128;
 const text = new TextEncoder();
 
 const Key = Type.Refine(
-  Type.String({ minLength: 1, maxLength: KEY_BYTES_MAX, description: 'UTF-8 text of at most 512 bytes' }),
+  Type.String({
+    minLength: 1,
+    maxLength: KEY_BYTES_MAX,
+    description: 'UTF-8 text of at most 512 bytes',
+  }),
   (key) => text.encode(key).length <= KEY_BYTES_MAX,
 );
 const Bytes = Type.Refine(
@@ -28,7 +32,9 @@ const MediaType = Type.Refine(
 const IfSeq = Type.Optional(
   Type.Integer({
     minimum: 0,
-    description: 'applies only if the key was last changed by the final event of this number; 0: if there is no key',
+    description:
+      'applies only if the key was last changed by the final event of this number; ' +
+      '0: if there is no key',
   }),
 );
 
@@ -51,7 +57,10 @@ export interface KvEntry {
   readonly key: string;
   readonly value: Uint8Array;
   readonly type?: string;
-  /** Number of the event that set it, in the final log or, at the level `accepted`, where it would stand. */
+  /**
+   * Number of the event that set it, in the final log or, at the level `accepted`, where it would
+   * stand.
+   */
   readonly seq: number;
   /** Time of its commit, milliseconds since the Unix epoch. */
   readonly ts_ms: number;
@@ -77,7 +86,10 @@ export const kv: Projection = {
       return 'applied';
     }
     const { value, type } = event.body as { value: Uint8Array; type?: string };
-    rows.put(key, encodeRow({ value, seq, ts_ms, actor: event.actor, ...(type !== undefined && { type }) }));
+    rows.put(
+      key,
+      encodeRow({ value, seq, ts_ms, actor: event.actor, ...(type !== undefined && { type }) }),
+    );
     return 'applied';
   },
 };
@@ -88,7 +100,10 @@ export function readKey(rows: Pick<Rows, 'get'>, key: string): KvEntry | undefin
   return row && decodeRow(key, row);
 }
 
-/** seq (u64), ts_ms (u64), actor (32 bytes), length of the type (u8; 0: none), type, value; big-endian. */
+/**
+ * seq (u64), ts_ms (u64), actor (32 bytes), length of the type (u8; 0: none), type, value;
+ * big-endian.
+ */
 const HEAD_BYTES = 8 + 8 + 32 + 1;
 
 function encodeRow({ value, seq, ts_ms, actor, type = '' }: Omit<KvEntry, 'key'>): Uint8Array {

@@ -19,8 +19,8 @@ const LIST = 'list';
 const ofActor = (actor: Id): string => `actor/${actor}`;
 
 /**
- * Who belongs to the network: the committee and the operators of the genesis. No event changes it in version 1.
- * Rows: `list` → [actor...], `actor/<64 hex digits>` → {roles, author?, peer?}.
+ * Who belongs to the network: the committee and the operators of the genesis. No event changes it
+ * in version 1. Rows: `list` → [actor...], `actor/<64 hex digits>` → {roles, author?, peer?}.
  */
 export const members: Projection & Membership = {
   name: 'members',
@@ -34,7 +34,10 @@ export const members: Projection & Membership = {
     }
     for (const actor of genesis.operators) {
       const known = found.get(actor);
-      found.set(actor, known ? { ...known, roles: ['validator', 'operator'] } : { actor, roles: ['operator'] });
+      found.set(
+        actor,
+        known ? { ...known, roles: ['validator', 'operator'] } : { actor, roles: ['operator'] },
+      );
     }
     for (const { actor, ...rest } of found.values()) rows.put(ofActor(actor), encode(rest));
     rows.put(LIST, encode([...found.keys()].map(bytesOf)));

@@ -25,8 +25,9 @@ export interface CatchUp {
 }
 
 /**
- * Anti-entropy (consensus.md 2.11): on connecting and again and again two nodes tell each other what they hold and take
- * what they lack. A quiescent network sends no later block that would show a gap, so liveness needs this.
+ * Anti-entropy (consensus.md 2.11): on connecting and again and again two nodes tell each other
+ * what they hold and take what they lack. A quiescent network sends no later block that would show
+ * a gap, so liveness needs this.
  */
 export class AntiEntropy {
   readonly #committee: Committee;
@@ -97,11 +98,15 @@ export class AntiEntropy {
     });
   }
 
-  /** A peer's frontier came with its request: asks it in turn when it holds something that is lacking here. */
+  /**
+   * A peer's frontier came with its request: asks it in turn when it holds something that is
+   * lacking here.
+   */
   heard(peer: PeerName, frontier: Frontier): void {
     this.#noteClock(peer, frontier);
     const now_ms = this.#clock.monotonic_ms();
-    if (!this.#lacks(frontier) || now_ms - (this.#asked_ms.get(peer) ?? -AGAIN_MS) < AGAIN_MS) return;
+    if (!this.#lacks(frontier) || now_ms - (this.#asked_ms.get(peer) ?? -AGAIN_MS) < AGAIN_MS)
+      return;
     void this.exchange(peer);
   }
 
@@ -178,21 +183,27 @@ export class AntiEntropy {
     const want = waiting.filter((id) => this.#isNew(id));
     if (want.length === 0) return;
     const limits = { timeout_ms: TIMEOUT_MS, responseBytes_max: ANSWER_BYTES_MAX };
-    for await (const frame of this.#network.request(peer, 'events', messages.encodeEventsRequest({ want }), limits)) {
+    for await (const frame of this.#network.request(
+      peer,
+      'events',
+      messages.encodeEventsRequest({ want }),
+      limits,
+    )) {
       await this.#take(messages.decodePoolItems(frame), peer);
     }
   }
 
   /**
-   * Takes commit after commit with their blocks, in the order of the log, until the peer has no more. The blocks go the
-   * way of all blocks, so the rule decides here again, and never over a hole: a block is accepted after its parents.
+   * Takes commit after commit with their blocks, in the order of the log, until the peer has no
+   * more. The blocks go the way of all blocks, so the rule decides here again, and never over a
+   * hole: a block is accepted after its parents.
    */
   async #catchUpFrom(peer: PeerName): Promise<void> {
     if (this.#isCatchingUp) return;
     this.#isCatchingUp = true;
     try {
       let from = this.#replica.orderer.state.last.index + 1;
-      for (let more = true; more && !this.#isStopped; ) {
+      for (let more = true; more && !this.#isStopped;) {
         const last = await this.#range(peer, from);
         more = last >= from;
         from = last + 1;
@@ -208,25 +219,40 @@ export class AntiEntropy {
     const limits = { timeout_ms: 4 * TIMEOUT_MS, responseBytes_max: 2 * ANSWER_BYTES_MAX };
     const checks = new Set<Promise<unknown>>();
     let last = from - 1;
-    let failure: unknown;
-    for await (const bytes of this.#network.request(peer, 'range', messages.encodeRangeRequest(from), limits)) {
+    const failures: Error[] = [];
+    for await (const bytes of this.#network.request(
+      peer,
+      'range',
+      messages.encodeRangeRequest(from),
+      limits,
+    )) {
       const frame = messages.decodeRangeFrame(bytes);
       if ('commit' in frame) {
-        if (frame.commit !== last + 1) fail('bad_range', 'A peer sent commits out of order.', { commit: frame.commit });
+        if (frame.commit !== last + 1)
+          fail('bad_range', 'A peer sent commits out of order.', { commit: frame.commit });
         last = frame.commit;
         this.#target = Math.max(this.#target, last);
         continue;
       }
       const check: Promise<unknown> = this.#intake
         .take(frame.block, peer)
-        .catch((error: unknown) => (failure = error))
+        .catch((error: unknown) => failures.push(asError(error)))
         .finally(() => checks.delete(check));
       checks.add(check);
       if (checks.size >= CHECKS_AT_ONCE) await Promise.race(checks);
-      if (failure) throw failure;
+      throwLast(failures);
     }
     await Promise.all(checks);
-    if (failure) throw failure;
+    throwLast(failures);
     return last;
   }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+function throwLast(failures: readonly Error[]): void {
+  const failure = failures.at(-1);
+  if (failure) throw failure;
 }

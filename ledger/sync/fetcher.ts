@@ -21,7 +21,10 @@ interface Wanted {
   next_ms: number;
 }
 
-/** Fetches the parents that waiting blocks lack: from the sender first, then from others, until they are held. */
+/**
+ * Fetches the parents that waiting blocks lack: from the sender first, then from others, until they
+ * are held.
+ */
 export class Fetcher {
   readonly #replica: Replica;
   readonly #intake: BlockIntake;
@@ -91,7 +94,8 @@ export class Fetcher {
       wanted.next_ms = now_ms + RETRY_MS * Math.min(16, 2 ** wanted.tries);
     }
     for (const [peer, refs] of perPeer) void this.#request(peer, refs);
-    if (this.#wanted.size < WANTED_MAX / 2) this.#add(this.#replica.waiting.wanted(), undefined, now_ms);
+    if (this.#wanted.size < WANTED_MAX / 2)
+      this.#add(this.#replica.waiting.wanted(), undefined, now_ms);
   }
 
   #peerFor({ from, tries }: Wanted): PeerName | undefined {

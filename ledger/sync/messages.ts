@@ -8,8 +8,8 @@ import { COMMITTEE_MAX } from '#ledger/limits.ts';
 import type { Id } from '#ledger/ports.ts';
 
 /**
- * The messages of the request protocols. They are not signed: the blocks and events that they bring are, and what a
- * peer says of itself decides only what to ask for next.
+ * The messages of the request protocols. They are not signed: the blocks and events that they bring
+ * are, and what a peer says of itself decides only what to ask for next.
  */
 
 /** Blocks asked for at once. */
@@ -33,9 +33,27 @@ export interface Frontier {
   readonly waiting: readonly Id[];
 }
 
-const FRONTIER = new Set(['t', 'v', 'chain', 'epoch', 'newest', 'commit', 'horizon', 'wall_ms', 'waiting']);
+const FRONTIER = new Set([
+  't',
+  'v',
+  'chain',
+  'epoch',
+  'newest',
+  'commit',
+  'horizon',
+  'wall_ms',
+  'waiting',
+]);
 
-export function encodeFrontier({ chain, epoch, newest, commit, horizon, wall_ms, waiting }: Frontier): Uint8Array {
+export function encodeFrontier({
+  chain,
+  epoch,
+  newest,
+  commit,
+  horizon,
+  wall_ms,
+  waiting,
+}: Frontier): Uint8Array {
   return encode({
     t: 'frontier',
     v: 1,
@@ -82,7 +100,9 @@ export function decodeRangeRequest(bytes: Uint8Array): number {
   return field.integerOf(fields, 'from', 1, Number.MAX_SAFE_INTEGER);
 }
 
-/** A frame of a range: a sealed block, or the index of the commit whose blocks are complete with it. */
+/**
+ * A frame of a range: a sealed block, or the index of the commit whose blocks are complete with it.
+ */
 export type RangeFrame = { readonly block: Uint8Array } | { readonly commit: number };
 
 export function encodeRangeFrame(frame: RangeFrame): Uint8Array {
@@ -95,7 +115,10 @@ export function decodeRangeFrame(bytes: Uint8Array): RangeFrame {
   return { commit: field.asInteger(decode(bytes), 'commit', 1, Number.MAX_SAFE_INTEGER) };
 }
 
-/** A request on `events`: give these, or take these; `isOrigin` asks the receiver to carry them at once. */
+/**
+ * A request on `events`: give these, or take these; `isOrigin` asks the receiver to carry them at
+ * once.
+ */
 export type EventsRequest =
   | { readonly want: readonly Id[] }
   | { readonly give: readonly PoolItem[]; readonly isOrigin: boolean };
@@ -150,5 +173,7 @@ function encodeIds(ids: readonly Id[]): Uint8Array {
 function decodeIds(value: unknown): readonly Id[] {
   const bytes = field.bytesOfField({ ids: value }, 'ids', EVENT_IDS_MAX * 32);
   if (bytes.length % 32 !== 0) fail('wrong_type', 'Ids are 32 bytes each.');
-  return Array.from({ length: bytes.length / 32 }, (_, i) => bytes.subarray(i * 32, i * 32 + 32).toHex());
+  return Array.from({ length: bytes.length / 32 }, (_, i) =>
+    bytes.subarray(i * 32, i * 32 + 32).toHex(),
+  );
 }

@@ -20,7 +20,9 @@ export interface ServerHooks {
   given(items: readonly PoolItem[], isOrigin: boolean, from: PeerName): Promise<void>;
 }
 
-/** Answers to peers: blocks by reference, frontiers, ranges of commits, pending events. Reads only. */
+/**
+ * Answers to peers: blocks by reference, frontiers, ranges of commits, pending events. Reads only.
+ */
 export class SyncServer {
   readonly #chain: Chain;
   readonly #replica: Replica;
@@ -28,7 +30,12 @@ export class SyncServer {
   readonly #clock: Pick<Clock, 'wall_ms'>;
   #offset = 0;
 
-  constructor(chain: Chain, replica: Replica, store: Pick<BlockStore, 'get'>, clock: Pick<Clock, 'wall_ms'>) {
+  constructor(
+    chain: Chain,
+    replica: Replica,
+    store: Pick<BlockStore, 'get'>,
+    clock: Pick<Clock, 'wall_ms'>,
+  ) {
     this.#chain = chain;
     this.#replica = replica;
     this.#store = store;
@@ -38,7 +45,9 @@ export class SyncServer {
   /** Registers the handlers. */
   serve(network: Network, hooks: ServerHooks): void {
     network.serve('blocks', (message) => this.#blocks(messages.decodeRefs(message)));
-    network.serve('frontier', (message, from) => this.#answerFrontier(messages.decodeFrontier(message), from, hooks));
+    network.serve('frontier', (message, from) =>
+      this.#answerFrontier(messages.decodeFrontier(message), from, hooks),
+    );
     network.serve('range', (message) => this.#range(messages.decodeRangeRequest(message)));
     network.serve('events', (message, from) => this.#events(message, from, hooks));
   }
@@ -48,8 +57,13 @@ export class SyncServer {
     const { orderer, pool } = this.#replica;
     const { committee } = this.#chain;
     // a node that seals blocks carries its events itself
-    const waiting = this.#replica.isStuck ? [...pool.waitingSigned()].map(({ entry }) => entry.id) : [];
-    this.#offset = waiting.length > messages.EVENT_IDS_MAX ? (this.#offset + messages.EVENT_IDS_MAX) % waiting.length : 0;
+    const waiting = this.#replica.isStuck
+      ? [...pool.waitingSigned()].map(({ entry }) => entry.id)
+      : [];
+    this.#offset =
+      waiting.length > messages.EVENT_IDS_MAX
+        ? (this.#offset + messages.EVENT_IDS_MAX) % waiting.length
+        : 0;
     const shown = [...waiting.slice(this.#offset), ...waiting.slice(0, this.#offset)];
     return {
       chain: this.#chain.id,
@@ -77,20 +91,32 @@ export class SyncServer {
     }
   }
 
-  async *#answerFrontier(theirs: Frontier, from: PeerName, hooks: ServerHooks): AsyncIterable<Uint8Array> {
+  async *#answerFrontier(
+    theirs: Frontier,
+    from: PeerName,
+    hooks: ServerHooks,
+  ): AsyncIterable<Uint8Array> {
     yield messages.encodeFrontier(this.frontier());
     hooks.frontierOf(from, theirs);
     yield* this.#sealed(this.#lackedBy(theirs));
   }
 
-  /** The accepted blocks in memory that are newer than the asker's newest of their author, parents first. */
+  /**
+   * The accepted blocks in memory that are newer than the asker's newest of their author, parents
+   * first.
+   */
   *#lackedBy({ newest }: Frontier): Iterable<Ref> {
     const { dag } = this.#replica.orderer;
     const theirs = new Map(newest.map((ref) => [ref.author, ref]));
     for (let round = Math.max(1, dag.horizon + 1); round <= dag.top; round++) {
       for (const block of dag.round(round)) {
         const known = theirs.get(block.author);
-        if (!known || block.round > known.round || (block.round === known.round && block.id !== known.id)) yield block;
+        if (
+          !known ||
+          block.round > known.round ||
+          (block.round === known.round && block.id !== known.id)
+        )
+          yield block;
       }
     }
   }
@@ -110,14 +136,20 @@ export class SyncServer {
     }
   }
 
-  async *#events(message: Uint8Array, from: PeerName, hooks: ServerHooks): AsyncIterable<Uint8Array> {
+  async *#events(
+    message: Uint8Array,
+    from: PeerName,
+    hooks: ServerHooks,
+  ): AsyncIterable<Uint8Array> {
     const request = messages.decodeEventsRequest(message);
     if ('give' in request) {
       await hooks.given(request.give, request.isOrigin, from);
       return;
     }
     const held = request.want.flatMap((id) => this.#replica.pool.get(id) ?? []);
-    for (const batch of batches(held.flatMap(({ entry, coseKey }) => (coseKey ? { entry: entry.bytes, coseKey } : [])))) {
+    for (const batch of batches(
+      held.flatMap(({ entry, coseKey }) => (coseKey ? { entry: entry.bytes, coseKey } : [])),
+    )) {
       yield messages.encodePoolItems(batch);
     }
   }

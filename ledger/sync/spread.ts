@@ -10,7 +10,10 @@ import type { PoolItem } from './messages.ts';
 import { batches } from './server.ts';
 
 const TICK_MS = 50;
-/** A validator's own event is normally in a block long before this; without a quorum it spreads by gossip then. */
+/**
+ * A validator's own event is normally in a block long before this; without a quorum it spreads by
+ * gossip then.
+ */
 const GOSSIP_AFTER_MS = 500;
 /** An observer gives an event to the next validator after this. */
 const HAND_OVER_AGAIN_MS = 2000;
@@ -25,8 +28,9 @@ interface Spread {
 }
 
 /**
- * Who carries an event (wire.md): a validator puts its own events into its next block. What cannot go there spreads in
- * batches: an observer's events to a validator by rendezvous hash, a validator's without a quorum to all it reaches.
+ * Who carries an event (wire.md): a validator puts its own events into its next block. What cannot
+ * go there spreads in batches: an observer's events to a validator by rendezvous hash, a
+ * validator's without a quorum to all it reaches.
  */
 export class Spreader {
   readonly #chain: Chain;
@@ -79,7 +83,11 @@ export class Spreader {
       if (!pending.isOwn || due.length >= PER_TICK_MAX) break;
       const isObserver = this.#self.author === undefined;
       const known = this.#spread.get(pending.entry.id);
-      const spread = known ?? { since_ms: now_ms, tries: 0, next_ms: isObserver ? now_ms : now_ms + GOSSIP_AFTER_MS };
+      const spread = known ?? {
+        since_ms: now_ms,
+        tries: 0,
+        next_ms: isObserver ? now_ms : now_ms + GOSSIP_AFTER_MS,
+      };
       if (!known) this.#spread.set(pending.entry.id, spread);
       if (spread.next_ms <= now_ms) due.push(pending);
     }
@@ -100,7 +108,9 @@ export class Spreader {
 
   #handOver(due: readonly Pending[], now_ms: number): void {
     const connected = new Map(this.#network.peers().map(({ peer, actor }) => [actor, peer]));
-    const validators = this.#chain.committee.validators.map(({ actor }) => actor).filter((actor) => connected.has(actor));
+    const validators = this.#chain.committee.validators
+      .map(({ actor }) => actor)
+      .filter((actor) => connected.has(actor));
     if (validators.length === 0) return;
     const perPeer = new Map<string, PoolItem[]>();
     for (const pending of due) {
@@ -126,7 +136,8 @@ export class Spreader {
       for (const batch of batches(items)) {
         const message = encodeEventsRequest({ give: batch, isOrigin: true });
         const limits = { timeout_ms: TIMEOUT_MS, responseBytes_max: 1024 };
-        for await (const frame of this.#network.request(peer, 'events', message, limits)) void frame;
+        for await (const frame of this.#network.request(peer, 'events', message, limits))
+          void frame;
       }
     } catch (error) {
       this.#log.debug({ peer, code: codeOf(error) }, 'events could not be handed over');

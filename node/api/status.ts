@@ -103,7 +103,9 @@ export function isQuorumReachable(
   return committee.stakeOf(seen) >= committee.quorum;
 }
 
-function alarmsOf({ replica: { alarm, counters, clockGuard, hasForgotten } }: Core): LedgerStatus['alarms'] {
+function alarmsOf({
+  replica: { alarm, counters, clockGuard, hasForgotten },
+}: Core): LedgerStatus['alarms'] {
   const alarms: LedgerStatus['alarms'] = [];
   if (alarm) {
     const { round, author } = alarm;
@@ -121,7 +123,8 @@ function alarmsOf({ replica: { alarm, counters, clockGuard, hasForgotten } }: Co
     alarms.push({ code: 'store_forgotten', message });
   }
   if (clockGuard?.isSuspect === true) {
-    const message = 'The wall clock stepped: no blocks are sealed until peers confirm it. Check it.';
+    const message =
+      'The wall clock stepped: no blocks are sealed until peers confirm it. Check it.';
     alarms.push({ code: 'clock_stepped', message });
   }
   return alarms;

@@ -3,7 +3,10 @@ import { compareRefs, gcRoundAfter, linearise } from '#ledger/linearise.ts';
 import { CommitRule } from '#ledger/rule.ts';
 import type { DagView, Decision, RuleConfig, Slot, Vertex } from '#ledger/rule.ts';
 
-/** The cases for the commit rule as data: DAGs, the decisions that must be reached, and what was reached. */
+/**
+ * The cases for the commit rule as data: DAGs, the decisions that must be reached, and what was
+ * reached.
+ */
 
 export interface CaseFile {
   readonly cases: readonly Case[];
@@ -56,7 +59,8 @@ export interface Case {
     readonly leaderStride?: number;
     readonly leadersPerRound?: number;
     readonly leaderRule?: string;
-    readonly leaderTable?: Readonly<Record<string, readonly number[]>> | readonly (readonly number[])[];
+    readonly leaderTable?:
+      Readonly<Record<string, readonly number[]>> | readonly (readonly number[])[];
     readonly gcDepth?: number;
   };
   readonly blocks: readonly BlockSpec[];
@@ -86,10 +90,15 @@ class NamedDag implements DagView {
 
   constructor(specs: readonly BlockSpec[], visible?: readonly string[]) {
     const refs = new Map(specs.map(({ id, round, author }) => [id, { id, round, author }]));
-    const shown = visible && new Set(visible);
+    const shownIds = visible && new Set(visible);
     for (const { id, round, author, parents } of specs) {
-      if (shown && !shown.has(id)) continue;
-      const block: Vertex = { id, round, author, parents: parents.map((parent) => refs.get(parent) ?? genesisRef(parent)) };
+      if (shownIds && !shownIds.has(id)) continue;
+      const block: Vertex = {
+        id,
+        round,
+        author,
+        parents: parents.map((parent) => refs.get(parent) ?? genesisRef(parent)),
+      };
       this.#blocks.set(id, block);
       this.#rounds.set(round, [...(this.#rounds.get(round) ?? []), block]);
       this.top = Math.max(this.top, round);
@@ -148,7 +157,10 @@ function meets(actual: Expected | undefined, wanted: Expected): boolean {
 function runStep(testCase: Case, step: Step, failures: string[]): StepResult {
   const config = ruleConfig(testCase);
   const rule = new CommitRule(new NamedDag(testCase.blocks, step.blocks), config);
-  const cursor: Slot | undefined = step.lastDecided && { round: step.lastDecided[0], author: step.lastDecided[1] };
+  const cursor: Slot | undefined = step.lastDecided && {
+    round: step.lastDecided[0],
+    author: step.lastDecided[1],
+  };
   const sequence = rule.decide(cursor).map(shown);
   const all = rule.decisions(cursor).map(shown);
   const expect = step.expect ?? {};
@@ -158,23 +170,40 @@ function runStep(testCase: Case, step: Step, failures: string[]): StepResult {
   if (expect.sequence) {
     const asserted = expect.assertedPrefix ?? expect.sequence.length;
     if (expect.assertedPrefix === undefined) {
-      claim(sequence.length === expect.sequence.length, `${sequence.length} decided, not ${expect.sequence.length}`);
+      claim(
+        sequence.length === expect.sequence.length,
+        `${sequence.length} decided, not ${expect.sequence.length}`,
+      );
     }
     for (const [i, wanted] of expect.sequence.slice(0, asserted).entries()) {
-      claim(meets(sequence[i], wanted), `decision ${i} is ${JSON.stringify(sequence[i])}, not ${JSON.stringify(wanted)}`);
+      claim(
+        meets(sequence[i], wanted),
+        `decision ${i} is ${JSON.stringify(sequence[i])}, not ${JSON.stringify(wanted)}`,
+      );
     }
   }
   for (const wanted of expect.slots ?? []) {
-    const actual = all.find(({ round, author }) => round === wanted.round && author === wanted.author);
-    claim(meets(actual, wanted), `slot is ${JSON.stringify(actual)}, not ${JSON.stringify(wanted)}`);
+    const actual = all.find(
+      ({ round, author }) => round === wanted.round && author === wanted.author,
+    );
+    claim(
+      meets(actual, wanted),
+      `slot is ${JSON.stringify(actual)}, not ${JSON.stringify(wanted)}`,
+    );
   }
   for (const wanted of expect.direct ?? []) {
     const actual = shown(rule.direct(wanted));
-    claim(meets(actual, wanted), `directly ${JSON.stringify(actual)}, not ${JSON.stringify(wanted)}`);
+    claim(
+      meets(actual, wanted),
+      `directly ${JSON.stringify(actual)}, not ${JSON.stringify(wanted)}`,
+    );
   }
   const committed = sequence.flatMap(({ block }) => block ?? []);
   if (expect.committedSequence) {
-    claim(`${committed}` === `${expect.committedSequence}`, `commits ${committed}, not ${expect.committedSequence}`);
+    claim(
+      committed.join() === expect.committedSequence.join(),
+      `commits ${committed.join()}, not ${expect.committedSequence.join()}`,
+    );
   }
   for (const id of expect.contains ?? []) claim(committed.includes(id), `does not commit ${id}`);
   for (const id of expect.notContains ?? []) claim(!committed.includes(id), `commits ${id}`);
@@ -190,7 +219,9 @@ function runLinearise(testCase: Case, failures: string[]): StepResult {
     const leader = dag.get(id);
     if (!leader) throw new Error(`${testCase.id}: no leader ${id}`);
     const gcRound = gcRoundAfter(previousRound, testCase.config.gcDepth ?? 60);
-    const ids = linearise(dag, leader, gcRound, (one) => done.has(one)).sort(compareRefs).map((block) => block.id);
+    const ids = linearise(dag, leader, gcRound, (one) => done.has(one))
+      .toSorted(compareRefs)
+      .map((block) => block.id);
     for (const one of ids) done.add(one);
     linearized.push(ids);
     previousRound = leader.round;
@@ -198,8 +229,12 @@ function runLinearise(testCase: Case, failures: string[]): StepResult {
     const claim = (holds: boolean, what: string) => {
       if (!holds) failures.push(`${testCase.id}: sub-DAG ${i} ${what}`);
     };
-    if (expect.size !== undefined) claim(ids.length === expect.size, `has ${ids.length} blocks, not ${expect.size}`);
-    if (expect.blocks) claim(`${ids}` === `${expect.blocks}`, `is ${ids}, not ${expect.blocks}`);
+    if (expect.size !== undefined)
+      claim(ids.length === expect.size, `has ${ids.length} blocks, not ${expect.size}`);
+    if (expect.blocks) {
+      const wanted = expect.blocks.join();
+      claim(ids.join() === wanted, `is ${ids.join()}, not ${wanted}`);
+    }
     for (const one of expect.contains ?? []) claim(ids.includes(one), `lacks ${one}`);
     for (const one of expect.notContains ?? []) claim(!ids.includes(one), `has ${one}`);
   }

@@ -3,8 +3,8 @@ import { runCase } from './cases.ts';
 import type { CaseFile } from './cases.ts';
 
 /**
- * `npm run conformance -- FILE`: feeds the DAGs of a case file to the commit rule and the lineariser, prints one JSON
- * line per case, and exits with 1 when an expectation is not met.
+ * `npm run conformance -- FILE`: feeds the DAGs of a case file to the commit rule and the
+ * lineariser, prints one JSON line per case, and exits with 1 when an expectation is not met.
  */
 const [file] = process.argv.slice(2);
 if (!file) {

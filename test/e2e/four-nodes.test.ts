@@ -8,8 +8,9 @@ import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/pr
 import type { NodeProcess } from '#test/support/processes.ts';
 
 /**
- * The promises of the network of four, with real processes on loopback and the HTTP API: one log everywhere, nothing
- * acknowledged lost over `kill -9`, no finality without a quorum, one order after a partition heals.
+ * The promises of the network of four, with real processes on loopback and the HTTP API: one log
+ * everywhere, nothing acknowledged lost over `kill -9`, no finality without a quorum, one order
+ * after a partition heals.
  */
 
 interface Net {
@@ -33,7 +34,11 @@ async function endNet({ base, nodes }: Net): Promise<void> {
 }
 
 async function put(node: NodeProcess, key: string, value: string): Promise<string> {
-  const answer = await fetch(`${node.url}/v1/kv/${key}`, { method: 'PUT', body: value, headers: { 'content-type': 'text/plain' } });
+  const answer = await fetch(`${node.url}/v1/kv/${key}`, {
+    method: 'PUT',
+    body: value,
+    headers: { 'content-type': 'text/plain' },
+  });
   const body = (await answer.json()) as { id: string; code?: string };
   if (answer.status !== 202) throw new Error(`PUT answered ${answer.status} ${body.code}`);
   return body.id;
@@ -62,9 +67,9 @@ async function log(node: NodeProcess): Promise<string[]> {
 /** Puts one key after the other until told to stop; returns the ids that were acknowledged. */
 function load(node: NodeProcess, name: string): { stop(): Promise<string[]> } {
   const ids: string[] = [];
-  let isStopped = false;
+  const stopping = new AbortController();
   const done = (async () => {
-    for (let i = 0; !isStopped && i < 5000; i++) {
+    for (let i = 0; !stopping.signal.aborted && i < 5000; i++) {
       try {
         ids.push(await put(node, `${name}/${i % 50}`, `${name} ${i}`));
       } catch {
@@ -74,7 +79,7 @@ function load(node: NodeProcess, name: string): { stop(): Promise<string[]> } {
   })();
   return {
     async stop() {
-      isStopped = true;
+      stopping.abort();
       await done;
       return ids;
     },
@@ -86,13 +91,14 @@ test.serial('writes on every node become final in one order with one state', asy
   try {
     const ids: string[] = [];
     for (let i = 0; i < 20; i++) {
-      for (const [n, node] of net.nodes.entries()) ids.push(await put(node, `from-${n}/${i}`, `value ${i}`));
+      for (const [n, node] of net.nodes.entries())
+        ids.push(await put(node, `from-${n}/${i}`, `value ${i}`));
     }
     const reports = await untilFinal(net.nodes, ids.length, 30);
     t.is(new Set(reports.map(({ hash }) => hash)).size, 1);
     const logs = await Promise.all(net.nodes.map(log));
     for (const one of logs) t.deepEqual(one, logs[0]);
-    t.deepEqual([...(logs[0] ?? [])].sort(), [...ids].sort());
+    t.deepEqual((logs[0] ?? []).toSorted(), ids.toSorted());
     t.is(await get(net.nodes[0] as NodeProcess, 'from-3/19', 'final'), 'value 19');
     const stati = await Promise.all(net.nodes.map(status));
     t.is(new Set(stati.map(({ stateRoot }) => stateRoot)).size, 1);
@@ -102,60 +108,81 @@ test.serial('writes on every node become final in one order with one state', asy
     const before = await Promise.all(net.nodes.map((node) => node.report()));
     await sleep(2000);
     const after = await Promise.all(net.nodes.map((node) => node.report()));
-    t.deepEqual(after.map(({ blocksSealed }) => blocksSealed), before.map(({ blocksSealed }) => blocksSealed), 'an idle network seals nothing');
+    t.deepEqual(
+      after.map(({ blocksSealed }) => blocksSealed),
+      before.map(({ blocksSealed }) => blocksSealed),
+      'an idle network seals nothing',
+    );
   } finally {
     await endNet(net);
   }
 });
 
-test.serial('kill -9 under load loses nothing that was acknowledged and doubles nothing', async (t) => {
-  const net = await startNet();
-  try {
-    const loads = net.nodes.map((node, n) => load(node, `k${n}`));
-    await sleep(1500);
-    await net.nodes[3]?.kill();
-    await sleep(2000);
-    net.nodes[3] = await startProcess(net.directories[3] as string);
-    const reborn = load(net.nodes[3], 'again');
-    await sleep(2000);
-    const ids = (await Promise.all([...loads, reborn].map((one) => one.stop()))).flat();
-    t.true(ids.length > 50);
-    const reports = await untilFinal(net.nodes, ids.length, 60);
-    t.is(new Set(reports.map(({ hash }) => hash)).size, 1);
-    const logs = await Promise.all(net.nodes.map(log));
-    for (const one of logs) t.deepEqual(one, logs[0]);
-    const final = new Set(logs[0]);
-    t.is(final.size, (logs[0] ?? []).length, 'no event stands in the log twice');
-    t.deepEqual(ids.filter((id) => !final.has(id)), [], 'every acknowledged event is final');
-  } finally {
-    await endNet(net);
-  }
-});
+test.serial(
+  'kill -9 under load loses nothing that was acknowledged and doubles nothing',
+  async (t) => {
+    const net = await startNet();
+    try {
+      const loads = net.nodes.map((node, n) => load(node, `k${n}`));
+      await sleep(1500);
+      await net.nodes[3]?.kill();
+      await sleep(2000);
+      net.nodes[3] = await startProcess(net.directories[3] as string);
+      const reborn = load(net.nodes[3], 'again');
+      await sleep(2000);
+      const ids = (await Promise.all([...loads, reborn].map((one) => one.stop()))).flat();
+      t.true(ids.length > 50);
+      const reports = await untilFinal(net.nodes, ids.length, 60);
+      t.is(new Set(reports.map(({ hash }) => hash)).size, 1);
+      const logs = await Promise.all(net.nodes.map(log));
+      for (const one of logs) t.deepEqual(one, logs[0]);
+      const final = new Set(logs[0]);
+      t.is(final.size, (logs[0] ?? []).length, 'no event stands in the log twice');
+      t.deepEqual(
+        ids.filter((id) => !final.has(id)),
+        [],
+        'every acknowledged event is final',
+      );
+    } finally {
+      await endNet(net);
+    }
+  },
+);
 
-test.serial('two and two accept and do not finalise; healed, all is final in one order', async (t) => {
-  const net = await startNet();
-  try {
-    const [a, b, c, d] = net.nodes as [NodeProcess, NodeProcess, NodeProcess, NodeProcess];
-    await put(a, 'before', 'the cut');
-    await untilFinal(net.nodes, 1, 20);
-    for (const node of [a, b]) await node.ask({ type: 'block', peers: [c.peer, d.peer] });
-    for (const node of [c, d]) await node.ask({ type: 'block', peers: [a.peer, b.peer] });
-    await sleep(1000);
-    const left = await Promise.all([a, b].flatMap((node, n) => [0, 1, 2].map((i) => put(node, `left/${n}/${i}`, 'l'))));
-    const right = await Promise.all([c, d].flatMap((node, n) => [0, 1, 2].map((i) => put(node, `right/${n}/${i}`, 'r'))));
-    await sleep(3000);
-    for (const node of net.nodes) t.is((await status(node)).finalSeq, 1, 'none finalises');
-    t.is((await status(a)).quorumReachable, false);
-    t.is(await get(b, 'left/0/0', 'accepted'), 'l', 'the other node of the side has it');
-    t.is(await get(a, 'left/0/0', 'final'), undefined);
-    t.is(await get(a, 'right/0/0', 'accepted'), undefined, 'the other side has not');
-    for (const node of net.nodes) await node.ask({ type: 'block', peers: [] });
-    const reports = await untilFinal(net.nodes, 1 + left.length + right.length, 60);
-    t.is(new Set(reports.map(({ hash }) => hash)).size, 1);
-    const logs = await Promise.all(net.nodes.map(log));
-    for (const one of logs) t.deepEqual(one, logs[0]);
-    t.deepEqual([...left, ...right].filter((id) => !logs[0]?.includes(id)), []);
-  } finally {
-    await endNet(net);
-  }
-});
+test.serial(
+  'two and two accept and do not finalise; healed, all is final in one order',
+  async (t) => {
+    const net = await startNet();
+    try {
+      const [a, b, c, d] = net.nodes as [NodeProcess, NodeProcess, NodeProcess, NodeProcess];
+      await put(a, 'before', 'the cut');
+      await untilFinal(net.nodes, 1, 20);
+      for (const node of [a, b]) await node.ask({ type: 'block', peers: [c.peer, d.peer] });
+      for (const node of [c, d]) await node.ask({ type: 'block', peers: [a.peer, b.peer] });
+      await sleep(1000);
+      const left = await Promise.all(
+        [a, b].flatMap((node, n) => [0, 1, 2].map((i) => put(node, `left/${n}/${i}`, 'l'))),
+      );
+      const right = await Promise.all(
+        [c, d].flatMap((node, n) => [0, 1, 2].map((i) => put(node, `right/${n}/${i}`, 'r'))),
+      );
+      await sleep(3000);
+      for (const node of net.nodes) t.is((await status(node)).finalSeq, 1, 'none finalises');
+      t.is((await status(a)).quorumReachable, false);
+      t.is(await get(b, 'left/0/0', 'accepted'), 'l', 'the other node of the side has it');
+      t.is(await get(a, 'left/0/0', 'final'), undefined);
+      t.is(await get(a, 'right/0/0', 'accepted'), undefined, 'the other side has not');
+      for (const node of net.nodes) await node.ask({ type: 'block', peers: [] });
+      const reports = await untilFinal(net.nodes, 1 + left.length + right.length, 60);
+      t.is(new Set(reports.map(({ hash }) => hash)).size, 1);
+      const logs = await Promise.all(net.nodes.map(log));
+      for (const one of logs) t.deepEqual(one, logs[0]);
+      t.deepEqual(
+        [...left, ...right].filter((id) => !logs[0]?.includes(id)),
+        [],
+      );
+    } finally {
+      await endNet(net);
+    }
+  },
+);

@@ -1,7 +1,12 @@
 import test from 'ava';
 import * as fc from 'fast-check';
 import {
-  blockJob, decodeBlock, encodeBlock, entryJobs, keysFor, sealBlock,
+  blockJob,
+  decodeBlock,
+  encodeBlock,
+  entryJobs,
+  keysFor,
+  sealBlock,
 } from '#ledger/block.ts';
 import type { Block } from '#ledger/block.ts';
 import { decode, encode } from '#ledger/codec.ts';
@@ -44,7 +49,11 @@ const genesisRef = (one: number): Ref => ({
   author: one,
   id: genesisBlockId(chain.id, committee, one),
 });
-const later = (round: number, one: number): Ref => ({ round, author: one, id: `${one}`.repeat(64) });
+const later = (round: number, one: number): Ref => ({
+  round,
+  author: one,
+  id: `${one}`.repeat(64),
+});
 const draft = {
   chain: chain.id,
   epoch: 0,
@@ -87,13 +96,17 @@ function made(
   return encode([encode(kept), form, tableBytes, ...list]);
 }
 
-const codeOfMade = (...parts: Parameters<typeof made>): string => codeIn(() => read(made(...parts)));
+const codeOfMade = (...parts: Parameters<typeof made>): string =>
+  codeIn(() => read(made(...parts)));
 const bytesOfEntries = entries.map(({ bytes }) => bytes);
 
 test('a sealed block passes, with all its parts', (t) => {
   const block = read(realBytes);
   t.is(block.ref.id, real.ref.id);
-  t.deepEqual(block.entries.map(({ id }) => id), entries.map(({ id }) => id));
+  t.deepEqual(
+    block.entries.map(({ id }) => id),
+    entries.map(({ id }) => id),
+  );
   t.true(equalBytes(encodeBlock(block), realBytes));
   t.is(codeOfMade(bytesOfEntries, keys), 'none');
   t.is(codeOfMade([], []), 'none');
@@ -122,7 +135,14 @@ const HEADERS: readonly (readonly [code: string, field: string, values: readonly
   ['payload_mismatch', 'bytes', [1, real.header.bytes - 1, real.header.bytes + 1]],
   ['out_of_range', 'bytes', [0, BLOCK_BYTES_MAX + 1]],
   ['wrong_type', 'vote', [1, [1], [1, 2], null]],
-  ['out_of_range', 'vote', [[0, linkOf(OTHER)], [1, linkOf(OTHER), 1]]],
+  [
+    'out_of_range',
+    'vote',
+    [
+      [0, linkOf(OTHER)],
+      [1, linkOf(OTHER), 1],
+    ],
+  ],
   ['wrong_type', 'parents', [1, undefined, [[0, 1]], [1]]],
   ['bad_parents', 'parents', [[]]],
 ];
@@ -138,7 +158,8 @@ for (const [code, field, values] of HEADERS) {
 /** What is no list of byte strings at all has one of these codes. */
 const FORM = new Set(['not_canonical', 'wrong_type', 'bad_key_table']);
 
-const links = (refs: readonly Ref[]) => refs.map(({ round, author: by, id }) => [round, by, linkOf(id)]);
+const links = (refs: readonly Ref[]) =>
+  refs.map(({ round, author: by, id }) => [round, by, linkOf(id)]);
 const withParents = (round: number, refs: readonly Ref[]): string =>
   codeOfMade(bytesOfEntries, keys, { round, parents: links(refs) });
 
@@ -198,8 +219,10 @@ test('at most 512 entries and 256 KiB; one event of maximal size always fits', a
   t.is(codeOfMade(small(BLOCK_ENTRIES_MAX + 1), []), 'out_of_range');
   const lie = { count: BLOCK_ENTRIES_MAX };
   t.is(codeOfMade(small(BLOCK_ENTRIES_MAX + 1), [], lie), 'payload_mismatch');
-  const room = EVENT_BYTES_MAX - entryOf(event(author, 0, { body: { value: new Uint8Array(0) } }))
-    .eventBytes.length - 2;
+  const room =
+    EVENT_BYTES_MAX -
+    entryOf(event(author, 0, { body: { value: new Uint8Array(0) } })).eventBytes.length -
+    2;
   const largest = (seq: number) =>
     entryOf(event(author, seq, { body: { value: new Uint8Array(room) } })).bytes;
   t.is(codeOfMade([largest(0)], []), 'none');
@@ -208,24 +231,47 @@ test('at most 512 entries and 256 KiB; one event of maximal size always fits', a
   t.true(['block_too_large', 'out_of_range'].includes(codeOfMade(four, [])));
   const rest = BLOCK_BYTES_MAX - read(made(four.slice(0, 3), [])).bytes;
   const filler = (bytes: number): Uint8Array => {
-    const frame = entryOf(event(author, 9, { body: { value: new Uint8Array(50_000) } })).bytes.length;
-    return entryOf(event(author, 9, { body: { value: new Uint8Array(50_000 + bytes - frame) } })).bytes;
+    const frame = entryOf(event(author, 9, { body: { value: new Uint8Array(50_000) } })).bytes
+      .length;
+    return entryOf(event(author, 9, { body: { value: new Uint8Array(50_000 + bytes - frame) } }))
+      .bytes;
   };
   // the header itself does not grow here
   t.is(read(made([...four.slice(0, 3), filler(rest)], [])).bytes, BLOCK_BYTES_MAX);
   t.is(codeOfMade([...four.slice(0, 3), filler(rest + 1)], []), 'block_too_large');
-  t.is(codeIn(() => read(new Uint8Array(BLOCK_BYTES_MAX + 4096))), 'block_too_large');
+  t.is(
+    codeIn(() => read(new Uint8Array(BLOCK_BYTES_MAX + 4096))),
+    'block_too_large',
+  );
 });
 
 test('a sealed block is a list of at least three byte strings', (t) => {
-  for (const value of [[], [form], [form, form], [1, 2, 3], { a: 1 }, form, [form, form, 1], null]) {
+  for (const value of [
+    [],
+    [form],
+    [form, form],
+    [1, 2, 3],
+    { a: 1 },
+    form,
+    [form, form, 1],
+    null,
+  ]) {
     const code = codeIn(() => read(encode(value)));
     t.true(FORM.has(code), `${JSON.stringify(value).slice(0, 40)}: ${code}`);
   }
-  t.is(codeIn(() => read(new Uint8Array(0))), 'not_canonical');
+  t.is(
+    codeIn(() => read(new Uint8Array(0))),
+    'not_canonical',
+  );
   const [header, , table, ...rest] = decode(realBytes) as Uint8Array[];
-  t.is(codeIn(() => read(encode([header, form.subarray(1), table, ...rest]))), 'bad_signature_form');
-  t.is(codeIn(() => read(encode([header, form, table, ...rest.toReversed()]))), 'payload_mismatch');
+  t.is(
+    codeIn(() => read(encode([header, form.subarray(1), table, ...rest]))),
+    'bad_signature_form',
+  );
+  t.is(
+    codeIn(() => read(encode([header, form, table, ...rest.toReversed()]))),
+    'payload_mismatch',
+  );
 });
 
 test('the frame of a sealed block has one form', (t) => {
@@ -233,23 +279,40 @@ test('the frame of a sealed block has one form', (t) => {
   const count = decode(realBytes) as unknown[];
   t.is(hex.slice(0, 2), (0x80 + count.length).toString(16));
   const body = hex.slice(2);
-  const tails = [`98${count.length.toString(16).padStart(2, '0')}${body}`, `9f${body}ff`, `${hex}00`];
+  const tails = [
+    `98${count.length.toString(16).padStart(2, '0')}${body}`,
+    `9f${body}ff`,
+    `${hex}00`,
+  ];
   const headLength = real.headerBytes.length.toString(16).padStart(4, '0');
   t.true(body.startsWith(`59${headLength}`));
   tails.push(`${hex.slice(0, 2)}5a0000${headLength}${body.slice(6)}`);
   tails.push(hex.slice(0, -2), (0x80 + count.length + 1).toString(16) + body);
   tails.push((0x80 + count.length - 1).toString(16) + body, `a0${body}`, `c0${hex}`);
   for (const tail of tails) {
-    t.is(codeIn(() => read(Uint8Array.fromHex(tail))), 'not_canonical', tail.slice(0, 20));
+    t.is(
+      codeIn(() => read(Uint8Array.fromHex(tail))),
+      'not_canonical',
+      tail.slice(0, 20),
+    );
   }
 });
 
 test('a block of another committee or epoch, or for another chain, is foreign', (t) => {
   const smaller = new Committee(0, committee.validators.slice(0, 3));
   const next = new Committee(1, committee.validators);
-  t.is(codeIn(() => decodeBlock(realBytes, chain.id, smaller)), 'foreign_committee');
-  t.is(codeIn(() => decodeBlock(realBytes, chain.id, next)), 'foreign_committee');
-  t.is(codeIn(() => decodeBlock(realBytes, OTHER, committee)), 'foreign_chain');
+  t.is(
+    codeIn(() => decodeBlock(realBytes, chain.id, smaller)),
+    'foreign_committee',
+  );
+  t.is(
+    codeIn(() => decodeBlock(realBytes, chain.id, next)),
+    'foreign_committee',
+  );
+  t.is(
+    codeIn(() => decodeBlock(realBytes, OTHER, committee)),
+    'foreign_chain',
+  );
 });
 
 test('any mutated byte is refused with a code, or its signature does not fit', async (t) => {
@@ -295,13 +358,22 @@ test('the table for entries is sorted and whole; a key that is not held is an er
   const keyOf = (id: string): Uint8Array | undefined =>
     net.operators.find(({ actor }) => actor === id)?.coseKey;
   t.deepEqual(keysFor(entries, 1, committee, keyOf), keys);
-  t.deepEqual(keysFor([entries[3] as Entry], 1, committee, () => undefined), []);
-  t.is(codeIn(() => keysFor(entries, 1, committee, () => undefined)), 'unknown_key');
+  t.deepEqual(
+    keysFor([entries[3] as Entry], 1, committee, () => undefined),
+    [],
+  );
+  t.is(
+    codeIn(() => keysFor(entries, 1, committee, () => undefined)),
+    'unknown_key',
+  );
   const sign1 = await sign(author.signer, 'event', (entries[0] as Entry).eventBytes);
   const wrong = { ...(entries[0] as Entry), sign1 };
   const engine = await loadEngine('liboqs');
   const block = { ...real, entries: [wrong] };
   const { jobs, indexes } = entryJobs(block, committee, () => false);
   t.deepEqual(indexes, [0]);
-  t.false(jobs.some((job) => engine.verify(job)), 'signed by another key than the event names');
+  t.false(
+    jobs.some((job) => engine.verify(job)),
+    'signed by another key than the event names',
+  );
 });

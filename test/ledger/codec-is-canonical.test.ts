@@ -61,28 +61,74 @@ test('any bytes are refused with a code, or are exactly what their value encodes
 
 const CID = 'd82a58250001711220' + 'ab'.repeat(32);
 const BAD: Readonly<Record<string, readonly string[]>> = {
-  'a longer length than needed': ['1817', '1900ff', '1a0000ffff', '1b00000000ffffffff', '5800', '7801 61',
-    '9800', 'b800', '9b0000000000000000', '3817', 'd9002a' + CID.slice(4)],
+  'a longer length than needed': [
+    '1817',
+    '1900ff',
+    '1a0000ffff',
+    '1b00000000ffffffff',
+    '5800',
+    '7801 61',
+    '9800',
+    'b800',
+    '9b0000000000000000',
+    '3817',
+    'd9002a' + CID.slice(4),
+  ],
   'keys out of order': ['a2 6162 01 6161 01', 'a2 626161 01 6162 01'],
   'a key twice': ['a2 6161 01 6161 02'],
   'a key that is no text': ['a1 01 01', 'a1 4161 01', 'a1 80 01'],
   'an empty key': ['a1 60 01'],
   'a key that is too long': ['a1 7841' + '61'.repeat(65) + '01'],
   'the key __proto__': ['a1 69 5f5f70726f746f5f5f a0', 'a1 69 5f5f70726f746f5f5f 01'],
-  'a float': ['f90000', 'f93c00', 'fa3fc00000', 'fb3ff8000000000000', 'fb7ff8000000000000', 'f97c00'],
+  'a float': [
+    'f90000',
+    'f93c00',
+    'fa3fc00000',
+    'fb3ff8000000000000',
+    'fb7ff8000000000000',
+    'f97c00',
+  ],
   'undefined or another simple value': ['f7', 'e0', 'f3', 'f800', 'f814', 'f8ff', 'fc', 'ff'],
   'an indefinite length': ['5f4101ff', '7f6161ff', '9fff', 'bfff', '9f01ff'],
   'a reserved length': ['1c', '1d', '3e', '5c', '7d', '9c', 'bd', 'dc'],
   'another tag': ['c000', 'c1 00', 'd82b' + CID.slice(4), 'd9d9f7 00', 'c2 41 01'],
-  'a link that is none': ['d82a 01', 'd82a 60', 'd82a 4100', 'd82a 5824' + '00'.repeat(36),
-    CID.replace('0171', '0172'), CID.replace('0001', '0101'), CID.replace('0171', '0071'),
-    CID.replace('1220', '1320'), CID.replace('1220', '1221'), 'd82a 5826' + CID.slice(8) + '00'],
+  'a link that is none': [
+    'd82a 01',
+    'd82a 60',
+    'd82a 4100',
+    'd82a 5824' + '00'.repeat(36),
+    CID.replace('0171', '0172'),
+    CID.replace('0001', '0101'),
+    CID.replace('0171', '0071'),
+    CID.replace('1220', '1320'),
+    CID.replace('1220', '1221'),
+    'd82a 5826' + CID.slice(8) + '00',
+  ],
   'text that is not UTF-8': ['61ff', '62c080', '63eda080', '64f4908080', '61c3', 'a1 61ff 01'],
   'bytes after the item': ['0000', 'a000', '80 80', '6161 00'],
-  'an early end': ['', '18', '19ff', '41', '6261', '81', '8201', 'a1', 'a16161', 'd82a', '5affffffff',
-    '9affffffff', 'baffffffff', 'd82a5825'],
-  'an integer beyond 2^53': ['1b0020000000000000', '1bffffffffffffffff', '3b001fffffffffffff',
-    '3b0020000000000000', '3bffffffffffffffff'],
+  'an early end': [
+    '',
+    '18',
+    '19ff',
+    '41',
+    '6261',
+    '81',
+    '8201',
+    'a1',
+    'a16161',
+    'd82a',
+    '5affffffff',
+    '9affffffff',
+    'baffffffff',
+    'd82a5825',
+  ],
+  'an integer beyond 2^53': [
+    '1b0020000000000000',
+    '1bffffffffffffffff',
+    '3b001fffffffffffff',
+    '3b0020000000000000',
+    '3bffffffffffffffff',
+  ],
 };
 
 for (const [what, all] of Object.entries(BAD)) {
@@ -121,7 +167,10 @@ test('a text that begins with a byte order mark is refused: decoders drop the ma
 
 test('what has no form is not encoded', (t) => {
   for (const value of [undefined, { a: undefined }, [() => 1], { s: Symbol('s') }, Number.NaN]) {
-    t.is(codeIn(() => encode(value)), 'wrong_type');
+    t.is(
+      codeIn(() => encode(value)),
+      'wrong_type',
+    );
   }
 });
 

@@ -108,7 +108,10 @@ test('the time of a commit is the weighted lower median and never goes back', (t
   t.is(commitTime_ms(5, [at(3), at(1), at(2)]), 5);
   t.is(commitTime_ms(0, [at(1), at(2), at(9, 3)]), 9);
   t.is(commitTime_ms(0, [at(1, 2), at(2), at(9)]), 1);
-  t.is(codeIn(() => commitTime_ms(0, [])), 'no_quorum');
+  t.is(
+    codeIn(() => commitTime_ms(0, [])),
+    'no_quorum',
+  );
 });
 
 const configOf = (n: number) => ({
@@ -203,16 +206,27 @@ test('above the horizon no block may be missing', (t) => {
   const leader = blocks.at(-1) as DagBlock;
   const dag = dagOf(4, blocks);
   dag.prune(2);
-  t.is(codeIn(() => linearise(dag, leader, 1, () => false)), 'dag_hole');
+  t.is(
+    codeIn(() => linearise(dag, leader, 1, () => false)),
+    'dag_hole',
+  );
   t.true(linearise(dag, leader, 2, () => false).every(({ round }) => round > 2));
-  t.is(codeIn(() => dagOf(4, blocks.slice(5))), 'dag_hole');
+  t.is(
+    codeIn(() => dagOf(4, blocks.slice(5))),
+    'dag_hole',
+  );
 });
 
 test('two certified blocks in one slot halt finality instead of forking it', (t) => {
   // n=4 with two faulty authors, one more than f: both twins of the leader get a quorum of votes
   const ref = ({ round, author, id }: DagBlock) => ({ round, author, id });
   const block = (round: number, author: number, id: string, parents: readonly DagBlock[]) => ({
-    round, author, id, parents: parents.map(ref), ts_ms: 0, hasPayload: false,
+    round,
+    author,
+    id,
+    parents: parents.map(ref),
+    ts_ms: 0,
+    hasPayload: false,
   });
   const genesis = genesisBlocks(4);
   const first = [0, 1, 2, 3].map((a) => block(1, a, `1${a}`, genesis));
@@ -228,7 +242,16 @@ test('two certified blocks in one slot halt finality instead of forking it', (t)
   const fourth = [0, 1, 2].map((a) => block(4, a, `4${a}`, third));
   const fifth = [0, 1, 2].map((a) => block(5, a, `5${a}`, fourth));
   const sixth = [0, 1, 2].map((a) => block(6, a, `6${a}`, fifth));
-  const dag = dagOf(4, [...first, twin, ...votesA, ...votesB, ...third, ...fourth, ...fifth, ...sixth]);
+  const dag = dagOf(4, [
+    ...first,
+    twin,
+    ...votesA,
+    ...votesB,
+    ...third,
+    ...fourth,
+    ...fifth,
+    ...sixth,
+  ]);
   const leadersOf = (round: number) => [round === 1 ? 3 : 0];
   const rule = new CommitRule(dag, { ...configOf(4), leadersOf });
   t.throws(() => rule.decide(undefined), { instanceOf: TwoCertificates });

@@ -80,7 +80,10 @@ test('all nodes lose power at once: what was acknowledged is final afterwards', 
   const log = [...cluster.at(3).core.log.range(1, 100)].map(({ entry }) => entry.id);
   t.deepEqual(log.toSorted(), ids.toSorted());
   t.is(new Set(cluster.summaries()).size, 1);
-  t.is(cluster.nodes.reduce((sum, { core }) => sum + core.replica.counters.equivocations, 0), 0);
+  t.is(
+    cluster.nodes.reduce((sum, { core }) => sum + core.replica.counters.equivocations, 0),
+    0,
+  );
   await cluster.stop();
 });
 
@@ -104,7 +107,9 @@ test('an event that comes twice at once is not acknowledged before it is kept', 
   const node = cluster.at(0);
   const entry = await clientEvent(cluster, 1, 'twice');
   const isKept = (): boolean =>
-    [...node.store.survivors().keys()].some((key) => key.endsWith(entry.id) || key.startsWith('b/'));
+    [...node.store.survivors().keys()].some(
+      (key) => key.endsWith(entry.id) || key.startsWith('b/'),
+    );
   const send = async (): Promise<boolean> => {
     await node.core.submit(entry.bytes, keyOf(cluster));
     return isKept();
@@ -119,7 +124,7 @@ test('an event that comes twice at once is not acknowledged before it is kept', 
   await cluster.stop();
 });
 
-test('a restarted core folds on from its store with the same summary at every commit', async (t) => {
+test('a restarted core folds on from its store with one summary at every commit', async (t) => {
   const cluster = await SimCluster.start({ validators: 1 });
   for (let i = 0; i < 6; i++) {
     await cluster.put(0, `k${i % 3}`, `${i}`, i % 2 === 0);

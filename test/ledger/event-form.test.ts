@@ -58,12 +58,39 @@ const CASES: readonly (readonly [code: string, field: string, values: readonly u
   ['wrong_type', 'lane', ['0', undefined, null]],
   ['out_of_range', 'seq', [-1]],
   ['wrong_type', 'seq', [undefined, [1]]],
-  ['out_of_range', 'kind', ['', 'kv', 'kv.put', 'kv.put/0', 'kv.put/01', 'KV.put/1', 'kv..put/1',
-    'kv.put/1 ', '.put/1', 'put/1', 'kv.put/10000', `kv.${'p'.repeat(70)}/1`, 'kv.pu_t/1']],
+  [
+    'out_of_range',
+    'kind',
+    [
+      '',
+      'kv',
+      'kv.put',
+      'kv.put/0',
+      'kv.put/01',
+      'KV.put/1',
+      'kv..put/1',
+      'kv.put/1 ',
+      '.put/1',
+      'put/1',
+      'kv.put/10000',
+      `kv.${'p'.repeat(70)}/1`,
+      'kv.pu_t/1',
+    ],
+  ],
   ['wrong_type', 'kind', [1, undefined, new Uint8Array(1)]],
   ['wrong_type', 'body', [null, [], 1, 'a', new Uint8Array(1), undefined]],
   ['wrong_type', 'hlc', [1, [1], [], ['1', 1], undefined]],
-  ['out_of_range', 'hlc', [[-1, 0], [2 ** 48, 0], [0, -1], [0, 65_536], [0, 0, 0]]],
+  [
+    'out_of_range',
+    'hlc',
+    [
+      [-1, 0],
+      [2 ** 48, 0],
+      [0, -1],
+      [0, 65_536],
+      [0, 0, 0],
+    ],
+  ],
   ['out_of_range', 'notAfter_ms', [-1]],
   ['wrong_type', 'notAfter_ms', ['1', null]],
   ['out_of_range', 'deps', [Array.from({ length: 9 }, () => linkOf(ID))]],
@@ -83,15 +110,28 @@ test('a float in an event is not canonical', (t) => {
 });
 
 test('an event of exactly the limit passes, one byte more does not', (t) => {
-  const room = EVENT_BYTES_MAX - encodeEvent({ ...event, body: { value: new Uint8Array(0) } }).length;
+  const room =
+    EVENT_BYTES_MAX - encodeEvent({ ...event, body: { value: new Uint8Array(0) } }).length;
   // two bytes more for the length of the value
   const most = { ...event, body: { value: new Uint8Array(room - 2) } };
   t.is(encodeEvent(most).length, EVENT_BYTES_MAX);
-  t.is(codeIn(() => decodeEvent(encodeEvent(most))), 'none');
+  t.is(
+    codeIn(() => decodeEvent(encodeEvent(most))),
+    'none',
+  );
   const more = { value: new Uint8Array(room - 1) };
-  t.is(codeIn(() => encodeEvent({ ...event, body: more })), 'event_too_large');
-  t.is(codeIn(() => decodeEvent(changed({ body: more }))), 'event_too_large');
-  t.is(codeIn(() => decodeEntry(entryBytes(changed({ body: more }), []))), 'event_too_large');
+  t.is(
+    codeIn(() => encodeEvent({ ...event, body: more })),
+    'event_too_large',
+  );
+  t.is(
+    codeIn(() => decodeEvent(changed({ body: more }))),
+    'event_too_large',
+  );
+  t.is(
+    codeIn(() => decodeEntry(entryBytes(changed({ body: more }), []))),
+    'event_too_large',
+  );
 });
 
 const entryBytes = (eventBytes: Uint8Array, signatures: readonly unknown[]): Uint8Array => {
@@ -126,9 +166,15 @@ test('an entry has no or one signature, of one form', (t) => {
   }
   for (const broken of ['', '80', '81', '82', '8200', '820000', '8280', '83', 'a0']) {
     const code = codeIn(() => decodeEntry(Uint8Array.fromHex(broken)));
-    t.true(['bad_signature_form', 'not_canonical', 'wrong_type'].includes(code), `${broken} ${code}`);
+    t.true(
+      ['bad_signature_form', 'not_canonical', 'wrong_type'].includes(code),
+      `${broken} ${code}`,
+    );
   }
-  t.is(codeIn(() => entryJob(bare, cose.coseKeyOf(new Uint8Array(1952)))), 'unsigned');
+  t.is(
+    codeIn(() => entryJob(bare, cose.coseKeyOf(new Uint8Array(1952)))),
+    'unsigned',
+  );
 });
 
 test('an unsigned event that ends like a signature is read as what it is', (t) => {
@@ -172,11 +218,24 @@ test('keys have one form', (t) => {
   const key = cose.coseKeyOf(new Uint8Array(1952).fill(3));
   t.is(key.length, cose.COSE_KEY_BYTES);
   t.deepEqual(cose.publicKeyOf(key), new Uint8Array(1952).fill(3));
-  t.is(codeIn(() => cose.coseKeyOf(new Uint8Array(1951))), 'bad_key');
-  t.is(codeIn(() => cose.publicKeyOf(key.subarray(1))), 'bad_key');
-  t.is(codeIn(() => cose.publicKeyOf(Uint8Array.from([...key, 0]))), 'bad_key');
+  t.is(
+    codeIn(() => cose.coseKeyOf(new Uint8Array(1951))),
+    'bad_key',
+  );
+  t.is(
+    codeIn(() => cose.publicKeyOf(key.subarray(1))),
+    'bad_key',
+  );
+  t.is(
+    codeIn(() => cose.publicKeyOf(Uint8Array.from([...key, 0]))),
+    'bad_key',
+  );
   for (let at = 0; at < key.length - 1952; at++) {
-    t.is(codeIn(() => cose.publicKeyOf(key.with(at, (key[at] as number) ^ 1))), 'bad_key', `${at}`);
+    t.is(
+      codeIn(() => cose.publicKeyOf(key.with(at, (key[at] as number) ^ 1))),
+      'bad_key',
+      `${at}`,
+    );
   }
 });
 

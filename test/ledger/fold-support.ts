@@ -73,7 +73,12 @@ export class HandFold {
   get state(): OrdererState {
     const { commit } = this;
     const last = commit
-      ? { index: commit.index, id: commit.id, ts_ms: commit.ts_ms, leaderRound: commit.leader.round }
+      ? {
+          index: commit.index,
+          id: commit.id,
+          ts_ms: commit.ts_ms,
+          leaderRound: commit.leader.round,
+        }
       : { index: 0, id: net.chain.id, ts_ms: 0, leaderRound: 0 };
     return { cursor: commit && { round: commit.leader.round, author: commit.leader.author }, last };
   }

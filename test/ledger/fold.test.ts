@@ -36,7 +36,13 @@ test('each first occurrence gets a number, later ones get none', (t) => {
   const hand = new HandFold();
   const [a, b] = [put(ada, 1, 'a'), put(bob, 1, 'b')];
   const finals = hand.apply([[a, b, a], [b]]);
-  t.deepEqual(finals.map(({ seq, entry }) => [seq, entry.id]), [[1, a.id], [2, b.id]]);
+  t.deepEqual(
+    finals.map(({ seq, entry }) => [seq, entry.id]),
+    [
+      [1, a.id],
+      [2, b.id],
+    ],
+  );
   t.deepEqual(hand.apply([[a, b]]), []);
   t.is(hand.fold.size, 2);
   t.true(hand.fold.isFinal(a.id));
@@ -62,7 +68,10 @@ test('a used or too old number is replayed; a rejected event uses its number up'
   t.deepEqual(hand.verdicts([put(ada, top - LANE_WINDOW, 'h')]), ['replayed']);
   t.deepEqual(hand.verdicts([put(ada, top - LANE_WINDOW + 1, 'i')]), ['applied']);
   const late = { notAfter_ms: 1 };
-  t.deepEqual(hand.verdicts([put(ada, 6000, 'j', late), put(ada, 6000, 'k')]), ['expired', 'replayed']);
+  t.deepEqual(hand.verdicts([put(ada, 6000, 'j', late), put(ada, 6000, 'k')]), [
+    'expired',
+    'replayed',
+  ]);
 });
 
 test('an actor has 64 lanes, and goes on using them', (t) => {
@@ -152,7 +161,9 @@ test('a fold restarted from its store has the same summary at every commit', asy
   }
   await lazy.write();
   const dump = ({ store }: HandFold): string[] =>
-    [...store.rows].map(([key, value]) => `${key} ${Buffer.from(value).toString('hex')}`).toSorted();
+    [...store.rows]
+      .map(([key, value]) => `${key} ${Buffer.from(value).toString('hex')}`)
+      .toSorted();
   t.deepEqual(dump(lazy), dump(whole));
   t.deepEqual(dump(cut), dump(whole));
 });
@@ -166,7 +177,12 @@ test('what the fold hands over is the whole change: nothing is written before', 
   t.truthy(hand.fold.readable.get(storeKeys.final(1)));
   const ops = hand.fold.ops(hand.state);
   const keys = new Set(ops.map(({ key }) => key));
-  for (const key of [storeKeys.fold, storeKeys.commit(1), storeKeys.final(1), storeKeys.row('kv', 'a')]) {
+  for (const key of [
+    storeKeys.fold,
+    storeKeys.commit(1),
+    storeKeys.final(1),
+    storeKeys.row('kv', 'a'),
+  ]) {
     t.true(keys.has(key), key);
   }
   hand.apply([[put(ada, 2, 'b')]]);
@@ -197,7 +213,15 @@ test('a genesis with other kinds or projections does not start', (t) => {
   t.is(open({}), 'none');
   t.is(open({ kinds: genesis.kinds.slice(1) }), 'schema_mismatch');
   t.is(open({ kinds: [...genesis.kinds, 'zz.zz/1'] }), 'schema_mismatch');
-  t.is(open({ projections: [['kv', 2], ['members', 1]] }), 'schema_mismatch');
+  t.is(
+    open({
+      projections: [
+        ['kv', 2],
+        ['members', 1],
+      ],
+    }),
+    'schema_mismatch',
+  );
   t.is(open({ projections: [['kv', 1]] }), 'schema_mismatch');
 });
 

@@ -30,18 +30,34 @@ test('an event is taken up once; a slot, an actor and the pool have their bounds
   const first = pending(put(ada, 1, 'a'));
   t.true(pool.add(first));
   t.false(pool.add(first));
-  t.is(codeIn(() => pool.add(pending(put(ada, 1, 'b')))), 'slot_pending');
+  t.is(
+    codeIn(() => pool.add(pending(put(ada, 1, 'b')))),
+    'slot_pending',
+  );
   for (const seq of [2, 3, 4]) pool.add(pending(put(ada, seq, 'a')));
-  t.is(codeIn(() => pool.add(pending(put(ada, 5, 'a')))), 'actor_quota');
+  t.is(
+    codeIn(() => pool.add(pending(put(ada, 5, 'a')))),
+    'actor_quota',
+  );
   pool.add(pending(put(bob, 1, 'a')));
   pool.add(pending(put(bob, 2, 'a')));
-  t.is(codeIn(() => pool.add(pending(put(bob, 3, 'a')))), 'pool_full');
+  t.is(
+    codeIn(() => pool.add(pending(put(bob, 3, 'a')))),
+    'pool_full',
+  );
   t.is(pool.size, 6);
   pool.remove(first.entry.id);
-  t.is(codeIn(() => pool.add(pending(put(ada, 1, 'b')))), 'none', 'its slot and room are free');
+  t.is(
+    codeIn(() => pool.add(pending(put(ada, 1, 'b')))),
+    'none',
+    'its slot and room are free',
+  );
   const small = new Pool({ ...LIMITS, bytes_max: first.entry.bytes.length });
   t.true(small.add(first));
-  t.is(codeIn(() => small.add(pending(put(bob, 1, 'a')))), 'pool_full');
+  t.is(
+    codeIn(() => small.add(pending(put(bob, 1, 'a')))),
+    'pool_full',
+  );
 });
 
 test('a refused event leaves no trace', (t) => {
@@ -62,9 +78,15 @@ test('what was promised before is taken up beyond the bounds, once', (t) => {
   t.deepEqual([pool.size, pool.ownWaiting], [2, 2]);
   t.is(pool.bytes, first.entry.bytes.length + second.entry.bytes.length);
   pool.remove(second.entry.id);
-  t.is(codeIn(() => pool.add(pending(put(ada, 1, 'c')))), 'slot_pending');
+  t.is(
+    codeIn(() => pool.add(pending(put(ada, 1, 'c')))),
+    'slot_pending',
+  );
   pool.remove(first.entry.id);
-  t.is(codeIn(() => pool.add(pending(put(ada, 1, 'c')))), 'none');
+  t.is(
+    codeIn(() => pool.add(pending(put(ada, 1, 'c')))),
+    'none',
+  );
 });
 
 test('own events are ready at once, others when they are due, carried ones never', (t) => {
@@ -119,8 +141,10 @@ test('whatever happens, counts and bytes are those of what is there', (t) => {
       const bytes = [...all].reduce((sum, i) => sum + (entries[i] as Entry).bytes.length, 0);
       const own = [...waiting].filter((i) => i < 4).length;
       return (
-        pool.size === all.size && pool.bytes === bytes &&
-        pool.waiting === waiting.size && pool.ownWaiting === own
+        pool.size === all.size &&
+        pool.bytes === bytes &&
+        pool.waiting === waiting.size &&
+        pool.ownWaiting === own
       );
     }),
     { numRuns: 300 },
@@ -154,7 +178,10 @@ test('a picked payload keeps order, and ends at 512 entries', (t) => {
   const many = Array.from({ length: 600 }, (_, i) => pending(put(ada, i, 'a')));
   const { entries, keys } = pickPayload(many, 0, net.chain.committee);
   t.is(entries.length, BLOCK_ENTRIES_MAX);
-  t.deepEqual(entries, many.slice(0, BLOCK_ENTRIES_MAX).map(({ entry }) => entry));
+  t.deepEqual(
+    entries,
+    many.slice(0, BLOCK_ENTRIES_MAX).map(({ entry }) => entry),
+  );
   t.is(keys.size, 0);
 });
 
@@ -173,18 +200,28 @@ test("each signer's key is picked once, and never the author's", (t) => {
 
 for (const size of [1, 4, 128]) {
   test(`the fullest payload makes a valid block in a committee of ${size}`, async (t) => {
-    const committee = new Committee(0, Array.from({ length: size }, (_, i) => {
-      const coseKey = coseKeyOf(new Uint8Array(1952).fill(i));
-      return { actor: keyId(coseKey), coseKey, peer: `p${i}`, stake: 1 };
-    }));
+    const committee = new Committee(
+      0,
+      Array.from({ length: size }, (_, i) => {
+        const coseKey = coseKeyOf(new Uint8Array(1952).fill(i));
+        return { actor: keyId(coseKey), coseKey, peer: `p${i}`, stake: 1 };
+      }),
+    );
     const author = size - 1;
     const { actor } = committee.at(author);
     for (const shape of ['large', 'keys'] as const) {
       const all = Array.from({ length: 300 }, (_, seq): Pending => {
         if (shape === 'large') {
-          return pending(put(actor, seq, 'a', { body: { value: new Uint8Array(997 + (seq % 5)) } }));
+          return pending(
+            put(actor, seq, 'a', { body: { value: new Uint8Array(997 + (seq % 5)) } }),
+          );
         }
-        const coseKey = coseKeyOf(new Uint8Array(1952).fill(1).with(0, seq % 256).with(1, seq >> 8));
+        const coseKey = coseKeyOf(
+          new Uint8Array(1952)
+            .fill(1)
+            .with(0, seq % 256)
+            .with(1, seq >> 8),
+        );
         return pending(entryOf(put(keyId(coseKey), seq, 'a').event, form), { coseKey });
       });
       const { entries, keys } = pickPayload(all, author, committee);
@@ -203,7 +240,11 @@ for (const size of [1, 4, 128]) {
         })),
         vote: { index: Number.MAX_SAFE_INTEGER, id: 'ff'.repeat(32) },
       };
-      const signer = { engine: '', publicKey: new Uint8Array(), sign: async () => new Uint8Array(3309) };
+      const signer = {
+        engine: '',
+        publicKey: new Uint8Array(),
+        sign: async () => new Uint8Array(3309),
+      };
       const block = await sealBlock(draft, entries, [...keys.values()], signer);
       t.true(block.bytes <= BLOCK_BYTES_MAX, `${shape}: ${block.bytes}`);
       const next = all[entries.length]?.entry.bytes.length ?? 0;

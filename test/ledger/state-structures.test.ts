@@ -76,8 +76,14 @@ test('the Merkle log is the tree of RFC 9162 at every size, and goes on from its
     t.is(log.size, n + 1);
   }
   t.is(Buffer.from(emptyRoot()).toString('hex'), hash('sha256', ''));
-  t.is(codeIn(() => new MerkleLog(3, [emptyRoot()])), 'store_corrupt');
-  t.notDeepEqual(leafHash(concatBytes([emptyRoot(), emptyRoot()])), nodeHash(emptyRoot(), emptyRoot()));
+  t.is(
+    codeIn(() => new MerkleLog(3, [emptyRoot()])),
+    'store_corrupt',
+  );
+  t.notDeepEqual(
+    leafHash(concatBytes([emptyRoot(), emptyRoot()])),
+    nodeHash(emptyRoot(), emptyRoot()),
+  );
 });
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -120,8 +126,17 @@ test('the state hash depends on the rows alone: not on order, path or saving', (
 
 test('other rows have another state hash; key and value do not flow together', (t) => {
   const roots = [
-    [], [['a', 'b']], [['b', 'a']], [['ab', '']], [['', 'ab']], [['a', 'b'], ['c', '']],
-    [['a', '']], [['ac', 'b']],
+    [],
+    [['a', 'b']],
+    [['b', 'a']],
+    [['ab', '']],
+    [['', 'ab']],
+    [
+      ['a', 'b'],
+      ['c', ''],
+    ],
+    [['a', '']],
+    [['ac', 'b']],
   ].map((rows) => rootHex(stateOf(rows as [string, string][]))) as [string, string, ...string[]];
   t.is(new Set(roots).size, roots.length);
   const state = stateOf([['a', 'b']]);
@@ -147,10 +162,20 @@ test('keys of the store sort as what they count', (t) => {
     t.true(storeKeys.block({ round, author: 0, id }).startsWith(storeKeys.blocksOfRound(round)));
   }
   const names = [
-    storeKeys.fold, storeKeys.ownLast, storeKeys.stateHash('x'), storeKeys.coseKey(id),
-    storeKeys.commit(1), storeKeys.final(1), storeKeys.finalOfEvent(id), storeKeys.pending(id),
-    storeKeys.row('p', 'k'), storeKeys.lane(id, 1), storeKeys.laneCount(id), storeKeys.genesis,
-    storeKeys.format, storeKeys.block({ round: 1, author: 1, id }),
+    storeKeys.fold,
+    storeKeys.ownLast,
+    storeKeys.stateHash('x'),
+    storeKeys.coseKey(id),
+    storeKeys.commit(1),
+    storeKeys.final(1),
+    storeKeys.finalOfEvent(id),
+    storeKeys.pending(id),
+    storeKeys.row('p', 'k'),
+    storeKeys.lane(id, 1),
+    storeKeys.laneCount(id),
+    storeKeys.genesis,
+    storeKeys.format,
+    storeKeys.block({ round: 1, author: 1, id }),
   ];
   t.is(new Set(names).size, names.length);
   t.deepEqual(keys.prefixRange('b/'), { gte: 'b/', lt: 'b0' });
@@ -174,7 +199,12 @@ test('rows of the final log and numbers survive their bytes', (t) => {
 });
 
 test('an overlay shows its changes until they are written, and hides deleted rows', (t) => {
-  const overlay = new Overlay(new MemoryStore([['a', Uint8Array.of(1)], ['b', Uint8Array.of(2)]]));
+  const overlay = new Overlay(
+    new MemoryStore([
+      ['a', Uint8Array.of(1)],
+      ['b', Uint8Array.of(2)],
+    ]),
+  );
   overlay.put('a', Uint8Array.of(9));
   overlay.remove('b');
   t.deepEqual(overlay.get('a'), Uint8Array.of(9));
@@ -194,7 +224,13 @@ test('an overlay shows its changes until they are written, and hides deleted row
 test('the hybrid clock always goes on; others far ahead count as half a second ahead', (t) => {
   const clock = new HybridClock();
   const stamps = [100, 100, 50, 101, 0].map((wall_ms) => clock.next(wall_ms));
-  t.deepEqual(stamps, [[100, 0], [100, 1], [100, 2], [101, 0], [101, 1]]);
+  t.deepEqual(stamps, [
+    [100, 0],
+    [100, 1],
+    [100, 2],
+    [101, 0],
+    [101, 1],
+  ]);
   const busy = new HybridClock();
   let last = busy.next(5);
   for (let i = 0; i < 70_000; i++) {

@@ -17,7 +17,15 @@ const read = (hand: HandFold, key: string) => readKey(hand.fold.reducer.rowsOf('
 
 test('a key holds the last value with its number, time, actor and type', (t) => {
   const hand = new HandFold();
-  hand.apply([[set(1, 'a', 1), put(bob, 1, 'a', { body: { key: 'a', value: Uint8Array.of(2), type: 'x/y' } })]], CREATED_MS + 9);
+  hand.apply(
+    [
+      [
+        set(1, 'a', 1),
+        put(bob, 1, 'a', { body: { key: 'a', value: Uint8Array.of(2), type: 'x/y' } }),
+      ],
+    ],
+    CREATED_MS + 9,
+  );
   const entry = read(hand, 'a');
   t.deepEqual(
     { ...entry, value: Uint8Array.from(entry?.value ?? []) },
@@ -30,11 +38,16 @@ test('a key holds the last value with its number, time, actor and type', (t) => 
 
 test('a deleted key is gone; deleting again is no error', (t) => {
   const hand = new HandFold();
-  t.deepEqual(hand.verdicts([set(1, 'a', 1), remove(2, 'a'), remove(3, 'a')]), ['applied', 'applied', 'applied']);
+  t.deepEqual(hand.verdicts([set(1, 'a', 1), remove(2, 'a'), remove(3, 'a')]), [
+    'applied',
+    'applied',
+    'applied',
+  ]);
   t.is(read(hand, 'a'), undefined);
   const empty = new HandFold();
   empty.apply([[]]);
-  const root = (one: HandFold) => one.fold.summary().projections.find(({ name }) => name === 'kv')?.root;
+  const root = (one: HandFold) =>
+    one.fold.summary().projections.find(({ name }) => name === 'kv')?.root;
   t.is(root(hand), root(empty), 'nothing of it is left in the digest');
 });
 
@@ -51,7 +64,16 @@ test('ifSeq compares with the last change, 0 with no key', (t) => {
       remove(7, 'a', { ifSeq: 0 }),
       set(8, 'a', 5, { ifSeq: 0 }),
     ]),
-    ['applied', 'kv_precondition', 'applied', 'kv_precondition', 'kv_precondition', 'applied', 'applied', 'applied'],
+    [
+      'applied',
+      'kv_precondition',
+      'applied',
+      'kv_precondition',
+      'kv_precondition',
+      'applied',
+      'applied',
+      'applied',
+    ],
   );
   t.is(read(hand, 'a')?.seq, 8);
 });
@@ -77,7 +99,12 @@ test('bodies have bounds in bytes, and an event has room for the largest', (t) =
   t.is(kinds.check('kv.delete/1', { key: 'a', value }), 'bad_body');
   t.is(kinds.check('kv.move/1', { key: 'a' }), 'unknown_kind');
   t.true(kinds.explain('kv.put/1', { key: 'a' }).length > 4);
-  const body = { key: 'x'.repeat(KEY_BYTES_MAX), value: new Uint8Array(VALUE_BYTES_MAX), type: 'x'.repeat(128), ifSeq: 9 };
+  const body = {
+    key: 'x'.repeat(KEY_BYTES_MAX),
+    value: new Uint8Array(VALUE_BYTES_MAX),
+    type: 'x'.repeat(128),
+    ifSeq: 9,
+  };
   t.notThrows(() => encodeEvent({ ...put(ada, 1, 'a').event, body, notAfter_ms: 1, deps: [] }));
 });
 
@@ -93,7 +120,9 @@ test('any sequence of puts and deletes is what a plain map says', (t) => {
       const hand = new HandFold();
       for (const [i, { key, value, ifSeq }] of steps.entries()) {
         const more = ifSeq === undefined ? {} : { ifSeq };
-        const [verdict] = hand.verdicts([value === undefined ? remove(i, key, more) : set(i, key, value, more)]);
+        const [verdict] = hand.verdicts([
+          value === undefined ? remove(i, key, more) : set(i, key, value, more),
+        ]);
         const fits = ifSeq === undefined || ifSeq === (model.get(key)?.seq ?? 0);
         if (verdict !== (fits ? 'applied' : 'kv_precondition')) return false;
         if (!fits) continue;
@@ -124,6 +153,9 @@ test('the genesis lists what runs, sorted', (t) => {
   t.deepEqual(kinds, [...kinds].toSorted());
   const names = projections.map(([name]) => name);
   t.deepEqual(names, names.toSorted());
-  t.deepEqual(names, schema.projections.map(({ name }) => name));
+  t.deepEqual(
+    names,
+    schema.projections.map(({ name }) => name),
+  );
   t.true(schema.projections.includes(schema.members));
 });

@@ -39,10 +39,14 @@ test('a validator that is operator too stands once, with both roles', (t) => {
 
 test('no event changes the members; they are part of the state from the start', async (t) => {
   const hand = new HandFold();
-  const root = (one: HandFold) => one.fold.summary().projections.find(({ name }) => name === 'members')?.root;
+  const root = (one: HandFold) =>
+    one.fold.summary().projections.find(({ name }) => name === 'members')?.root;
   const before = root(hand);
   const kind = 'members.add/1';
-  t.deepEqual(hand.verdicts([put(ada, 1, 'a', { kind }), put(ada, 2, 'a')]), ['unknown_kind', 'applied']);
+  t.deepEqual(hand.verdicts([put(ada, 1, 'a', { kind }), put(ada, 2, 'a')]), [
+    'unknown_kind',
+    'applied',
+  ]);
   await hand.write();
   t.is(root(hand.restarted()), before);
   t.is(listMembers(hand.restarted().fold.reducer.rowsOf('members')).length, 4);

@@ -39,11 +39,18 @@ export interface TestNet {
 /** 2026-01-01T00:00:00Z. */
 export const CREATED_MS = 1_767_225_600_000;
 
-/** A network of `validators` and `operators` with fresh keys; peers are named `peer-0` and so on. */
+/**
+ * A network of `validators` and `operators` with fresh keys; peers are named `peer-0` and so on.
+ */
 export async function makeNet(validators: number, operators = 1, name = 'test'): Promise<TestNet> {
   const actors = await Promise.all(Array.from({ length: validators + operators }, makeActor));
   const seats = actors.slice(0, validators);
-  const committee: Validator[] = seats.map(({ actor, coseKey }, i) => ({ actor, coseKey, peer: `peer-${i}`, stake: 1 }));
+  const committee: Validator[] = seats.map(({ actor, coseKey }, i) => ({
+    actor,
+    coseKey,
+    peer: `peer-${i}`,
+    stake: 1,
+  }));
   const genesis = encodeGenesis({
     name,
     committee,
@@ -54,7 +61,11 @@ export async function makeNet(validators: number, operators = 1, name = 'test'):
     salt: new Uint8Array(32).fill(7),
   });
   const chain = openChain(genesis);
-  return { chain: { ...chain, committee: new Committee(0, committee) }, validators: seats, operators: actors.slice(validators) };
+  return {
+    chain: { ...chain, committee: new Committee(0, committee) },
+    validators: seats,
+    operators: actors.slice(validators),
+  };
 }
 
 /** A log that keeps nothing. */
@@ -86,8 +97,21 @@ export async function openCore(
 ): Promise<Core> {
   const { network, store, clock } = ports;
   const verifier = ports.verifier ?? (await directVerifier());
-  const all = { network, store, clock, verifier, entropy: systemEntropy, log: ports.log ?? silentLog };
-  const core = await Core.open(net.chain, schema, selfOf(net, actor), { ...DEFAULT_CONFIG, ...config }, all);
+  const all = {
+    network,
+    store,
+    clock,
+    verifier,
+    entropy: systemEntropy,
+    log: ports.log ?? silentLog,
+  };
+  const core = await Core.open(
+    net.chain,
+    schema,
+    selfOf(net, actor),
+    { ...DEFAULT_CONFIG, ...config },
+    all,
+  );
   core.attach();
   return core;
 }

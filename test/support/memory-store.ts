@@ -1,6 +1,9 @@
 import type { BlockStore, StoreOp, StoreRange } from '#ledger/ports.ts';
 
-/** A store in memory with the contract of the port; writes apply at once. Keys sort as UTF-16, which for ASCII is their bytes. */
+/**
+ * A store in memory with the contract of the port; writes apply at once. Keys sort as UTF-16, which
+ * for ASCII is their bytes.
+ */
 export class MemoryStore implements BlockStore {
   readonly rows: Map<string, Uint8Array>;
 
@@ -19,12 +22,17 @@ export class MemoryStore implements BlockStore {
     }
   }
 
-  async *range({ gte, lt, reverse = false, limit = Number.POSITIVE_INFINITY }: StoreRange): AsyncIterable<
-    readonly [string, Uint8Array]
-  > {
-    const keys = [...this.rows.keys()].filter((key) => key >= gte && key < lt).sort();
+  async *range({
+    gte,
+    lt,
+    reverse = false,
+    limit = Number.POSITIVE_INFINITY,
+  }: StoreRange): AsyncIterable<readonly [string, Uint8Array]> {
+    const keys = [...this.rows.keys()].filter((key) => key >= gte && key < lt).toSorted();
     if (reverse) keys.reverse();
-    const found = keys.slice(0, limit).map((key) => [key, this.rows.get(key) as Uint8Array] as const);
+    const found = keys
+      .slice(0, limit)
+      .map((key) => [key, this.rows.get(key) as Uint8Array] as const);
     yield* found;
   }
 

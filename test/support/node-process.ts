@@ -5,13 +5,18 @@ import { summaryHash } from '#ledger/fold.ts';
 import { startNode } from '#node/node.ts';
 
 /**
- * A node as `x0t start` runs it, in a process of its own, with three things more for tests and measurements: it notes
- * when each event became final here, authors events by itself at a rate, and puts peers on its deny list. Told what to
- * do over the IPC channel.
+ * A node as `x0t start` runs it, in a process of its own, with three things more for tests and
+ * measurements: it notes when each event became final here, authors events by itself at a rate, and
+ * puts peers on its deny list. Told what to do over the IPC channel.
  */
 
 export type Command =
-  | { readonly type: 'author'; readonly perSecond: number; readonly seconds: number; readonly valueBytes: number }
+  | {
+      readonly type: 'author';
+      readonly perSecond: number;
+      readonly seconds: number;
+      readonly valueBytes: number;
+    }
   | { readonly type: 'finals'; readonly file: string }
   | { readonly type: 'block'; readonly peers: readonly string[] }
   | { readonly type: 'report' }
@@ -46,13 +51,15 @@ export function machine_ms(): number {
 }
 
 let authored = 0;
-/** Authors without own signatures, as telemetry does, in steps of 5 ms; returns latencies to final. */
+/**
+ * Authors without own signatures, as telemetry does, in steps of 5 ms; returns latencies to final.
+ */
 async function author(perSecond: number, seconds: number, valueBytes: number): Promise<object> {
   const latencies: number[] = [];
   const start_ms = machine_ms();
   const pending: Promise<void>[] = [];
   let failed = 0;
-  for (let sent = 0; ; ) {
+  for (let sent = 0; ;) {
     const elapsed_ms = machine_ms() - start_ms;
     if (elapsed_ms >= seconds * 1000) break;
     for (const due = (elapsed_ms / 1000) * perSecond; sent < due; sent++) {
@@ -62,14 +69,23 @@ async function author(perSecond: number, seconds: number, valueBytes: number): P
   }
   const sent = pending.length;
   await Promise.all(pending);
-  return { sent, failed, seconds: (machine_ms() - start_ms) / 1000, latencies: latencies.sort((a, b) => a - b) };
+  return {
+    sent,
+    failed,
+    seconds: (machine_ms() - start_ms) / 1000,
+    latencies: latencies.toSorted((a, b) => a - b),
+  };
 }
 
 async function one(valueBytes: number, latencies: number[]): Promise<void> {
   const from_ms = machine_ms();
   const key = `n${authored % 1000}`;
   authored += 1;
-  const entry = await core.author('kv.put/1', { key, value: new Uint8Array(valueBytes).fill(authored & 255) }, false);
+  const entry = await core.author(
+    'kv.put/1',
+    { key, value: new Uint8Array(valueBytes).fill(authored & 255) },
+    false,
+  );
   const final = await core.waitFinal(entry.id, 60_000);
   if (!final) throw new Error('not final in a minute');
   latencies.push(machine_ms() - from_ms);
@@ -108,17 +124,18 @@ async function handle(command: Command): Promise<unknown> {
     case 'finals':
       await writeFile(command.file, JSON.stringify([...finals]));
       finals.clear();
-      return undefined;
+      break;
     case 'block':
       node.network.setBlocked(new Set(command.peers));
-      return undefined;
+      break;
     case 'report':
       return report();
     case 'stop':
       await node.stop();
       setTimeout(() => process.exit(0), 10);
-      return undefined;
+      break;
   }
+  return undefined;
 }
 
 process.on('disconnect', () => process.exit(1));

@@ -26,21 +26,33 @@ export interface NodeProcess {
 /** Ports that are free now. */
 async function freePorts(count: number): Promise<number[]> {
   const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.once('listening', resolve))));
+  await Promise.all(
+    servers.map((server) => new Promise((resolve) => server.once('listening', resolve))),
+  );
   const ports = servers.map((server) => (server.address() as { port: number }).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
 }
 
-/** Data directories of `nodes` validators, and one of an observer; they know each other's addresses. */
-export async function makeNet(base: string, nodes: number, operators: readonly Id[]): Promise<readonly string[]> {
-  const directories = Array.from({ length: nodes + 1 }, (_, i) => join(base, i < nodes ? `node-${i + 1}` : 'observer'));
+/**
+ * Data directories of `nodes` validators, and one of an observer; they know each other's addresses.
+ */
+export async function makeNet(
+  base: string,
+  nodes: number,
+  operators: readonly Id[],
+): Promise<readonly string[]> {
+  const directories = Array.from({ length: nodes + 1 }, (_, i) =>
+    join(base, i < nodes ? `node-${i + 1}` : 'observer'),
+  );
   const keys = [];
   for (const directory of directories) keys.push(await createNodeKeys(directory));
   const ports = await freePorts(2 * (nodes + 1));
   const genesis = makeGenesis('loopback', keys.slice(0, nodes), operators, Date.now());
   for (const [i, directory] of directories.entries()) {
-    const others = keys.slice(0, nodes).flatMap(({ peer }, j) => (i === j ? [] : `/ip4/127.0.0.1/tcp/${ports[j]}/p2p/${peer}`));
+    const others = keys
+      .slice(0, nodes)
+      .flatMap(({ peer }, j) => (i === j ? [] : `/ip4/127.0.0.1/tcp/${ports[j]}/p2p/${peer}`));
     const config: PartialConfig = {
       api: { port: ports[nodes + 1 + i] as number },
       p2p: { listen: [`/ip4/127.0.0.1/tcp/${ports[i]}`], bootstrap: others },
@@ -52,7 +64,9 @@ export async function makeNet(base: string, nodes: number, operators: readonly I
 
 /** Starts a node process and waits until it is up. */
 export async function startProcess(directory: string): Promise<NodeProcess> {
-  const child = fork(new URL('node-process.ts', import.meta.url), [directory], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const child = fork(new URL('node-process.ts', import.meta.url), [directory], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
   const { url, peer } = (await answerOf(child, 'ready')) as { url: string; peer: string };
   const ask = (command: Command): Promise<unknown> => {
     const answer = answerOf(child, command.type);
@@ -103,13 +117,23 @@ export async function untilMeshed(nodes: readonly NodeProcess[]): Promise<void> 
   throw new Error('the nodes did not find each other in 20 s');
 }
 
-/** Waits until all nodes have at least `size` final events; returns their reports. Throws after `seconds`. */
-export async function untilFinal(nodes: readonly NodeProcess[], size: number, seconds: number): Promise<readonly Report[]> {
+/**
+ * Waits until all nodes have at least `size` final events; returns their reports. Throws after
+ * `seconds`.
+ */
+export async function untilFinal(
+  nodes: readonly NodeProcess[],
+  size: number,
+  seconds: number,
+): Promise<readonly Report[]> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
     const reports = await Promise.all(nodes.map((node) => node.report()));
     if (reports.every((report) => report.size >= size)) return reports;
-    if (Date.now() > deadline) throw new Error(`not final in ${seconds} s: ${reports.map((report) => report.size)} of ${size}`);
+    if (Date.now() > deadline) {
+      const sizes = reports.map((report) => report.size).join();
+      throw new Error(`not final in ${seconds} s: ${sizes} of ${size}`);
+    }
     await sleep(100);
   }
 }

@@ -39,7 +39,9 @@ export class VirtualClock implements Clock {
     return () => void this.#cancelled.add(timer);
   }
 
-  /** Lets `duration_ms` pass, or less when `isDone` holds after some instant. Returns `isDone()`. */
+  /**
+   * Lets `duration_ms` pass, or less when `isDone` holds after some instant. Returns `isDone()`.
+   */
   async run(duration_ms: number, isDone: () => boolean = () => false): Promise<boolean> {
     const end_ms = this.#now_ms + duration_ms;
     await turn();

@@ -44,6 +44,7 @@ function objectionToPath(file: string, specifier: string): string | undefined {
 
 function objectionToFolder(file: string, specifier: string, rule: ImportRule): string | undefined {
   const own = topFolder(file);
+  if (rule.aliases?.includes(specifier)) return undefined;
   const target = specifier.slice(1);
   const folder = topFolder(target);
   const rest = target.slice(folder.length + 1);

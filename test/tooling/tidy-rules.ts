@@ -10,6 +10,8 @@ export interface ImportRule {
   readonly onlyFiles?: Readonly<Record<string, readonly string[]>>;
   /** Packages by name, subpaths included; `node:*` is Node's own; `*` is any. */
   readonly packages: readonly string[];
+  /** Names of `imports` in package.json that are single files. */
+  readonly aliases?: readonly string[];
   /** Where only some names of a package may be imported. */
   readonly onlyNames?: Readonly<Record<string, readonly string[]>>;
 }
@@ -35,7 +37,7 @@ export const IMPORTS: Readonly<Record<string, ImportRule>> = {
     packages: ['*'],
   },
   p2p: { folders: ['ledger'], packages: ['*'] },
-  node: { folders: PRODUCT, packages: ['*'] },
+  node: { folders: PRODUCT, aliases: ['#manifest'], packages: ['*'] },
   deploy: { folders: [], packages: ['node:*'] },
   test: { folders: [...PRODUCT, 'node', 'bench', 'deploy'], packages: ['*'] },
   bench: { folders: [...PRODUCT, 'node', 'test'], packages: ['*'] },
