@@ -12,8 +12,9 @@ const WORKERS = 2;
 const ROUNDS = 3;
 
 /**
- * The audit's rate as a fraction of the raw verify rate of the same engine and threads, of an export of a node that is
- * stopped. The two take turns, and the median of the ratios counts: the machine's speed drifts.
+ * The audit's rate as a fraction of the raw verify rate of the same engine and threads, of an
+ * export of a node that is stopped. The two take turns, and the median of the ratios counts: the
+ * machine's speed drifts.
  */
 export async function auditRatio(directory: string, rawSeconds: number): Promise<object> {
   const file = join(directory, 'bench.car');

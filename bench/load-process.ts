@@ -54,8 +54,9 @@ async function run(job: LoadJob): Promise<LoadResult> {
       });
       const text = await answer.body.text();
       if (answer.statusCode < 300) events.push([id, node, sent_ms, machine_ms()]);
-      else
+      else {
         count(refused, (JSON.parse(text) as { code?: string }).code ?? String(answer.statusCode));
+      }
     } catch (error) {
       count(refused, (error as { code?: string }).code ?? 'failed');
     } finally {

@@ -6,14 +6,35 @@ import { sections } from './sections.ts';
 import type { BenchContext, Plan } from './sections.ts';
 
 /**
- * `npm run bench [-- --quick] [-- --only NAME,NAME]`: measures what `docs/performance.md` states and prints one JSON
- * document. Progress goes to stderr. All load is made before it is sent, and everything runs on loopback in processes
- * and directories that this program makes and removes.
+ * `npm run bench [-- --quick] [-- --only NAME,NAME]`: measures what `docs/performance.md` states
+ * and prints one JSON document. Progress goes to stderr. All load is made before it is sent, and
+ * everything runs on loopback in processes and directories that this program makes and removes.
  */
 
-/** The full plan takes about ten minutes on two cores; the quick one shows in half a minute that everything works. */
-const FULL: Plan = { seconds: 60, shortSeconds: 20, idleSeconds: 60, coldEvents: 20_000, isolated: 40, perSecond: 1000, authoredPerSecond: 5000, actors: 100 };
-const QUICK: Plan = { seconds: 4, shortSeconds: 3, idleSeconds: 3, coldEvents: 600, isolated: 4, perSecond: 150, authoredPerSecond: 300, actors: 100 };
+/**
+ * The full plan takes about ten minutes on two cores; the quick one shows in half a minute that
+ * everything works.
+ */
+const FULL: Plan = {
+  seconds: 60,
+  shortSeconds: 20,
+  idleSeconds: 60,
+  coldEvents: 20_000,
+  isolated: 40,
+  perSecond: 1000,
+  authoredPerSecond: 5000,
+  actors: 100,
+};
+const QUICK: Plan = {
+  seconds: 4,
+  shortSeconds: 3,
+  idleSeconds: 3,
+  coldEvents: 600,
+  isolated: 4,
+  perSecond: 150,
+  authoredPerSecond: 300,
+  actors: 100,
+};
 
 const { values } = parseArgs({
   options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },

@@ -38,7 +38,11 @@ async function start(context: BenchContext, name: string, count: number): Promis
   for (const node of context.nodes) await node.stop();
   context.nodes = [];
   const actors = await makeActors(plan.actors);
-  const directories = await makeNet(join(directory, name), count, actors.map(({ actor }) => actor));
+  const directories = await makeNet(
+    join(directory, name),
+    count,
+    actors.map(({ actor }) => actor),
+  );
   context.directories = directories;
   context.load = await loadOf(join(directory, name), directories[0] as string, actors);
   for (const one of directories.slice(0, count)) context.nodes.push(await startProcess(one));
@@ -54,22 +58,35 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
     await start(context, 'one', 1);
     return {
       isolated: await isolatedLatency(context.nodes, loadIn(context), plan.isolated),
-      clientSigned: await sendLoad(context.nodes, loadIn(context), plan.perSecond, plan.shortSeconds),
+      clientSigned: await sendLoad(
+        context.nodes,
+        loadIn(context),
+        plan.perSecond,
+        plan.shortSeconds,
+      ),
       nodeAuthored: await authored(context.nodes, plan.authoredPerSecond, plan.shortSeconds),
     };
   },
 
   async fourNodes(context) {
     await start(context, 'four', 4);
-    return { isolated: await isolatedLatency(context.nodes, loadIn(context), context.plan.isolated) };
+    return {
+      isolated: await isolatedLatency(context.nodes, loadIn(context), context.plan.isolated),
+    };
   },
 
   async idle({ nodes, plan }) {
     const before = await Promise.all(nodes.map((node) => node.report()));
     await sleep(plan.idleSeconds * 1000);
     const after = await Promise.all(nodes.map((node) => node.report()));
-    const blocks = after.reduce((sum, report, i) => sum + report.blocksSealed - (before[i]?.blocksSealed ?? 0), 0);
-    const cpu_us = after.reduce((sum, report, i) => sum + report.cpu_us - (before[i]?.cpu_us ?? 0), 0);
+    const blocks = after.reduce(
+      (sum, report, i) => sum + report.blocksSealed - (before[i]?.blocksSealed ?? 0),
+      0,
+    );
+    const cpu_us = after.reduce(
+      (sum, report, i) => sum + report.cpu_us - (before[i]?.cpu_us ?? 0),
+      0,
+    );
     return {
       blocksPerMinute: (blocks * 60) / plan.idleSeconds,
       cpuShareOfACorePerNode: round(cpu_us / 1e6 / plan.idleSeconds / nodes.length, 4),
@@ -79,11 +96,20 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
   /** Fills the log that the next two sections read. */
   async fill(context) {
     const { plan } = context;
-    return sendLoad(context.nodes, loadIn(context), plan.perSecond, plan.coldEvents / plan.perSecond);
+    return sendLoad(
+      context.nodes,
+      loadIn(context),
+      plan.perSecond,
+      plan.coldEvents / plan.perSecond,
+    );
   },
 
   async coldSync(context) {
-    const size = Math.min(...(await Promise.all(context.nodes.map((node) => node.report()))).map((report) => report.size));
+    const size = Math.min(
+      ...(await Promise.all(context.nodes.map((node) => node.report()))).map(
+        (report) => report.size,
+      ),
+    );
     const from_ms = performance.now();
     const observer = await startProcess(context.directories?.at(-1) as string);
     context.nodes.push(observer);
@@ -101,7 +127,10 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
     };
   },
 
-  /** Reads the store of a node that is stopped for it: its size after compaction, and the audit of its export. */
+  /**
+   * Reads the store of a node that is stopped for it: its size after compaction, and the audit of
+   * its export.
+   */
   async diskAndAudit(context) {
     const node = context.nodes.pop() as NodeProcess;
     const { size } = await node.report();

@@ -20,8 +20,9 @@ const KEY_ID_BYTES = 32;
 export function archiveOps(block: Block, hasKey: (id: Id) => boolean): StoreOp[] {
   const ops: StoreOp[] = [];
   const ids = block.keyIds.map((id, i) => {
-    if (!hasKey(id))
+    if (!hasKey(id)) {
       ops.push({ type: 'put', key: storeKeys.coseKey(id), value: block.keys[i] as Uint8Array });
+    }
     return Uint8Array.fromHex(id);
   });
   const entries = block.entries.map(({ bytes }) => bytes);
@@ -41,8 +42,9 @@ function partsOf(
   entries: Uint8Array[];
 } {
   const [headerBytes, sign1, ids, ...entries] = splitByteStrings(value);
-  if (!headerBytes || !sign1 || !ids)
+  if (!headerBytes || !sign1 || !ids) {
     fail('store_corrupt', 'A stored block is damaged: take a copy from a peer.');
+  }
   const keys: Uint8Array[] = [];
   for (let at = 0; at < ids.length; at += KEY_ID_BYTES) {
     const id = ids.subarray(at, at + KEY_ID_BYTES).toHex();
@@ -82,6 +84,7 @@ export async function* blocksFrom(
   committee: Committee,
 ): AsyncIterable<Block> {
   const range = { gte: storeKeys.blocksOfRound(round), lt: prefixRange('b/').lt };
-  for await (const [, value] of store.range(range))
+  for await (const [, value] of store.range(range)) {
     yield parseStored(value, store, chain, committee);
+  }
 }

@@ -56,8 +56,9 @@ export function splitBlock(
 ): readonly [Uint8Array, Uint8Array, Uint8Array, ...Uint8Array[]] {
   if (bytes.length > BLOCK_BYTES_MAX + 4 * BLOCK_ENTRIES_MAX) tooLarge(bytes.length);
   const parts = splitByteStrings(bytes);
-  if (parts.length < 3)
+  if (parts.length < 3) {
     fail('wrong_type', 'A sealed block is a header, a signature, a key table and entries.');
+  }
   return parts as [Uint8Array, Uint8Array, Uint8Array, ...Uint8Array[]];
 }
 
@@ -122,8 +123,9 @@ export function decodeKeys(tableBytes: Uint8Array): readonly Uint8Array[] {
   for (const [i, key] of keys.entries()) {
     publicKeyOf(key);
     const previous = keys[i - 1];
-    if (previous && compareBytes(previous, key) >= 0)
+    if (previous && compareBytes(previous, key) >= 0) {
       fail('bad_key_table', 'Keys are sorted and stand there once.');
+    }
   }
   return keys;
 }
@@ -149,8 +151,9 @@ function checkKeys(
     }
     const key = signingKeyId(event);
     unused.delete(key);
-    if (key !== ownKey && !known.has(key))
+    if (key !== ownKey && !known.has(key)) {
       fail('bad_key_table', 'The key of an entry is missing.', { id });
+    }
   }
   if (unused.size > 0) fail('bad_key_table', 'A key that no entry needs.', { unused: unused.size });
 }

@@ -70,8 +70,9 @@ export class ClockGuard {
     const since_ms = this.#clock.monotonic_ms() - FRESH_MS;
     const agreeing = new Set([this.#self]);
     for (const [author, told] of this.#told) {
-      if (told.at_ms >= since_ms && Math.abs(told.offset_ms - offset_ms) <= STEP_MS_MAX)
+      if (told.at_ms >= since_ms && Math.abs(told.offset_ms - offset_ms) <= STEP_MS_MAX) {
         agreeing.add(author);
+      }
     }
     return this.#committee.stakeOf(agreeing) >= this.#committee.quorum;
   }

@@ -146,8 +146,9 @@ function readItem(bytes: Uint8Array, at: number, depth: number): unknown {
       return readLink(bytes, at, start, value);
     default:
       // false, true, null; no undefined, no floats
-      if (start !== at + 1 || value < 20 || value > 22)
+      if (start !== at + 1 || value < 20 || value > 22) {
         bad(at, 'a float, undefined or unknown simple value');
+      }
       next = start;
       return value === 22 ? null : value === 21;
   }
@@ -191,8 +192,9 @@ function readText(bytes: Uint8Array, at: number, start: number, length: number):
     bad(at, 'a text that begins with a byte order mark');
   }
   const text = decodeText(bytes, at, start, next);
-  if (length <= KNOWN_BYTES_MAX && known.size < KNOWN_MAX)
+  if (length <= KNOWN_BYTES_MAX && known.size < KNOWN_MAX) {
     known.set(sum, { bytes: bytes.slice(start, next), text });
+  }
   return text;
 }
 

@@ -49,8 +49,9 @@ export class Committee implements Thresholds {
     this.epoch = epoch;
     this.validators = validators;
     this.#indexOfActor = new Map(validators.map(({ actor }, index) => [actor, index]));
-    if (this.#indexOfActor.size !== validators.length)
+    if (this.#indexOfActor.size !== validators.length) {
       fail('bad_committee', 'A validator stands in it twice.');
+    }
     this.#keyIds = validators.map(({ coseKey }) => keyId(coseKey));
     this.id = idOf(encode(encodeValidators(validators)));
     const { total, quorum, validity } = thresholdsOf(

@@ -376,8 +376,9 @@ async function restore(
   }
   const pool = new Pool(limits);
   for await (const { entry, coseKey, isOwn } of readPending(store)) {
-    if (!fold.isFinal(entry.id))
+    if (!fold.isFinal(entry.id)) {
       pool.restore({ entry, coseKey, isOwn, due_ms: isOwn ? 0 : clock.monotonic_ms() });
+    }
   }
   const own = store.get(storeKeys.ownLast);
   return { fold, orderer, pool, blocks, ownLast: own && decodeRef(decode(own)) };

@@ -24,8 +24,9 @@ export const COSE_KEY_BYTES = KEY_HEAD.length + PUBLIC_KEY_BYTES;
 
 /** The deterministic COSE_Key of a raw ML-DSA-65 public key. */
 export function coseKeyOf(publicKey: Uint8Array): Uint8Array {
-  if (publicKey.length !== PUBLIC_KEY_BYTES)
+  if (publicKey.length !== PUBLIC_KEY_BYTES) {
     fail('bad_key', `A key has ${PUBLIC_KEY_BYTES} bytes.`);
+  }
   return concatBytes([KEY_HEAD, publicKey]);
 }
 
@@ -50,8 +51,9 @@ export function keyId(coseKey: Uint8Array): Id {
 
 /** The COSE_Sign1 around a raw signature. */
 export function sign1Of(signature: Uint8Array): Uint8Array {
-  if (signature.length !== SIGNATURE_BYTES)
+  if (signature.length !== SIGNATURE_BYTES) {
     fail('bad_signature_form', `A signature has ${SIGNATURE_BYTES} bytes.`);
+  }
   return concatBytes([SIGN1_HEAD, signature]);
 }
 

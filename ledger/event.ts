@@ -96,8 +96,9 @@ export function decodeEvent(bytes: Uint8Array): Event {
   const fields = field.fieldsOf(decode(bytes), KNOWN, 'event');
   field.assertTag(fields, 'event');
   const kind = field.textOfField(fields, 'kind', 64);
-  if (!KIND.test(kind))
+  if (!KIND.test(kind)) {
     fail('out_of_range', 'A kind is written name.verb/version.', { field: 'kind' });
+  }
   const hlc = field.listOf(fields['hlc'], 'hlc', 2);
   const body = fields['body'];
   if (
@@ -159,10 +160,11 @@ function decodePrincipal(value: unknown): string {
     typeof value === 'string' &&
     value.startsWith('spiffe://') &&
     value.length <= SPIFFE_ID_CHARS_MAX;
-  if (!fits)
+  if (!fits) {
     fail('wrong_type', 'onBehalfOf is an actor of 32 bytes or a SPIFFE ID.', {
       field: 'onBehalfOf',
     });
+  }
   return value;
 }
 
@@ -183,8 +185,9 @@ export function entryOf(event: Event, sign1?: Uint8Array, eventBytes = encodeEve
  * `bytes`.
  */
 export function decodeEntry(bytes: Uint8Array): Entry {
-  if (bytes[0] !== 0x82)
+  if (bytes[0] !== 0x82) {
     fail('not_canonical', 'An entry is a pair of an event and its signatures.', { at: 0 });
+  }
   const signedAt = bytes.length - SIGN1_BYTES - SIGNED_TAIL_HEAD.length;
   const mayBeBare = bytes[bytes.length - 1] === 0x80;
   // a value inside an unsigned event may look like the head of a signature: then the event's own
@@ -222,10 +225,11 @@ export function signingKeyId(event: Event): Id {
  * `signingKeyId`.
  */
 export function entryJob(entry: Entry, coseKey: Uint8Array): SignatureJob {
-  if (!entry.sign1)
+  if (!entry.sign1) {
     fail('unsigned', 'Only the author of a block carries events without a signature.', {
       id: entry.id,
     });
+  }
   return jobOf('event', entry.eventBytes, entry.sign1, coseKey);
 }
 

@@ -21,8 +21,9 @@ export function fieldsOf(value: unknown, known: ReadonlySet<string>, what: strin
   }
   const fields = value as Fields;
   for (const name in fields) {
-    if (!known.has(name))
+    if (!known.has(name)) {
       fail('unknown_field', `A ${what} has no field "${name}".`, { what, field: name });
+    }
   }
   return fields;
 }
@@ -30,8 +31,9 @@ export function fieldsOf(value: unknown, known: ReadonlySet<string>, what: strin
 /** Checks `t` and `v`; throws `wrong_object` or `unknown_version`. */
 export function assertTag(fields: Fields, t: string): void {
   if (fields['t'] !== t) fail('wrong_object', `An object with t "${t}" is expected here.`);
-  if (fields['v'] !== 1)
+  if (fields['v'] !== 1) {
     fail('unknown_version', 'Only version 1 is known here: update this software.', { t });
+  }
 }
 
 export function integerOf(fields: Fields, name: string, least: number, most: number): number {
@@ -62,8 +64,9 @@ export function textOfField(fields: Fields, name: string, length_max: number): s
 
 export function bytesOfField(fields: Fields, name: string, length_max: number): Uint8Array {
   const value = fields[name];
-  if (!(value instanceof Uint8Array))
+  if (!(value instanceof Uint8Array)) {
     fail('wrong_type', `${name} is a byte string.`, { field: name });
+  }
   if (value.length > length_max) {
     fail('out_of_range', `${name} has at most ${length_max} bytes.`, {
       field: name,

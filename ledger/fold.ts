@@ -92,8 +92,9 @@ export class Fold {
       this.#orderer = { cursor, last: { index, id: id.toHex(), ts_ms, leaderRound } };
     } else {
       this.#log = new MerkleLog();
-      for (const projection of schema.projections)
+      for (const projection of schema.projections) {
         projection.start(genesis, this.reducer.rowsOf(projection.name));
+      }
     }
   }
 
@@ -167,8 +168,9 @@ export class Fold {
     const ops = this.#overlay.ops();
     ops.push({ type: 'put', key: storeKeys.fold, value: encode(saved) });
     for (const [name, hash] of this.#hashes) {
-      if (hash.isChanged)
+      if (hash.isChanged) {
         ops.push({ type: 'put', key: storeKeys.stateHash(name), value: hash.bytes() });
+      }
     }
     return ops;
   }

@@ -110,8 +110,9 @@ function decodeValidator(value: unknown): Validator {
   const coseKey = field.bytesOfField(fields, 'cosekey', 4096);
   publicKeyOf(coseKey);
   const actor = field.digestOf(fields, 'actor');
-  if (keyId(coseKey) !== actor)
+  if (keyId(coseKey) !== actor) {
     fail('bad_committee', "A validator's actor is the SHA-256 of its key.", { actor });
+  }
   return {
     actor,
     coseKey,

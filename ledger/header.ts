@@ -82,8 +82,9 @@ export function encodeHeader(header: Header): Uint8Array {
 export function decodeHeader(headerBytes: Uint8Array, chain: Id, committee: Committee): Header {
   const fields = field.fieldsOf(decode(headerBytes), KNOWN, 'block');
   field.assertTag(fields, 'block');
-  if (field.linkOfField(fields, 'chain') !== chain)
+  if (field.linkOfField(fields, 'chain') !== chain) {
     fail('foreign_chain', 'A block of another chain.');
+  }
   const epoch = field.integerOf(fields, 'epoch', 0, ROUND_MAX);
   if (epoch !== committee.epoch || field.digestOf(fields, 'committee') !== committee.id) {
     fail('foreign_committee', 'A block of another committee or epoch.', { epoch });
@@ -93,8 +94,9 @@ export function decodeHeader(headerBytes: Uint8Array, chain: Id, committee: Comm
   const parents = field.listOf(fields['parents'], 'parents', committee.size).map(decodeRef);
   checkParents(parents, round, author, chain, committee);
   const root = field.bytesOfField(fields, 'root', 32);
-  if (root.length !== 32)
+  if (root.length !== 32) {
     fail('wrong_type', 'root is a byte string of 32 bytes.', { field: 'root' });
+  }
   return {
     chain,
     epoch,
@@ -121,14 +123,16 @@ function checkParents(
   chain: Id,
   committee: Committee,
 ): void {
-  if (parents[0]?.author !== author)
+  if (parents[0]?.author !== author) {
     fail('bad_parents', "A block's first parent is its author's previous block.");
+  }
   const authors = new Set<number>();
   let previousRoundStake = 0;
   for (const parent of parents) {
     if (parent.author >= committee.size) fail('bad_parents', 'A parent of an unknown author.');
-    if (authors.has(parent.author))
+    if (authors.has(parent.author)) {
       fail('bad_parents', 'Two parents of one author.', { author: parent.author });
+    }
     if (parent.round >= round) fail('bad_parents', 'A parent that is not of an earlier round.');
     if (parent.round === 0 && parent.id !== genesisBlockId(chain, committee, parent.author)) {
       fail('bad_parents', 'A parent at round 0 that is not the genesis block of its author.');

@@ -120,10 +120,11 @@ export class BlockIntake {
       this.#verified.has(block.leaves[index] as Uint8Array),
     );
     const [own, ...entries] = await this.#verifier.verify([blockJob(block, committee), ...jobs]);
-    if (!own)
+    if (!own) {
       fail('bad_block_signature', "The author's signature does not fit the block.", {
         id: block.ref.id,
       });
+    }
     const wrong = entries.indexOf(false);
     if (wrong >= 0) {
       const entry = block.entries[indexes[wrong] as number];

@@ -22,8 +22,9 @@ export class Kinds {
   constructor(specs: readonly KindSpec[]) {
     this.specs = specs;
     for (const { kind, body } of specs) {
-      if (this.#validators.has(kind))
+      if (this.#validators.has(kind)) {
         fail('kind_twice', 'Two projections define one kind.', { kind });
+      }
       this.#validators.set(kind, Compile(body));
     }
   }

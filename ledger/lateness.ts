@@ -3,7 +3,7 @@ const SHARE = 0.1;
 /** A timer always fires a little late; this much says nothing of the load. */
 const UNAVOIDABLE_MS = 1.5;
 
-/** How late a node gets to what it meant to do because of the pace, smoothed: a sign of its load. */
+/** How late a node gets to what its pace makes it wait for, smoothed: a sign of its load. */
 export class Lateness {
   #waitedUntil_ms: number | undefined;
   #smoothed_ms = 0;

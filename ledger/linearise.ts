@@ -30,8 +30,9 @@ export function linearise<B extends Vertex>(
   const seen = new Set<string>();
   const queue: Ref[] = [leader];
   for (let ref = queue.pop(); ref; ref = queue.pop()) {
-    if (ref.round <= gcRound || ref.round === 0 || seen.has(ref.id) || isLinearised(ref.id))
+    if (ref.round <= gcRound || ref.round === 0 || seen.has(ref.id) || isLinearised(ref.id)) {
       continue;
+    }
     seen.add(ref.id);
     const block =
       view.get(ref.id) ??

@@ -63,8 +63,9 @@ export class LogReader {
     const { id, verdict, commit, block: ref, entry: index } = decodeFinalRow(value);
     const block = this.#read(ref);
     const entry = block.entries[index];
-    if (entry?.id !== id)
+    if (entry?.id !== id) {
       fail('store_corrupt', 'The log names an entry that its block does not hold.', { seq });
+    }
     return { seq, verdict, entry, commit, ts_ms: this.#timeOf(commit), block: ref };
   }
 

@@ -16,8 +16,9 @@ const prefixed = new Uint8Array(1 + EVENT_BYTES_MAX + 4096);
 
 /** SHA-256(0x00 ‖ leaf). */
 export function leafHash(leaf: Uint8Array): Hash {
-  if (leaf.length >= prefixed.length)
+  if (leaf.length >= prefixed.length) {
     return hash('sha256', concatBytes([Uint8Array.of(0), leaf]), 'buffer');
+  }
   prefixed.set(leaf, 1);
   return hash('sha256', prefixed.subarray(0, leaf.length + 1), 'buffer');
 }
@@ -53,8 +54,9 @@ export class MerkleLog {
   constructor(size = 0, peaks: readonly Hash[] = []) {
     this.#size = size;
     this.#peaks = [...peaks];
-    if (peaks.length !== bits(size))
+    if (peaks.length !== bits(size)) {
       fail('store_corrupt', 'The stored tree does not fit its size.', { size });
+    }
   }
 
   get size(): number {

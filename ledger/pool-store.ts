@@ -16,8 +16,9 @@ export function pendingOps(
     { type: 'put', key: storeKeys.pending(entry.id), value: encode([entry.bytes, isOwn]) },
   ];
   const keyId = signingKeyId(entry.event);
-  if (coseKey && !hasKey(keyId))
+  if (coseKey && !hasKey(keyId)) {
     ops.push({ type: 'put', key: storeKeys.coseKey(keyId), value: coseKey });
+  }
   return ops;
 }
 

@@ -47,14 +47,19 @@ export type Proposal =
 const NONE: Proposal = { type: 'none' };
 
 /**
- * The proposal rule of a quiescent DAG (consensus.md 2.5): a block is due only while something waits to be ordered;
- * undecided rounds are filled one by one, not jumped over; at the live edge a node waits for the leader of the round
- * below, but not for one that is away.
+ * The proposal rule of a quiescent DAG (consensus.md 2.5): a block is due only while something
+ * waits to be ordered; undecided rounds are filled one by one, not jumped over; at the live edge a
+ * node waits for the leader of the round below, but not for one that is away.
  */
 export function propose(at: Situation, pace: Pace, now_ms: number): Proposal {
   const { orderer, committee, clockRound, last } = at;
   let round = Math.min(clockRound, Math.max(last.round, orderer.decidedRound) + 1);
-  while (round < clockRound && committee.stakeOf(orderer.dag.authors(round - 1)) < committee.quorum) round += 1;
+  while (
+    round < clockRound &&
+    committee.stakeOf(orderer.dag.authors(round - 1)) < committee.quorum
+  ) {
+    round += 1;
+  }
   if (round <= last.round) return NONE;
   if (!at.hasPayload && orderer.openCount === 0) return NONE;
   const parents = parentsFor(at, round);
@@ -77,11 +82,16 @@ function liveEdgeDelay(at: Situation, pace: Pace, now_ms: number): number {
     orderer.dag.slot(clockRound - 1, leader).length === 0 &&
     at.isConnected(leader) &&
     (orderer.dag.newest(leader)?.round ?? -1) >= clockRound - ALIVE_ROUNDS;
-  return isAwaited ? entered_ms + leaderTimeout_ms(pace, clockRound - orderer.decidedRound) : now_ms;
+  return isAwaited
+    ? entered_ms + leaderTimeout_ms(pace, clockRound - orderer.decidedRound)
+    : now_ms;
 }
 
 /** The pause after a block: the short one, longer the later the machine is. */
-export function roundDelay_ms({ roundDelay_ms: short, busyRoundDelay_ms: long }: Pace, lateness_ms: number): number {
+export function roundDelay_ms(
+  { roundDelay_ms: short, busyRoundDelay_ms: long }: Pace,
+  lateness_ms: number,
+): number {
   return Math.min(Math.max(short, long), short + LATENESS_WEIGHT * lateness_ms);
 }
 
@@ -92,10 +102,14 @@ function leaderTimeout_ms({ leaderTimeout_ms: base }: Pace, undecidedRounds: num
 }
 
 /**
- * The own last block, then the newest block of every other author that no own block has referenced. An author seen with
- * two blocks in one slot is left out. `undefined` where the round below has no quorum among them.
+ * The own last block, then the newest block of every other author that no own block has referenced.
+ * An author seen with two blocks in one slot is left out. `undefined` where the round below has no
+ * quorum among them.
  */
-function parentsFor({ orderer, committee, self, last, referenced }: Situation, round: number): readonly Ref[] | undefined {
+function parentsFor(
+  { orderer, committee, self, last, referenced }: Situation,
+  round: number,
+): readonly Ref[] | undefined {
   const { dag } = orderer;
   const parents: Ref[] = [refOf(last)];
   for (let author = 0; author < committee.size; author++) {
@@ -114,8 +128,9 @@ function refOf({ round, author, id }: Ref): Ref {
 }
 
 /**
- * The newest block of every author, whatever its round: what this proposal or one of the next will refer to. A block at
- * the round of the proposal itself counts, since the next round needs this one's quorum.
+ * The newest block of every author, whatever its round: what this proposal or one of the next will
+ * refer to. A block at the round of the proposal itself counts, since the next round needs this
+ * one's quorum.
  */
 function tipsOf({ orderer, committee }: Situation): readonly Ref[] {
   return committee.validators.flatMap((_, author) => {
@@ -124,7 +139,9 @@ function tipsOf({ orderer, committee }: Situation): readonly Ref[] {
   });
 }
 
-/** Whether a block that waits to be ordered lies in the past of these. Unreferenced twins do not. */
+/**
+ * Whether a block that waits to be ordered lies in the past of these. Unreferenced twins do not.
+ */
 function reachesOpen(orderer: Orderer, tips: readonly Ref[]): boolean {
   const open = new Set([...orderer.open].map(({ id }) => id));
   const seen = new Set<string>();

@@ -81,8 +81,9 @@ export class Reducer {
   /** The verdict that the event would get now, without its own projection's say. */
   foresee(event: Event, ts_ms: number): VerdictName {
     if (!this.isFree(event)) return 'replayed';
-    if (this.#opensLane(event) && this.#laneCount(event.actor) >= LANES_MAX)
+    if (this.#opensLane(event) && this.#laneCount(event.actor) >= LANES_MAX) {
       return 'too_many_lanes';
+    }
     if (event.notAfter_ms !== undefined && event.notAfter_ms < ts_ms) return 'expired';
     if (event.deps?.some((id) => !this.#isApplied(id))) return 'dep_missing';
     return this.kinds.check(event.kind, event.body) ?? 'applied';

@@ -26,8 +26,9 @@ export function use(row: LaneRow | undefined, seq: number): LaneRow {
   const top = row ? topOf(row) : -1;
   if (row && seq - top < LANE_WINDOW) {
     next.set(row);
-    for (let n = top + 1; n < seq; n++)
+    for (let n = top + 1; n < seq; n++) {
       next[8 + byteOf(n)] = (next[8 + byteOf(n)] as number) & ~bitOf(n);
+    }
   }
   writeNumber(new DataView(next.buffer), 0, Math.max(top, seq));
   next[8 + byteOf(seq)] = (next[8 + byteOf(seq)] as number) | bitOf(seq);

@@ -1,7 +1,7 @@
 import { archiveOps } from './archive.ts';
 import { keysFor, sealBlock } from './block.ts';
 import type { Block } from './block.ts';
-import { fail } from './errors.ts';
+import { fail, X0tError } from './errors.ts';
 import type { FinalEvent, Fold } from './fold.ts';
 import type { Ref } from './header.ts';
 import { encodeRef } from './header.ts';
@@ -129,8 +129,9 @@ export class Replica {
   }
 
   #addToClock(round: number): void {
-    for (const author of this.orderer.dag.authors(round))
+    for (const author of this.orderer.dag.authors(round)) {
       this.roundClock.add(round, author, this.#now_ms());
+    }
   }
 
   #now_ms(): number {
@@ -385,8 +386,9 @@ export class Replica {
         this.counters.commits += commits.length;
         this.counters.finals += finals.length;
         ops.push(...this.fold.ops(this.orderer.state));
-        for (const block of this.waiting.horizon(this.orderer.dag.horizon))
+        for (const block of this.waiting.horizon(this.orderer.dag.horizon)) {
           this.offer(block, undefined);
+        }
       }
     } catch (error) {
       if (!(error instanceof TwoCertificates)) throw error;
@@ -490,12 +492,7 @@ export class Replica {
   }
 
   #refuseAll(code: string, message: string): void {
-    for (const { reject } of this.#submissions.splice(0)) {
-      try {
-        fail(code, message);
-      } catch (error) {
-        reject(error);
-      }
-    }
+    const error = new X0tError(code, message);
+    for (const { reject } of this.#submissions.splice(0)) reject(error);
   }
 }

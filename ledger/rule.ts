@@ -122,8 +122,9 @@ export class CommitRule {
     }
     for (const block of candidates) {
       const authors = certifiers.get(block.id);
-      if (authors && this.#stake(authors) >= quorum)
+      if (authors && this.#stake(authors) >= quorum) {
         return { ...slot, status: 'commit', via: 'direct', block };
+      }
     }
     return { ...slot, status: 'undecided' };
   }

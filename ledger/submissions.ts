@@ -79,8 +79,9 @@ export class Submissions {
     if (event.chain !== this.#chain.id) {
       fail('foreign_chain', 'The event is for another network.', { chain: textOf(event.chain) });
     }
-    if (keyId(coseKey) !== signingKeyId(event))
+    if (keyId(coseKey) !== signingKeyId(event)) {
       fail('bad_key', 'The key is not the one that the event names.', { id });
+    }
     const job = entryJob(entry, coseKey);
     const known = this.#replica.pool.get(id);
     if (known) {
@@ -93,8 +94,9 @@ export class Submissions {
     const leaf = entryLeaf(entry);
     if (!this.#verified.has(leaf)) {
       const [isValid] = await this.#verifier.verify([job]);
-      if (!isValid)
+      if (!isValid) {
         fail('bad_event_signature', 'The signature does not fit the event and the key.', { id });
+      }
       this.#verified.add(leaf);
     }
     const due_ms = isOrigin ? 0 : this.#dueTime_ms(id);

@@ -3,8 +3,9 @@ import type { CoreConfig } from '#ledger/core.ts';
 import type { EngineName } from '#native/engine.ts';
 
 /**
- * What one node chooses for itself; it may differ from node to node and change on restart. What must be equal everywhere
- * is in the genesis. Read from `config.json` in the data directory, then from options of the command line.
+ * What one node chooses for itself; it may differ from node to node and change on restart. What
+ * must be equal everywhere is in the genesis. Read from `config.json` in the data directory, then
+ * from options of the command line.
  */
 export interface NodeConfig extends CoreConfig {
   /** For people: the node's name in its status. */
@@ -51,7 +52,11 @@ export const DEFAULT_CONFIG: NodeConfig = {
 };
 
 /** A configuration file may leave out what it does not change. */
-export type PartialConfig = { readonly [K in keyof NodeConfig]?: NodeConfig[K] extends object ? Partial<NodeConfig[K]> : NodeConfig[K] };
+export type PartialConfig = {
+  readonly [K in keyof NodeConfig]?: NodeConfig[K] extends object
+    ? Partial<NodeConfig[K]>
+    : NodeConfig[K];
+};
 
 /** Later ones win; objects are merged one level deep. */
 export function mergeConfig(...parts: readonly PartialConfig[]): NodeConfig {
@@ -60,7 +65,8 @@ export function mergeConfig(...parts: readonly PartialConfig[]): NodeConfig {
     for (const [name, value] of Object.entries(part)) {
       if (value === undefined) continue;
       const before = merged[name];
-      const isGroup = typeof value === 'object' && !Array.isArray(value) && typeof before === 'object';
+      const isGroup =
+        typeof value === 'object' && !Array.isArray(value) && typeof before === 'object';
       merged[name] = isGroup ? { ...(before as object), ...value } : value;
     }
   }

@@ -56,8 +56,9 @@ export function isInitialised(directory: string): boolean {
 /** Makes a node's keys in a new directory; throws `not_empty` where something is there. */
 export async function createNodeKeys(directory: string): Promise<NodeKeys> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  if ((await readdir(directory)).length > 0)
+  if ((await readdir(directory)).length > 0) {
     fail('not_empty', 'The directory is not empty: choose another.', { directory });
+  }
   const paths = dataPaths(directory);
   const key = await createKeyFile(paths.key);
   const peerKey = await generatePeerKey();
@@ -153,8 +154,9 @@ export async function claimForRunning(
       sync: true,
     });
   }
-  if (!existsSync(claimed))
+  if (!existsSync(claimed)) {
     await writeNewFile(claimed, 'The store beside this file has been used.\n');
+  }
   return store.get(storeKeys.lost) === undefined;
 }
 

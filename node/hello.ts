@@ -57,8 +57,9 @@ function checkObject(object: Uint8Array, chain: Chain, challenge: Uint8Array, pe
   if (field.linkOfField(fields, 'chain') !== chain.id) {
     fail('foreign_chain', 'The peer belongs to another network: check its genesis.');
   }
-  if (field.textOfField(fields, 'peer', 128) !== peer)
+  if (field.textOfField(fields, 'peer', 128) !== peer) {
     fail('hello_invalid', 'The hello names another peer.');
+  }
   if (!equalBytes(field.bytesOfField(fields, 'challenge', 64), challenge)) {
     fail('hello_invalid', 'The hello answers another challenge.');
   }

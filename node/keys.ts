@@ -40,8 +40,9 @@ export async function readKeyFile(file: string, engine: EngineName = 'liboqs'): 
   const parts = pemParts(await readText(file));
   const der = parts.get(SECRET_LABEL);
   const coseKey = parts.get(PUBLIC_LABEL);
-  if (!der || !coseKey)
+  if (!der || !coseKey) {
     return fail('key_malformed', 'The file is no key of this program.', { file });
+  }
   const secret = decodeSecretKey(der);
   const signer = (await loadEngine(engine)).createSigner(secret, publicKeyOf(coseKey));
   secret.fill(0);

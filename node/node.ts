@@ -89,8 +89,9 @@ async function assemble(
   const store = await LevelStore.open(dataPaths(directory).store);
   closers.push(() => store.close());
   const remembers = await claimForRunning(store, chain, dataPaths(directory).claimed);
-  if (!remembers)
+  if (!remembers) {
     log.error({}, 'the store was lost: this node follows, since it cannot know what it has signed');
+  }
   const pool = await createVerifierPool(config.crypto);
   const verifier = quickVerifier(pool, await loadEngine(config.crypto.engine), systemClock);
   closers.push(() => verifier.close());
@@ -183,8 +184,9 @@ function readiness({ antiEntropy, replica }: Core, isUp: boolean): Readiness {
   const reasons: string[] = [];
   if (!isUp) reasons.push('the node is starting or stopping');
   const { isRunning, target } = antiEntropy.catchUp;
-  if (isRunning)
+  if (isRunning) {
     reasons.push(`catching up: commit ${replica.orderer.state.last.index} of ${target}`);
+  }
   if (replica.alarm) reasons.push('finality is halted: see the alarms in /v1/status');
   return { ready: reasons.length === 0, reasons };
 }
@@ -194,11 +196,13 @@ function limitationsOf({ crypto, p2p }: NodeConfig, remembers: boolean): string[
   const limitations = [
     'Links between peers are not yet secure against quantum computers; events and blocks are.',
   ];
-  if (!remembers)
+  if (!remembers) {
     limitations.push('The store was lost: this node follows and seals no blocks in this epoch.');
+  }
   if (crypto.workers === 0) limitations.push('Signatures are checked on the main thread.');
-  if (p2p.bootstrap.length === 0 && !p2p.mdns)
+  if (p2p.bootstrap.length === 0 && !p2p.mdns) {
     limitations.push('No peers to dial are configured: others must dial this node.');
+  }
   return limitations;
 }
 
@@ -227,12 +231,13 @@ async function listen(api: FastifyInstance, { api: { host, port } }: NodeConfig)
     return await api.listen({ host, port });
   } catch (cause) {
     const isTaken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
-    if (isTaken)
+    if (isTaken) {
       fail(
         'api_port_taken',
         'Another program has the port of the API: choose one with --api-port.',
         { host, port },
       );
+    }
     throw cause;
   }
 }

@@ -58,8 +58,9 @@ export class LevelStore implements BlockStore {
   }
 
   async write(ops: readonly StoreOp[], { sync }: { readonly sync: boolean }): Promise<void> {
-    if (this.#failure !== undefined)
+    if (this.#failure !== undefined) {
       fail('store_failed', 'The database has failed before: restart the node.');
+    }
     try {
       await this.#level.batch([...ops], { sync });
     } catch (cause) {

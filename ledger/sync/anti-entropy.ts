@@ -105,8 +105,9 @@ export class AntiEntropy {
   heard(peer: PeerName, frontier: Frontier): void {
     this.#noteClock(peer, frontier);
     const now_ms = this.#clock.monotonic_ms();
-    if (!this.#lacks(frontier) || now_ms - (this.#asked_ms.get(peer) ?? -AGAIN_MS) < AGAIN_MS)
+    if (!this.#lacks(frontier) || now_ms - (this.#asked_ms.get(peer) ?? -AGAIN_MS) < AGAIN_MS) {
       return;
+    }
     void this.exchange(peer);
   }
 
@@ -228,8 +229,9 @@ export class AntiEntropy {
     )) {
       const frame = messages.decodeRangeFrame(bytes);
       if ('commit' in frame) {
-        if (frame.commit !== last + 1)
+        if (frame.commit !== last + 1) {
           fail('bad_range', 'A peer sent commits out of order.', { commit: frame.commit });
+        }
         last = frame.commit;
         this.#target = Math.max(this.#target, last);
         continue;

@@ -94,8 +94,9 @@ export class Fetcher {
       wanted.next_ms = now_ms + RETRY_MS * Math.min(16, 2 ** wanted.tries);
     }
     for (const [peer, refs] of perPeer) void this.#request(peer, refs);
-    if (this.#wanted.size < WANTED_MAX / 2)
+    if (this.#wanted.size < WANTED_MAX / 2) {
       this.#add(this.#replica.waiting.wanted(), undefined, now_ms);
+    }
   }
 
   #peerFor({ from, tries }: Wanted): PeerName | undefined {

@@ -136,8 +136,9 @@ export class Spreader {
       for (const batch of batches(items)) {
         const message = encodeEventsRequest({ give: batch, isOrigin: true });
         const limits = { timeout_ms: TIMEOUT_MS, responseBytes_max: 1024 };
-        for await (const frame of this.#network.request(peer, 'events', message, limits))
+        for await (const frame of this.#network.request(peer, 'events', message, limits)) {
           void frame;
+        }
       }
     } catch (error) {
       this.#log.debug({ peer, code: codeOf(error) }, 'events could not be handed over');

@@ -28,7 +28,7 @@ test.serial('two validators run, agree, and go on when started again', async (t)
     '--dir',
     'net',
     '--seconds',
-    '3',
+    '10',
     '--json',
   );
   t.is(first.code, 0, first.stderr);

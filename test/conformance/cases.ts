@@ -229,8 +229,9 @@ function runLinearise(testCase: Case, failures: string[]): StepResult {
     const claim = (holds: boolean, what: string) => {
       if (!holds) failures.push(`${testCase.id}: sub-DAG ${i} ${what}`);
     };
-    if (expect.size !== undefined)
+    if (expect.size !== undefined) {
       claim(ids.length === expect.size, `has ${ids.length} blocks, not ${expect.size}`);
+    }
     if (expect.blocks) {
       const wanted = expect.blocks.join();
       claim(ids.join() === wanted, `is ${ids.join()}, not ${wanted}`);

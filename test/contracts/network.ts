@@ -174,7 +174,8 @@ function requestContract(test: TestFn, name: string, makeGroup: MakeGroup): void
     });
     const answers = await Promise.all(
       Array.from({ length: 20 }, async (_, index) => {
-        return collect(ask(group, LIMITS, bytes(1, index)));
+        const patient = { ...LIMITS, timeout_ms: 30_000 };
+        return collect(ask(group, patient, bytes(1, index)));
       }),
     );
     answers.forEach((answer, index) => {

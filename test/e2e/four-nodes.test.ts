@@ -91,8 +91,9 @@ test.serial('writes on every node become final in one order with one state', asy
   try {
     const ids: string[] = [];
     for (let i = 0; i < 20; i++) {
-      for (const [n, node] of net.nodes.entries())
+      for (const [n, node] of net.nodes.entries()) {
         ids.push(await put(node, `from-${n}/${i}`, `value ${i}`));
+      }
     }
     const reports = await untilFinal(net.nodes, ids.length, 30);
     t.is(new Set(reports.map(({ hash }) => hash)).size, 1);

@@ -1,0 +1,85 @@
+import test from 'ava';
+import { ClockGuard } from '#ledger/clock-guard.ts';
+import type { Clock } from '#ledger/ports.ts';
+import { silentLog } from '#test/support/cluster.ts';
+import { seededNet } from '#test/support/seeded-actor.ts';
+import { SimCluster } from '#test/support/sim-cluster.ts';
+
+/** What a validator must not sign: times of a clock that stepped, and slots it may have signed. */
+
+interface Stepping {
+  readonly clock: Clock;
+  readonly step: (wall_ms: number, both_ms?: number) => void;
+}
+
+function stepping(): Stepping {
+  let wall_ms = 1_000_000;
+  let monotonic_ms = 0;
+  return {
+    clock: {
+      wall_ms: () => wall_ms,
+      monotonic_ms: () => monotonic_ms,
+      after: () => () => undefined,
+    },
+    step: (by_ms, both_ms = 0) => {
+      wall_ms += by_ms + both_ms;
+      monotonic_ms += both_ms;
+    },
+  };
+}
+
+test('a step of the wall clock stops sealing until a quorum tells the same time', (t) => {
+  const { committee } = seededNet(4, 0).chain;
+  const { clock, step } = stepping();
+  const guard = new ClockGuard(clock, committee, 0, silentLog);
+  t.true(guard.maySeal());
+  step(4000, 1000);
+  t.true(guard.maySeal(), 'small steps are drift');
+  step(3_600_000, 1000);
+  t.false(guard.maySeal());
+  t.true(guard.isSuspect);
+  guard.note(1, clock.wall_ms());
+  t.false(guard.maySeal(), 'two of four are no quorum');
+  guard.note(2, clock.wall_ms() - 3_600_000);
+  t.false(guard.maySeal(), 'a third that tells another time does not count');
+  guard.note(2, clock.wall_ms() + 1000);
+  t.true(guard.maySeal());
+  t.false(guard.isSuspect);
+});
+
+test('what peers told long ago confirms nothing', (t) => {
+  const { committee } = seededNet(4, 0).chain;
+  const { clock, step } = stepping();
+  const guard = new ClockGuard(clock, committee, 0, silentLog);
+  for (const author of [1, 2, 3]) guard.note(author, clock.wall_ms() - 60_000);
+  step(0, 20_000);
+  step(-60_000);
+  t.false(guard.maySeal());
+});
+
+test('alone in its committee a node is its own quorum', (t) => {
+  const { committee } = seededNet(1, 0).chain;
+  const { clock, step } = stepping();
+  const guard = new ClockGuard(clock, committee, 0, silentLog);
+  step(86_400_000);
+  t.true(guard.maySeal());
+});
+
+test('a validator whose store was set back follows and seals nothing', async (t) => {
+  const cluster = await SimCluster.start({ validators: 4 });
+  await cluster.put(3, 'first', 'v');
+  t.true(await cluster.until(() => cluster.haveFinal(1), 5000));
+  const old = new Map(cluster.at(3).store.rows);
+  await cluster.put(3, 'second', 'v');
+  t.true(await cluster.until(() => cluster.haveFinal(2), 5000));
+  await cluster.crash(3);
+  await cluster.restart(3, old);
+  const { replica } = cluster.at(3).core;
+  t.true(await cluster.until(() => replica.hasForgotten, 5000));
+  await cluster.put(0, 'third', 'v');
+  t.true(await cluster.until(() => cluster.haveFinal(3), 5000), 'it follows, and the others go on');
+  t.is(replica.counters.blocksSealed, 0);
+  t.is(new Set(cluster.summaries()).size, 1);
+  t.is(cluster.at(0).core.replica.counters.equivocations, 0);
+  await cluster.stop();
+});
