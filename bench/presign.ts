@@ -1,7 +1,6 @@
 import { isMainThread, parentPort, workerData, Worker } from 'node:worker_threads';
-import { encode } from '#ledger/codec.ts';
+import { signStatement, submissionOf } from '#governance/participant.ts';
 import { coseKeyOf, keyId } from '#ledger/cose.ts';
-import { signEvent } from '#ledger/event.ts';
 import type { Id } from '#ledger/ports.ts';
 import { loadEngine } from '#native/engine.ts';
 import { generateKeyPair } from '#native/oqs.ts';
@@ -89,20 +88,21 @@ async function signAll({
     const list: Signed[] = [];
     for (let i = 0; i < perActor; i++) {
       const seq = firstSeq + i;
-      const event = {
-        chain,
-        actor,
-        lane: 0,
-        seq,
-        kind: 'kv.put/1',
-        body: {
-          key: `${actor.slice(0, 6)}/${seq % 100}`,
-          value: new Uint8Array(valueBytes).fill(seq & 255),
+      const entry = await signStatement(
+        { actor, coseKey, signer },
+        {
+          chain,
+          lane: 0,
+          seq,
+          kind: 'kv.put/1',
+          body: {
+            key: `${actor.slice(0, 6)}/${seq % 100}`,
+            value: new Uint8Array(valueBytes).fill(seq & 255),
+          },
+          wall_ms: Date.now(),
         },
-        hlc: [Date.now(), 0] as const,
-      };
-      const entry = await signEvent(event, signer);
-      list.push({ id: entry.id, body: encode([entry.bytes, coseKey]) });
+      );
+      list.push({ id: entry.id, body: submissionOf(entry, coseKey) });
     }
     signer.close();
     lists.push(list);

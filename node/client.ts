@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { encode } from '#ledger/codec.ts';
+import { submissionOf } from '#governance/participant.ts';
 import { codeOf, fail } from '#ledger/errors.ts';
 import type { Level } from '#ledger/core.ts';
 import type { Readiness } from '#node/api/health.ts';
@@ -138,7 +138,8 @@ export class Client {
   /** Hands over an event that was signed here. */
   submit(entry: Uint8Array, coseKey: Uint8Array): Promise<Written> {
     const headers = { 'content-type': 'application/cbor' };
-    return this.#json('/v1/events', { method: 'POST', body: encode([entry, coseKey]), headers });
+    const body = submissionOf({ bytes: entry }, coseKey);
+    return this.#json('/v1/events', { method: 'POST', body, headers });
   }
 
   /** Throws `no_such_event`. */

@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { decode, encode } from '#ledger/codec.ts';
+import { submissionOf } from '#governance/participant.ts';
+import { decode } from '#ledger/codec.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { decodeEntry } from '#ledger/event.ts';
 import type { Body, Entry } from '#ledger/event.ts';
@@ -66,7 +67,7 @@ function registerSubmit(group: Command): void {
       return;
     }
     const { id, bytes } = await signOnly(client, key, kind, bodyOf(json));
-    saveNew(save, encode([bytes, key.coseKey]));
+    saveNew(save, submissionOf({ bytes }, key.coseKey));
     out.show({ file: save, id }, () => `saved: ${save}`);
   });
 }

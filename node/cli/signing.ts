@@ -1,8 +1,8 @@
 import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { openChain } from '#ledger/chain.ts';
+import { signStatement } from '#governance/participant.ts';
 import { X0tError, codeOf, fail } from '#ledger/errors.ts';
-import { signEvent } from '#ledger/event.ts';
 import type { Body, Entry } from '#ledger/event.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Client, Written } from '#node/client.ts';
@@ -86,14 +86,14 @@ function freshSeq(): number {
 }
 
 function signAs(
-  { actor, signer }: ActorKey,
+  key: ActorKey,
   chain: Id,
   seq: number,
   kind: string,
   body: Body,
 ): Promise<Entry> {
-  const hlc = [systemClock.wall_ms(), 0] as const;
-  return signEvent({ chain, actor, lane: LANE, seq, kind, body, hlc }, signer);
+  const wall_ms = systemClock.wall_ms();
+  return signStatement(key, { chain, lane: LANE, seq, kind, body, wall_ms });
 }
 
 /** A higher number after a refusal because of the number; `undefined` for any other refusal. */

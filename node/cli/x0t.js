@@ -10,6 +10,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+const SIGNAL_WAIT_MS = 10_000;
 const NODE_MAJOR_MIN = 26;
 
 /** Platform and architecture to the optional dependency that carries its binary. */
@@ -46,6 +47,8 @@ function restart(node) {
   child.on('exit', (code, signal) => {
     for (const name of signals) process.removeListener(name, forward);
     if (signal === null) process.exit(code);
+    // the signal ends this process as it ended the child; until it is handled, something must wait
+    setTimeout(() => process.exit(1), SIGNAL_WAIT_MS);
     process.kill(process.pid, signal);
   });
 }
