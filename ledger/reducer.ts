@@ -6,6 +6,7 @@ import { LANES_MAX } from './limits.ts';
 import type { Id } from './ports.ts';
 import type { Membership, OrderedEvent, Projection, Rows } from './projection.ts';
 import { isFree, topOf, use } from './replay.ts';
+import type { LaneRow } from './replay.ts';
 import { HashedRows, projectionRows } from './rows.ts';
 import type { Overlay } from './rows.ts';
 import type { StateHash } from './state-hash.ts';
@@ -80,10 +81,13 @@ export class Reducer {
 
   /** The verdict that the event would get now, without its own projection's say. */
   foresee(event: Event, ts_ms: number): VerdictName {
-    if (!this.isFree(event)) return 'replayed';
-    if (this.#opensLane(event) && this.#laneCount(event.actor) >= LANES_MAX) {
-      return 'too_many_lanes';
-    }
+    return this.#judge(event, this.#lanes.get(storeKeys.lane(event.actor, event.lane)), ts_ms);
+  }
+
+  /** `row` is the window of the event's lane; none where the event opens the lane. */
+  #judge(event: Event, row: LaneRow | undefined, ts_ms: number): VerdictName {
+    if (!isFree(row, event.seq)) return 'replayed';
+    if (!row && this.#laneCount(event.actor) >= LANES_MAX) return 'too_many_lanes';
     if (event.notAfter_ms !== undefined && event.notAfter_ms < ts_ms) return 'expired';
     if (event.deps?.some((id) => !this.#isApplied(id))) return 'dep_missing';
     return this.kinds.check(event.kind, event.body) ?? 'applied';
@@ -94,24 +98,19 @@ export class Reducer {
    * `too_many_lanes` uses up the sequence number.
    */
   apply(ordered: OrderedEvent): VerdictName {
-    const { event } = ordered;
-    const verdict = this.foresee(event, ordered.ts_ms);
-    if (verdict === 'replayed' || verdict === 'too_many_lanes') return verdict;
-    if (this.#opensLane(event)) {
-      this.#lanes.put(
-        storeKeys.laneCount(event.actor),
-        encodeNumber(this.#laneCount(event.actor) + 1),
-      );
-    }
+    const { event, ts_ms } = ordered;
     const lane = storeKeys.lane(event.actor, event.lane);
-    this.#lanes.put(lane, use(this.#lanes.get(lane), event.seq));
+    const row = this.#lanes.get(lane);
+    const verdict = this.#judge(event, row, ts_ms);
+    if (verdict === 'replayed' || verdict === 'too_many_lanes') return verdict;
+    if (!row) {
+      const count = encodeNumber(this.#laneCount(event.actor) + 1);
+      this.#lanes.put(storeKeys.laneCount(event.actor), count);
+    }
+    this.#lanes.put(lane, use(row, event.seq));
     if (verdict !== 'applied') return verdict;
     const owner = this.#owners.get(event.kind) as Projection;
     return owner.apply(ordered, this.rowsOf(owner.name));
-  }
-
-  #opensLane({ actor, lane }: Event): boolean {
-    return this.#lanes.get(storeKeys.lane(actor, lane)) === undefined;
   }
 
   #laneCount(actor: Id): number {

@@ -86,6 +86,9 @@ function addRow(sum: Uint16Array, key: Uint8Array, value: Uint8Array, sign: 1 | 
     outputEncoding: 'buffer',
     outputLength: BYTES,
   });
-  const lanes = new Uint16Array(digest.buffer.slice(digest.byteOffset, digest.byteOffset + BYTES));
+  const isAligned = digest.byteOffset % 2 === 0;
+  const lanes = isAligned
+    ? new Uint16Array(digest.buffer, digest.byteOffset, LANES)
+    : new Uint16Array(Uint8Array.from(digest).buffer);
   for (let i = 0; i < LANES; i++) sum[i] = (sum[i] as number) + sign * (lanes[i] as number);
 }
