@@ -147,7 +147,7 @@ export class Core {
     config: CoreConfig,
     ports: CorePorts,
   ): Promise<Core> {
-    return new Core(chain, self, config, ports, await restore(chain, schema, config.pool, ports));
+    return new Core(chain, self, config, ports, await restore(chain, schema, self, config.pool, ports));
   }
 
   #host(): ConstructorParameters<typeof Replica>[2] {
@@ -343,6 +343,7 @@ const HARMLESS = new Set([
 async function restore(
   chain: Chain,
   schema: Schema,
+  self: Self,
   limits: PoolLimits,
   { store, clock }: CorePorts,
 ): Promise<Restored> {
@@ -381,7 +382,11 @@ async function restore(
     }
   }
   const own = store.get(storeKeys.ownLast);
-  return { fold, orderer, pool, blocks, ownLast: own && decodeRef(decode(own)) };
+  const ownLast = own && decodeRef(decode(own));
+  const hasForgotten =
+    store.get(storeKeys.lost) !== undefined ||
+    blocks.some(({ ref }) => ref.author === self.author && ref.round > (ownLast?.round ?? 0));
+  return { fold, orderer, pool, blocks, ownLast, hasForgotten };
 }
 
 /**

@@ -15,8 +15,8 @@ const AHEAD_MS_MAX = 500;
 const HELD_MAX = 256;
 /** Bytes of blocks under verification: beyond them blocks are dropped, and fetched later. */
 const BYTES_UNDER_WAY_MAX = 64 * 1024 * 1024;
-/** Blocks that wait for the replica's next turn: beyond them the same. */
-const BACKLOG_MAX = 4096;
+/** Bytes of blocks that wait for the replica's next turn: beyond them the same. */
+const BACKLOG_BYTES_MAX = 64 * 1024 * 1024;
 /** A third block in a slot is taken only when an accepted block refers to it. */
 const TWINS_MAX = 2;
 
@@ -79,18 +79,19 @@ export class BlockIntake {
     this.counters.blocksReceived += 1;
     if (
       this.#bytesUnderWay + bytes.length > BYTES_UNDER_WAY_MAX ||
-      this.#replica.backlog > BACKLOG_MAX
+      this.#replica.backlogBytes > BACKLOG_BYTES_MAX
     ) {
       this.counters.blocksDropped += 1;
       return 'ignore';
     }
     try {
       const block = decodeBlock(bytes, this.#chain.id, this.#chain.committee);
-      const known =
-        this.#replica.isKnown(block.ref) ||
-        this.#underWay.has(block.ref.id) ||
-        this.#held.has(block.ref.id);
-      if (known || this.#isSurplusTwin(block)) {
+      const held = this.#held.get(block.ref.id);
+      if (held && this.#isDue(held.block)) this.#letGo(block.ref.id);
+      const underWay = this.#underWay.get(block.ref.id);
+      // a copy with a bad signature must not keep a good one away
+      const isChecked = underWay && (await underWay.catch(() => undefined)) !== undefined;
+      if (held || isChecked || this.#replica.isKnown(block.ref) || this.#isSurplusTwin(block)) {
         this.counters.blocksKnown += 1;
         return 'ignore';
       }

@@ -62,7 +62,11 @@ export function propose(at: Situation, pace: Pace, now_ms: number): Proposal {
   }
   if (round <= last.round) return NONE;
   if (!at.hasPayload && orderer.openCount === 0) return NONE;
-  const parents = parentsFor(at, round);
+  let parents = parentsFor(at, round);
+  while (!parents && round < clockRound) {
+    round += 1;
+    parents = parentsFor(at, round);
+  }
   if (!parents || (!at.hasPayload && !reachesOpen(orderer, tipsOf(at)))) return NONE;
   if (round === clockRound) {
     const until_ms = liveEdgeDelay(at, pace, now_ms);
@@ -103,24 +107,28 @@ function leaderTimeout_ms({ leaderTimeout_ms: base }: Pace, undecidedRounds: num
 
 /**
  * The own last block, then the newest block of every other author that no own block has referenced.
- * An author seen with two blocks in one slot is left out. `undefined` where the round below has no
+ * An author seen with two blocks in one slot is left out, unless there is no quorum without it: then
+ * the first of its twins is taken, as any of them is legal. `undefined` where the round below has no
  * quorum among them.
  */
-function parentsFor(
-  { orderer, committee, self, last, referenced }: Situation,
-  round: number,
-): readonly Ref[] | undefined {
-  const { dag } = orderer;
-  const parents: Ref[] = [refOf(last)];
-  for (let author = 0; author < committee.size; author++) {
-    if (author === self) continue;
+function parentsFor(at: Situation, round: number): readonly Ref[] | undefined {
+  const parents = [refOf(at.last)];
+  const twins: Ref[] = [];
+  for (let author = 0; author < at.committee.size; author++) {
+    if (author === at.self) continue;
+    const { dag } = at.orderer;
     const block = dag.newestUpTo(author, round - 1);
-    if (!block || block.round <= (referenced.get(author) ?? -1)) continue;
-    if (dag.slot(block.round, author).length > 1) continue;
-    parents.push(refOf(block));
+    if (!block || block.round <= (at.referenced.get(author) ?? -1)) continue;
+    (dag.slot(block.round, author).length > 1 ? twins : parents).push(refOf(block));
   }
+  if (isQuorumBelow(at, parents, round)) return parents;
+  const all = [...parents, ...twins];
+  return isQuorumBelow(at, all, round) ? all : undefined;
+}
+
+function isQuorumBelow({ committee }: Situation, parents: readonly Ref[], round: number): boolean {
   const below = parents.filter((parent) => parent.round === round - 1).map(({ author }) => author);
-  return committee.stakeOf(below) >= committee.quorum ? parents : undefined;
+  return committee.stakeOf(below) >= committee.quorum;
 }
 
 function refOf({ round, author, id }: Ref): Ref {

@@ -46,6 +46,8 @@ export interface Restored {
   readonly blocks: readonly Block[];
   /** The last own block: no slot up to its round is ever signed again. */
   readonly ownLast: Ref | undefined;
+  /** The store, or an earlier one, is known to have lost own blocks: nothing is sealed. */
+  readonly hasForgotten: boolean;
 }
 
 /** Counters since the start; `node/metrics.ts` names them. */

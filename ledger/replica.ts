@@ -15,7 +15,7 @@ import { pickPayload } from './payload.ts';
 import type { Pending, Pool } from './pool.ts';
 import { pendingOps } from './pool-store.ts';
 import type { Id, StoreOp } from './ports.ts';
-import { propose, roundDelay_ms } from './propose.ts';
+import { propose } from './propose.ts';
 import type { Pace, Situation } from './propose.ts';
 import type {
   Author,
@@ -81,7 +81,10 @@ export class Replica {
   readonly #referenced = new Map<number, number>();
   // turns
   #submissions: Submission[] = [];
+  /** Those of the turn under way. */
+  #accepting: readonly Submission[] = [];
   #offered: Offered[] = [];
+  #offeredBytes = 0;
   #turn: Promise<void> | undefined;
   #isStopped = false;
   #cancelTimer: (() => void) | undefined;
@@ -125,6 +128,7 @@ export class Replica {
     for (let round = start; round <= this.orderer.dag.top; round++) this.#addToClock(round);
     for (const block of restored.blocks) this.#note(block);
     this.clockGuard = author && new ClockGuard(ports.clock, committee, author.index, ports.log);
+    this.#hasForgotten = restored.hasForgotten;
     if (author) this.#last = restored.ownLast ?? this.orderer.dag.slot(0, author.index)[0];
   }
 
@@ -179,6 +183,11 @@ export class Replica {
     return committee.stakeOf(new Set([this.#author.index, ...linked])) < committee.quorum;
   }
 
+  /** The own index in the committee; none for an observer. */
+  get author(): number | undefined {
+    return this.#author?.index;
+  }
+
   /** The last own block. */
   get last(): Ref | undefined {
     return this.#last;
@@ -203,15 +212,21 @@ export class Replica {
     );
   }
 
-  /** Blocks that wait for the next turn. */
-  get backlog(): number {
-    return this.#offered.length;
+  /** Bytes of blocks that wait for the next turn. */
+  get backlogBytes(): number {
+    return this.#offeredBytes;
+  }
+
+  /** Resolves when no turn is under way. */
+  async settled(): Promise<void> {
+    while (this.#turn) await this.#turn;
   }
 
   /** Takes a block whose signatures were verified. */
   offer(block: Block, from: string | undefined): void {
     if (this.#isStopped) return;
     this.#offered.push({ block, from });
+    this.#offeredBytes += block.bytes;
     this.wake();
   }
 
@@ -257,6 +272,7 @@ export class Replica {
     this.counters.turns += 1;
     const ops: StoreOp[] = [];
     const accepted = this.#takeSubmissions(ops);
+    this.#accepting = accepted;
     this.#takeBlocks(ops);
     const finals = this.#order(ops);
     const sealed = await this.#seal(ops);
@@ -267,6 +283,7 @@ export class Replica {
       this.fold.written();
       for (const block of this.#ordered.splice(0)) this.#forget(block);
     }
+    this.#accepting = [];
     for (const { resolve } of accepted) resolve();
     if (sealed) this.#host.publish(sealed);
     if (finals.length > 0) this.#host.finals(finals);
@@ -296,8 +313,9 @@ export class Replica {
 
   #takeBlocks(ops: StoreOp[]): void {
     for (const { block, from } of this.#offered.splice(0, BLOCKS_PER_TURN)) {
+      this.#offeredBytes -= block.bytes;
       if (this.isKnown(block.ref)) continue;
-      if (block.ref.author === this.#author?.index) this.#noteForgotten(block.ref);
+      if (block.ref.author === this.#author?.index) this.#noteForgotten(block.ref, ops);
       const missing = this.orderer.dag.missing(block.header.parents);
       if (missing.length === 0) {
         this.#acceptWithChildren(block, ops);
@@ -308,9 +326,11 @@ export class Replica {
     }
   }
 
-  #noteForgotten(ref: Ref): void {
+  /** Kept in the store: a later start must know it too. */
+  #noteForgotten(ref: Ref, ops: StoreOp[]): void {
     if (this.#hasForgotten) return;
     this.#hasForgotten = true;
+    ops.push({ type: 'put', key: storeKeys.lost, value: Uint8Array.of(1) });
     this.#ports.log.error(
       ref,
       'peers hold an own block that this store has lost: this node only follows now',
@@ -486,13 +506,9 @@ export class Replica {
     this.#cancelTimer = this.#ports.clock.after(Math.max(0, next_ms - now_ms), () => this.wake());
   }
 
-  /** The pause that this replica makes between blocks now, for people. */
-  get roundDelay_ms(): number {
-    return roundDelay_ms(this.#pace, this.#lateness.smoothed_ms);
-  }
 
   #refuseAll(code: string, message: string): void {
     const error = new X0tError(code, message);
-    for (const { reject } of this.#submissions.splice(0)) reject(error);
+    for (const { reject } of [...this.#accepting, ...this.#submissions.splice(0)]) reject(error);
   }
 }

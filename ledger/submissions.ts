@@ -89,8 +89,10 @@ export class Submissions {
       await this.#replica.submit(known, false);
       return entry;
     }
-    if (this.#replica.fold.isFinal(id) || this.#replica.carrierOf(id)) return entry;
-    this.#admit(event);
+    // a block may carry it that is never ordered: what a client hands over is kept all the same
+    const isElsewhere = this.#replica.fold.isFinal(id) || this.#replica.carrierOf(id) !== undefined;
+    if (isElsewhere && !isOrigin) return entry;
+    if (!isElsewhere) this.#admit(event);
     const leaf = entryLeaf(entry);
     if (!this.#verified.has(leaf)) {
       const [isValid] = await this.#verifier.verify([job]);

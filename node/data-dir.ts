@@ -8,7 +8,7 @@ import type { Validator } from '#ledger/committee.ts';
 import { encodeGenesis } from '#ledger/genesis.ts';
 import { equalBytes, textOf } from '#ledger/ids.ts';
 import { storeKeys } from '#ledger/keys.ts';
-import type { BlockStore, Id } from '#ledger/ports.ts';
+import type { BlockStore, Id, StoreOp } from '#ledger/ports.ts';
 import { generatePeerKey, peerNameOf } from '#p2p/index.ts';
 import { genesisSchema } from '#projections/index.ts';
 import type { PartialConfig } from './config.ts';
@@ -148,12 +148,7 @@ export async function claimForRunning(
 ): Promise<boolean> {
   assertNotRebuilding(store);
   const isNew = store.get(storeKeys.format) === undefined;
-  await claimStore(store, chain);
-  if (isNew && existsSync(claimed)) {
-    await store.write([{ type: 'put', key: storeKeys.lost, value: Uint8Array.of(1) }], {
-      sync: true,
-    });
-  }
+  await claimStore(store, chain, isNew && existsSync(claimed));
   if (!existsSync(claimed)) {
     await writeNewFile(claimed, 'The store beside this file has been used.\n');
   }
@@ -161,19 +156,21 @@ export async function claimForRunning(
 }
 
 /**
- * Marks a fresh store with its format and network, or checks the marks. Throws `data_dir_newer`,
+ * Marks a fresh store with its format and network (`isLost`: and that it replaces one), or checks
+ * the marks. Throws `data_dir_newer`,
  * `data_dir_other_network` or `store_corrupt`.
  */
-export async function claimStore(store: BlockStore, chain: Chain): Promise<void> {
+export async function claimStore(store: BlockStore, chain: Chain, isLost = false): Promise<void> {
   const format = store.get(storeKeys.format);
   if (!format) {
     for await (const [key] of store.range({ gte: '', lt: '~', limit: 1 })) {
       fail('store_corrupt', 'The store has lost its mark: take a copy from a peer.', { key });
     }
-    const marks = [
+    const marks: StoreOp[] = [
       { type: 'put', key: storeKeys.format, value: Uint8Array.of(FORMAT) },
       { type: 'put', key: storeKeys.genesis, value: chain.genesisBytes },
-    ] as const;
+    ];
+    if (isLost) marks.push({ type: 'put', key: storeKeys.lost, value: Uint8Array.of(1) });
     await store.write(marks, { sync: true });
     return;
   }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
@@ -25,6 +26,8 @@ import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
 import { systemClock, systemEntropy } from './system.ts';
 
+/** A part that does not close in this time holds up the others no longer. */
+const CLOSE_MS_MAX = 10_000;
 const VERSION: string = manifest.version;
 
 /** A running node. */
@@ -161,7 +164,7 @@ async function assemble(
     (stopping ??= (async () => {
       isUp = false;
       for (const close of closers.toReversed()) {
-        await close().catch((error: unknown) =>
+        await Promise.race([close(), sleep(CLOSE_MS_MAX)]).catch((error: unknown) =>
           log.warn({ code: codeOf(error) }, 'a part did not close cleanly'),
         );
       }

@@ -14,6 +14,8 @@ const TIMEOUT_MS = 15_000;
 const BEHIND_ROUNDS = GC_DEPTH / 2;
 /** Frames of a range that are checked at the same time. */
 const CHECKS_AT_ONCE = 16;
+/** A catch-up that brings no commit for so long has stalled. */
+const STALLED_MS = 5000;
 /** A peer is asked at most so often, whatever its own requests suggest. */
 const AGAIN_MS = 200;
 
@@ -44,7 +46,9 @@ export class AntiEntropy {
   readonly #asked_ms = new Map<PeerName, number>();
   #cancel: (() => void) | undefined;
   #isStopped = false;
-  #isCatchingUp = false;
+  /** The catch-up under way: a stalled one is left to itself when another peer takes over. */
+  #catchingUp: object | undefined;
+  #progress = { index: 0, at_ms: 0 };
   #hasHeard = false;
   #target = 0;
   exchanges = 0;
@@ -79,11 +83,19 @@ export class AntiEntropy {
 
   /** Whether a peer has told all it holds since the start, and nothing old is being fetched. */
   get isInStep(): boolean {
-    return (this.#hasHeard || this.#committee.size === 1) && !this.#isCatchingUp;
+    return (this.#hasHeard || this.#committee.size === 1) && !this.#isProgressing;
+  }
+
+  /** Whether old commits come in; a peer that promises them and sends none holds nothing up. */
+  get #isProgressing(): boolean {
+    const now_ms = this.#clock.monotonic_ms();
+    const { index } = this.#replica.orderer.state.last;
+    if (index !== this.#progress.index) this.#progress = { index, at_ms: now_ms };
+    return this.#catchingUp !== undefined && now_ms - this.#progress.at_ms < STALLED_MS;
   }
 
   get catchUp(): CatchUp {
-    return { target: this.#target, isRunning: this.#isCatchingUp };
+    return { target: this.#target, isRunning: this.#catchingUp !== undefined };
   }
 
   /** One random peer after a random half to one and a half periods. */
@@ -144,8 +156,7 @@ export class AntiEntropy {
       if (theirs) {
         await this.#fetchEvents(peer, theirs);
         if (this.#isFarBehind(theirs)) await this.#catchUpFrom(peer);
-        if (!this.#hasHeard) this.#replica.wake();
-        this.#hasHeard = true;
+        this.#noteHeard(theirs);
       }
     } catch (error) {
       this.#log.debug({ peer, code: codeOf(error) }, 'an exchange with a peer failed');
@@ -153,6 +164,18 @@ export class AntiEntropy {
     } finally {
       this.#busy.delete(peer);
     }
+  }
+
+  /**
+   * The gate of `isInStep` opens once a peer's newest own block is known here, so that a block which
+   * this store has lost was seen; one on its way opens it in a later exchange.
+   */
+  #noteHeard({ newest }: Frontier): void {
+    const self = this.#replica.author;
+    const knowsOwn = newest.every((ref) => ref.author !== self || this.#replica.isKnown(ref));
+    if (this.#hasHeard || !knowsOwn) return;
+    this.#hasHeard = true;
+    this.#replica.wake();
   }
 
   async #askFrontier(peer: PeerName): Promise<Frontier | undefined> {
@@ -200,17 +223,21 @@ export class AntiEntropy {
    * hole: a block is accepted after its parents.
    */
   async #catchUpFrom(peer: PeerName): Promise<void> {
-    if (this.#isCatchingUp) return;
-    this.#isCatchingUp = true;
+    if (this.#isProgressing) return;
+    const mine = {};
+    this.#catchingUp = mine;
+    const commits = (): number => this.#replica.orderer.state.last.index;
     try {
-      let from = this.#replica.orderer.state.last.index + 1;
-      for (let more = true; more && !this.#isStopped;) {
+      let from = commits() + 1;
+      for (let more = true; more && !this.#isStopped && this.#catchingUp === mine; ) {
+        const before = commits();
         const last = await this.#range(peer, from);
-        more = last >= from;
+        await this.#replica.settled();
+        more = last >= from && commits() > before;
         from = last + 1;
       }
     } finally {
-      this.#isCatchingUp = false;
+      if (this.#catchingUp === mine) this.#catchingUp = undefined;
       this.#replica.wake();
     }
   }

@@ -21,6 +21,9 @@ const TIMEOUT_MS = 5000;
 /** Events looked at in one tick. */
 const PER_TICK_MAX = 512;
 
+/** Events whose spreading is remembered; past that all are told once more. */
+const SPREAD_MAX = 100_000;
+
 interface Spread {
   since_ms: number;
   tries: number;
@@ -78,6 +81,7 @@ export class Spreader {
       return;
     }
     const now_ms = this.#clock.monotonic_ms();
+    if (this.#spread.size > SPREAD_MAX) this.#spread.clear();
     const due: Pending[] = [];
     for (const pending of this.#replica.pool.waitingSigned()) {
       if (!pending.isOwn || due.length >= PER_TICK_MAX) break;
