@@ -147,7 +147,8 @@ export class Core {
     config: CoreConfig,
     ports: CorePorts,
   ): Promise<Core> {
-    return new Core(chain, self, config, ports, await restore(chain, schema, self, config.pool, ports));
+    const restored = await restore(chain, schema, self, config.pool, ports);
+    return new Core(chain, self, config, ports, restored);
   }
 
   #host(): ConstructorParameters<typeof Replica>[2] {

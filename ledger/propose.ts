@@ -107,9 +107,9 @@ function leaderTimeout_ms({ leaderTimeout_ms: base }: Pace, undecidedRounds: num
 
 /**
  * The own last block, then the newest block of every other author that no own block has referenced.
- * An author seen with two blocks in one slot is left out, unless there is no quorum without it: then
- * the first of its twins is taken, as any of them is legal. `undefined` where the round below has no
- * quorum among them.
+ * An author seen with two blocks in one slot is left out, unless there is no quorum without it:
+ * then the first of its twins is taken, as any of them is legal. `undefined` where the round below
+ * has no quorum among them.
  */
 function parentsFor(at: Situation, round: number): readonly Ref[] | undefined {
   const parents = [refOf(at.last)];

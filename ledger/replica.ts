@@ -10,6 +10,7 @@ import { encode } from './codec.ts';
 import { Lateness } from './lateness.ts';
 import type { Chain } from './chain.ts';
 import { ClockGuard } from './clock-guard.ts';
+import { OpenPayloads } from './open-payloads.ts';
 import type { Orderer } from './orderer.ts';
 import { pickPayload } from './payload.ts';
 import type { Pending, Pool } from './pool.ts';
@@ -69,8 +70,7 @@ export class Replica {
   readonly roundClock: RoundClock;
   readonly waiting = new WaitingBlocks();
   /** Accepted blocks with payload that are not ordered, and the events in them. */
-  readonly #payloads = new Map<Id, Block>();
-  readonly #carriers = new Map<Id, Ref>();
+  readonly #payloads: OpenPayloads;
   readonly #storedKeys: StoredKeys;
   /** Blocks that this turn's commits ordered. */
   readonly #ordered: Pick<Block, 'ref' | 'entries'>[] = [];
@@ -122,6 +122,7 @@ export class Replica {
     this.fold = restored.fold;
     this.orderer = restored.orderer;
     this.pool = restored.pool;
+    this.#payloads = new OpenPayloads(this.pool);
     const { committee } = chain;
     const start = Math.max(0, this.orderer.dag.horizon);
     this.roundClock = new RoundClock(committee, (index) => committee.at(index).stake, start);
@@ -195,7 +196,7 @@ export class Replica {
 
   /** The block that carries an event which is not final. */
   carrierOf(id: Id): Ref | undefined {
-    return this.#carriers.get(id);
+    return this.#payloads.carrierOf(id);
   }
 
   /** Accepted blocks with payload that are not ordered. */
@@ -281,7 +282,7 @@ export class Replica {
       const sync = sealed !== undefined || accepted.some(({ isDurable }) => isDurable);
       await this.#ports.store.write(ops, { sync });
       this.fold.written();
-      for (const block of this.#ordered.splice(0)) this.#forget(block);
+      for (const block of this.#ordered.splice(0)) this.#payloads.forget(block);
     }
     this.#accepting = [];
     for (const { resolve } of accepted) resolve();
@@ -301,7 +302,7 @@ export class Replica {
           accepted.push({ ...submission, isDurable: false });
           continue;
         }
-        if (this.#carriers.has(id)) this.pool.carried(id);
+        if (this.#payloads.carrierOf(id)) this.pool.carried(id);
         if (isDurable) ops.push(...pendingOps(pending, (key) => this.#storedKeys.has(key)));
         accepted.push(submission);
       } catch (error) {
@@ -375,12 +376,7 @@ export class Replica {
 
   /** Keeps the payload of an accepted block at hand until it is ordered. */
   #note(block: Block): void {
-    if (block.entries.length === 0 || this.orderer.isOrdered(block.ref.id)) return;
-    this.#payloads.set(block.ref.id, block);
-    for (const { id } of block.entries) {
-      this.#carriers.set(id, block.ref);
-      this.pool.carried(id);
-    }
+    if (!this.orderer.isOrdered(block.ref.id)) this.#payloads.add(block);
   }
 
   /** Runs the commit rule and folds the new commits. */
@@ -401,7 +397,7 @@ export class Replica {
           this.#ordered.push(block);
         }
       }
-      for (const { id } of lost) this.#release(id);
+      for (const { id } of lost) this.#payloads.release(id, this.#author?.index);
       if (commits.length > 0) {
         this.counters.commits += commits.length;
         this.counters.finals += finals.length;
@@ -419,29 +415,6 @@ export class Replica {
       );
     }
     return finals;
-  }
-
-  /** The commit is in the store: its events are no longer held as accepted. */
-  #forget({ ref, entries }: Pick<Block, 'ref' | 'entries'>): void {
-    this.#payloads.delete(ref.id);
-    for (const { id } of entries) {
-      this.#carriers.delete(id);
-      this.pool.remove(id);
-    }
-  }
-
-  /** A block fell below the horizon without being ordered: its events wait for another block. */
-  #release(blockId: Id): void {
-    const block = this.#payloads.get(blockId);
-    if (!block) return;
-    this.#payloads.delete(blockId);
-    for (const entry of block.entries) {
-      this.#carriers.delete(entry.id);
-      if (this.pool.get(entry.id)) this.pool.released(entry.id);
-      else if (!entry.sign1 && block.header.author === this.#author?.index) {
-        this.pool.restore({ entry, coseKey: undefined, isOwn: true, due_ms: 0 });
-      }
-    }
   }
 
   async #seal(ops: StoreOp[]): Promise<Block | undefined> {

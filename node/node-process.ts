@@ -47,7 +47,8 @@ export class NodeProcess {
     this.directory = directory;
     this.client = new Client(url);
     const log = openSync(this.logFile, 'a', 0o600);
-    this.#child = spawn(process.execPath, [...HEAP, MAIN, 'start', '--data', directory, '--json', ...args], {
+    const command = [...HEAP, MAIN, 'start', '--data', directory, '--json', ...args];
+    this.#child = spawn(process.execPath, command, {
       stdio: ['ignore', log, log, 'ipc'],
       detached: true,
     });

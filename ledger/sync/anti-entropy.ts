@@ -167,8 +167,8 @@ export class AntiEntropy {
   }
 
   /**
-   * The gate of `isInStep` opens once a peer's newest own block is known here, so that a block which
-   * this store has lost was seen; one on its way opens it in a later exchange.
+   * The gate of `isInStep` opens once a peer's newest own block is known here, so that a block
+   * which this store has lost was seen; one on its way opens it in a later exchange.
    */
   #noteHeard({ newest }: Frontier): void {
     const self = this.#replica.author;

@@ -79,6 +79,11 @@ test('a validator whose store was set back follows and seals nothing', async (t)
   await cluster.put(0, 'third', 'v');
   t.true(await cluster.until(() => cluster.haveFinal(3), 5000), 'it follows, and the others go on');
   t.is(replica.counters.blocksSealed, 0);
+  await cluster.restart(3, await cluster.crash(3));
+  await cluster.put(0, 'fourth', 'v');
+  t.true(await cluster.until(() => cluster.haveFinal(4), 5000));
+  t.true(cluster.at(3).core.replica.hasForgotten, 'a later start knows it too');
+  t.is(cluster.at(3).core.replica.counters.blocksSealed, 0);
   t.is(new Set(cluster.summaries()).size, 1);
   t.is(cluster.at(0).core.replica.counters.equivocations, 0);
   await cluster.stop();
