@@ -164,7 +164,8 @@ async function assemble(
     (stopping ??= (async () => {
       isUp = false;
       for (const close of closers.toReversed()) {
-        await Promise.race([close(), sleep(CLOSE_MS_MAX)]).catch((error: unknown) =>
+        const limit = sleep(CLOSE_MS_MAX, undefined, { ref: false });
+        await Promise.race([close(), limit]).catch((error: unknown) =>
           log.warn({ code: codeOf(error) }, 'a part did not close cleanly'),
         );
       }
