@@ -17,8 +17,8 @@ if (old !== undefined && process.argv[2] !== '--again') {
 }
 const event = await operator.signer.sign(toBeSigned('event', encodeEvent(signedEvent)));
 // the header commits to the entries with their signatures, so it is made twice
-const placeholder = await goldenValues({ event, block: new Uint8Array(3309) });
-const [header] = splitBlock(fromBase64(String(placeholder['sealedBlock'])));
+const draft = await goldenValues({ event, block: new Uint8Array(3309) });
+const [header] = splitBlock(fromBase64(String(draft['sealedBlock'])));
 const block = await author.signer.sign(toBeSigned('block', header));
 const golden: Golden = {
   comment: 'Objects of wire version 1: bytes in base64, ids in hex; keys follow from names.',
