@@ -2,19 +2,20 @@ import { blocksFrom, readSealed } from './archive.ts';
 import { AcceptedView } from './accepted-view.ts';
 import type { Block } from './block.ts';
 import type { Chain } from './chain.ts';
-import { decode } from './codec.ts';
+import type { Committee } from './committee.ts';
 import { decodeCommit } from './commit.ts';
 import { codeOf } from './errors.ts';
 import type { Body, Entry } from './event.ts';
 import { encodeBlock } from './block.ts';
+import { Epochs } from './epochs.ts';
 import { Fold } from './fold.ts';
 import type { FinalEvent } from './fold.ts';
-import { decodeRef } from './header.ts';
 import type { Ref } from './header.ts';
 import { BlockIntake } from './intake.ts';
 import { storeKeys } from './keys.ts';
 import { LogReader } from './log-reader.ts';
 import { Orderer } from './orderer.ts';
+import { decodeOwnLast } from './own-last.ts';
 import { Pool } from './pool.ts';
 import type { PoolLimits } from './pool.ts';
 import { readPending } from './pool-store.ts';
@@ -37,6 +38,7 @@ import type { Restored } from './replica-ports.ts';
 import { Submissions } from './submissions.ts';
 import type { Self } from './submissions.ts';
 import { AntiEntropy } from '#ledger/sync/anti-entropy.ts';
+import { EpochSeals } from '#ledger/sync/seals.ts';
 import { Fetcher } from '#ledger/sync/fetcher.ts';
 import { decodePoolItems } from '#ledger/sync/messages.ts';
 import type { PoolItem } from '#ledger/sync/messages.ts';
@@ -82,11 +84,12 @@ export class Core {
   readonly log: LogReader;
   readonly #ports: CorePorts;
   readonly #server: SyncServer;
+  readonly #seals: EpochSeals;
   readonly #spreader: Spreader;
   readonly #accepted: AcceptedView;
   readonly #waiters = new Map<Id, Set<(event: FinalEvent) => void>>();
   readonly #listeners = new Set<(events: readonly FinalEvent[]) => void>();
-  readonly #peerOfAuthor: readonly Id[];
+  readonly #epochListeners = new Set<(committee: Committee) => void>();
   #failure: unknown;
   #onFailure: ((error: unknown) => void) | undefined;
 
@@ -101,18 +104,17 @@ export class Core {
     this.#ports = ports;
     const { clock, entropy, store, verifier, network, log } = ports;
     const verified = new VerifiedEntries();
-    const author =
-      self.author === undefined ? undefined : { index: self.author, signer: self.signer };
-    this.#peerOfAuthor = chain.committee.validators.map(({ actor }) => actor);
     this.replica = new Replica(
       chain,
       { clock, store, log },
       this.#host(),
       config,
-      author,
+      self,
       restored,
     );
-    this.intake = new BlockIntake(chain, this.replica, verifier, verified, clock, log);
+    this.intake = new BlockIntake(chain, this.replica, verifier, verified, clock, log, (from) =>
+      this.antiEntropy.ahead(from),
+    );
     this.submissions = new Submissions(
       chain,
       this.replica,
@@ -124,17 +126,18 @@ export class Core {
     );
     this.fetcher = new Fetcher(this.replica, this.intake, network, clock, entropy, log);
     this.#server = new SyncServer(chain, this.replica, store, clock);
-    const parts = { replica: this.replica, intake: this.intake, server: this.#server, network };
+    this.#seals = new EpochSeals(chain, this.replica, self, { network, store, clock, verifier, log });
+    const { replica, intake } = this;
+    const parts = { replica, intake, server: this.#server, seals: this.#seals, network };
     const take = (items: readonly PoolItem[], from: PeerName) =>
       this.#takeEvents(items, false, from);
     this.antiEntropy = new AntiEntropy(
-      chain.committee,
       parts,
       { clock, entropy, log },
       take,
       config.antiEntropy_ms,
     );
-    this.#spreader = new Spreader(chain, this.replica, network, clock, log, self);
+    this.#spreader = new Spreader(this.replica, network, clock, log);
     this.log = new LogReader(chain, this.replica, store);
     this.#accepted = new AcceptedView(this.replica, clock);
   }
@@ -161,8 +164,13 @@ export class Core {
         this.#onFailure?.(error);
       },
       maySeal: () => this.antiEntropy.isInStep,
-      isConnected: (author: number) =>
-        this.#ports.network.peers().some(({ actor }) => actor === this.#peerOfAuthor[author]),
+      ended: () => this.#seals.begin(),
+      entered: () => {
+        this.intake.entered();
+        for (const listener of this.#epochListeners) listener(this.replica.committee);
+      },
+      dueTime_ms: (id: Id) => this.submissions.dueTime_ms(id),
+      isConnected: (actor: Id) => this.#ports.network.peers().some((one) => one.actor === actor),
     };
   }
 
@@ -185,6 +193,7 @@ export class Core {
       frontierOf: (peer, frontier) => this.antiEntropy.heard(peer, frontier),
       given: (items, isOrigin, from) => this.#takeEvents(items, isOrigin, from),
     });
+    this.#seals.serve();
     network.onPeer(({ peer }, change) => {
       if (change === 'up') void this.antiEntropy.exchange(peer);
       this.replica.wake();
@@ -196,8 +205,9 @@ export class Core {
     this.antiEntropy.start();
     this.#spreader.start();
     this.replica.start();
-    const { last } = this.replica;
-    const sealed = last && readSealed(this.#ports.store, last);
+    this.#seals.begin();
+    const { committee, last } = this.replica;
+    const sealed = last && readSealed(this.#ports.store, last, committee.epoch);
     if (sealed) this.#publish(sealed);
   }
 
@@ -210,6 +220,7 @@ export class Core {
   async stop(): Promise<void> {
     this.antiEntropy.stop();
     this.#spreader.stop();
+    this.#seals.stop();
     this.fetcher.stop();
     this.intake.stop();
     await this.replica.stop();
@@ -228,7 +239,7 @@ export class Core {
    * torn mesh need it.
    */
   #mustSpread(): boolean {
-    const { committee } = this.chain;
+    const { committee } = this.replica;
     let validators = 0;
     for (const { actor } of this.#ports.network.peers()) {
       if (committee.indexOf(actor) === undefined) return true;
@@ -308,6 +319,12 @@ export class Core {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Hears of every epoch that this node enters; the returned function ends it. */
+  onEpoch(listener: (committee: Committee) => void): () => void {
+    this.#epochListeners.add(listener);
+    return () => this.#epochListeners.delete(listener);
+  }
+
   #tellFinals(events: readonly FinalEvent[]): void {
     for (const listener of this.#listeners) listener(events);
     for (const event of events) {
@@ -349,18 +366,18 @@ async function restore(
   { store, clock }: CorePorts,
 ): Promise<Restored> {
   const fold = new Fold(store, chain.genesis, schema);
-  const orderer = new Orderer(
-    chain.id,
-    chain.committee,
-    chain.genesis.created_ms,
-    fold.ordererState,
-  );
+  const epochs = new Epochs(chain, store);
+  const { epoch } = fold.seats;
+  // the fold stands in the next epoch as soon as one has ended, the node when it has the seal
+  const committee = epochs.ofEpoch(epoch) ?? epochs.need(epoch - 1);
+  const orderer = new Orderer(chain.id, committee, startOf(chain, fold), fold.ordererState);
+  if (committee.epoch < epoch) orderer.end();
   const blocks: Block[] = [];
   for await (const block of blocksFrom(
     store,
     Math.max(1, orderer.dag.horizon + 1),
     chain.id,
-    chain.committee,
+    committee,
   )) {
     const { ref, header, entries } = block;
     orderer.accept({
@@ -383,11 +400,18 @@ async function restore(
     }
   }
   const own = store.get(storeKeys.ownLast);
-  const ownLast = own && decodeRef(decode(own));
+  const ownLast = own && decodeOwnLast(own);
+  const ownRound = ownLast?.epoch === committee.epoch ? ownLast.ref.round : 0;
+  const author = committee.indexOf(self.actor);
   const hasForgotten =
     store.get(storeKeys.lost) !== undefined ||
-    blocks.some(({ ref }) => ref.author === self.author && ref.round > (ownLast?.round ?? 0));
-  return { fold, orderer, pool, blocks, ownLast, hasForgotten };
+    blocks.some(({ ref }) => ref.author === author && ref.round > ownRound);
+  return { fold, orderer, pool, blocks, ownLast, epochs, hasForgotten };
+}
+
+/** The time of the blocks at round 0: of the genesis, or of the last commit before the epoch. */
+function startOf({ genesis }: Chain, { seats, ordererState }: Fold): number {
+  return seats.epoch === 0 ? genesis.created_ms : (ordererState?.last.ts_ms ?? 0);
 }
 
 /**

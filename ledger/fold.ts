@@ -13,6 +13,7 @@ import { MerkleLog, leafHash } from './merkle.ts';
 import type { Hash } from './merkle.ts';
 import type { OrdererState } from './orderer.ts';
 import type { Id, StoreOp } from './ports.ts';
+import type { Seats } from './projection.ts';
 import { Reducer } from './reducer.ts';
 import type { Digests, Schema } from './reducer.ts';
 import { Overlay } from './rows.ts';
@@ -65,6 +66,7 @@ export class Fold {
   readonly #log: MerkleLog;
   readonly #hashes: ReadonlyMap<string, StateHash>;
   readonly #orderer: OrdererState | undefined;
+  #seats: Seats | undefined;
 
   /** Goes on where the store stands; a store without a fold starts from the genesis. */
   constructor(store: Readable, genesis: Genesis, schema: Schema) {
@@ -107,6 +109,16 @@ export class Fold {
     return this.#orderer;
   }
 
+  /**
+   * The committee of the epoch in which the next commit stands. After the last commit of an epoch
+   * that is the next epoch's (consensus.md 2.10).
+   */
+  get seats(): Seats {
+    const { members } = this.#schema;
+    this.#seats ??= members.seats(this.reducer.rowsOf(members.name));
+    return this.#seats;
+  }
+
   /** Number of final events. */
   get size(): number {
     return this.#log.size;
@@ -135,6 +147,10 @@ export class Fold {
       }
     }
     this.#overlay.put(storeKeys.commit(commit.index), encodeCommit(commit));
+    const { members } = this.#schema;
+    if (finals.length > 0 && members.endCommit(this.reducer.rowsOf(members.name))) {
+      this.#seats = undefined;
+    }
     return finals;
   }
 

@@ -105,7 +105,8 @@ function asText(value: unknown): string {
   return field.textOfField({ item: value }, 'item', 64);
 }
 
-function decodeValidator(value: unknown): Validator {
+/** Reads a validator as `encodeValidators` writes it; throws coded errors. */
+export function decodeValidator(value: unknown): Validator {
   const fields = field.fieldsOf(value, KNOWN_VALIDATOR, 'validator');
   const coseKey = field.bytesOfField(fields, 'cosekey', 4096);
   publicKeyOf(coseKey);
@@ -133,7 +134,7 @@ export function chainOf(genesisBytes: Uint8Array): Id {
 
 /**
  * The id of the block that stands for `author` at round 0 of an epoch. It carries nothing and is
- * never sent.
+ * never sent. From epoch 1 on it names the last checkpoint of the epoch before (consensus.md 2.10).
  */
 export function genesisBlockId(chain: Id, committee: Committee, author: number): Id {
   return idOf(
@@ -144,6 +145,7 @@ export function genesisBlockId(chain: Id, committee: Committee, author: number):
       epoch: committee.epoch,
       committee: bytesOf(committee.id),
       author,
+      ...(committee.base !== undefined && { checkpoint: linkOf(committee.base) }),
     }),
   );
 }

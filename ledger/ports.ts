@@ -109,7 +109,7 @@ export type GossipVerdict = 'accept' | 'ignore' | 'reject';
 export type Topic = 'block' | 'events';
 
 /** The request/response protocols; each has its handler in `ledger/sync/`. */
-export type Protocol = 'blocks' | 'frontier' | 'range' | 'events';
+export type Protocol = 'blocks' | 'frontier' | 'range' | 'events' | 'seal';
 
 export interface RequestOptions {
   /** The whole exchange ends with `request_timeout` after this time. */

@@ -1,9 +1,11 @@
 import type { Block } from './block.ts';
+import type { Epochs } from './epochs.ts';
 import type { FinalEvent, Fold } from './fold.ts';
 import type { Ref } from './header.ts';
 import type { Orderer } from './orderer.ts';
+import type { OwnLast } from './own-last.ts';
 import type { Pool } from './pool.ts';
-import type { BlockStore, Clock, Log, Signer } from './ports.ts';
+import type { BlockStore, Clock, Id, Log, Signer } from './ports.ts';
 
 /** What a replica acts on; everything impure comes in here. */
 export interface ReplicaPorts {
@@ -12,9 +14,10 @@ export interface ReplicaPorts {
   readonly log: Log;
 }
 
-/** The validator that this replica seals for. An observer has none. */
+/** The actor for which this replica seals while it sits in the committee. */
 export interface Author {
-  readonly index: number;
+  readonly actor: Id;
+  readonly coseKey: Uint8Array;
   readonly signer: Signer;
 }
 
@@ -28,7 +31,13 @@ export interface ReplicaHost {
   finals(events: readonly FinalEvent[]): void;
   /** The replica has stopped for good: the store failed. */
   failed(error: unknown): void;
-  isConnected(author: number): boolean;
+  /** The last commit of the epoch is in the store: it wants its certificate. */
+  ended(): void;
+  /** The next epoch was entered, and is in the store. */
+  entered(): void;
+  /** When another's event is due here if nobody has carried it by then; monotonic milliseconds. */
+  dueTime_ms(event: Id): number;
+  isConnected(actor: Id): boolean;
   /**
    * False until a peer has told what it holds, since it may hold own blocks that this store has
    * lost, and while old commits are fetched, since own blocks would fill rounds that are long
@@ -44,8 +53,9 @@ export interface Restored {
   readonly pool: Pool;
   /** Blocks above the horizon, parents first. */
   readonly blocks: readonly Block[];
-  /** The last own block: no slot up to its round is ever signed again. */
-  readonly ownLast: Ref | undefined;
+  /** The last own block, of this epoch or an earlier one. */
+  readonly ownLast: OwnLast | undefined;
+  readonly epochs: Epochs;
   /** The store, or an earlier one, is known to have lost own blocks: nothing is sealed. */
   readonly hasForgotten: boolean;
 }

@@ -102,7 +102,6 @@ async function assemble(
     actor: data.actor,
     coseKey: data.coseKey,
     signer: data.signer,
-    author: remembers ? chain.committee.indexOf(data.actor) : undefined,
   };
   const network = await openNetwork(data, config, self, verifier, log);
   closers.push(() => network.stop());
@@ -135,7 +134,7 @@ async function assemble(
     version: VERSION,
     status,
     isReady: () => readiness(core, isUp),
-    isQuorumReachable: () => isQuorumReachable(core, self, network.peers()),
+    isQuorumReachable: () => isQuorumReachable(core, network.peers()),
   });
   closers.push(() => api.close());
 

@@ -1,4 +1,3 @@
-import type { Committee } from '#ledger/committee.ts';
 import { codeOf, fail } from '#ledger/errors.ts';
 import type { BlockIntake } from '#ledger/intake.ts';
 import { GC_DEPTH } from '#ledger/limits.ts';
@@ -6,6 +5,7 @@ import type { Clock, Entropy, Log, Network, PeerName } from '#ledger/ports.ts';
 import type { Replica } from '#ledger/replica.ts';
 import * as messages from './messages.ts';
 import type { Frontier, PoolItem } from './messages.ts';
+import type { EpochSeals } from './seals.ts';
 import { ANSWER_BYTES_MAX } from './server.ts';
 import type { SyncServer } from './server.ts';
 
@@ -32,10 +32,10 @@ export interface CatchUp {
  * a gap, so liveness needs this.
  */
 export class AntiEntropy {
-  readonly #committee: Committee;
   readonly #replica: Replica;
   readonly #intake: BlockIntake;
   readonly #server: SyncServer;
+  readonly #seals: Pick<EpochSeals, 'take'>;
   readonly #network: Network;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
@@ -54,16 +54,21 @@ export class AntiEntropy {
   exchanges = 0;
 
   constructor(
-    committee: Committee,
-    parts: { replica: Replica; intake: BlockIntake; server: SyncServer; network: Network },
+    parts: {
+      replica: Replica;
+      intake: BlockIntake;
+      server: SyncServer;
+      seals: Pick<EpochSeals, 'take'>;
+      network: Network;
+    },
     ports: { clock: Clock; entropy: Entropy; log: Log },
     take: (items: readonly PoolItem[], from: PeerName) => Promise<void>,
     period_ms: number,
   ) {
-    this.#committee = committee;
     this.#replica = parts.replica;
     this.#intake = parts.intake;
     this.#server = parts.server;
+    this.#seals = parts.seals;
     this.#network = parts.network;
     this.#clock = ports.clock;
     this.#entropy = ports.entropy;
@@ -83,7 +88,7 @@ export class AntiEntropy {
 
   /** Whether a peer has told all it holds since the start, and nothing old is being fetched. */
   get isInStep(): boolean {
-    return (this.#hasHeard || this.#committee.size === 1) && !this.#isProgressing;
+    return (this.#hasHeard || this.#replica.committee.size === 1) && !this.#isProgressing;
   }
 
   /** Whether old commits come in; a peer that promises them and sends none holds nothing up. */
@@ -126,16 +131,24 @@ export class AntiEntropy {
   #noteClock(peer: PeerName, { wall_ms }: Frontier): void {
     const guard = this.#replica.clockGuard;
     const actor = this.#network.peers().find((one) => one.peer === peer)?.actor;
-    const author = actor === undefined ? undefined : this.#committee.indexOf(actor);
+    const author = actor === undefined ? undefined : this.#replica.committee.indexOf(actor);
     if (!guard || author === undefined) return;
     guard.note(author, wall_ms);
     if (guard.isSuspect) this.#replica.wake();
   }
 
-  #lacks({ newest, commit, waiting }: Frontier): boolean {
+  /** Another asked for blocks of an epoch that is not entered here yet. */
+  ahead(peer: PeerName): void {
+    const now_ms = this.#clock.monotonic_ms();
+    if (now_ms - (this.#asked_ms.get(peer) ?? -AGAIN_MS) >= AGAIN_MS) void this.exchange(peer);
+  }
+
+  #lacks({ epoch, newest, commit, waiting }: Frontier): boolean {
+    const mine = this.#replica.committee.epoch;
     return (
+      epoch > mine ||
       commit > this.#replica.orderer.state.last.index ||
-      newest.some((ref) => !this.#replica.isKnown(ref)) ||
+      (epoch === mine && newest.some((ref) => !this.#replica.isKnown(ref))) ||
       waiting.some((id) => this.#isNew(id))
     );
   }
@@ -170,9 +183,12 @@ export class AntiEntropy {
    * The gate of `isInStep` opens once a peer's newest own block is known here, so that a block
    * which this store has lost was seen; one on its way opens it in a later exchange.
    */
-  #noteHeard({ newest }: Frontier): void {
-    const self = this.#replica.author;
-    const knowsOwn = newest.every((ref) => ref.author !== self || this.#replica.isKnown(ref));
+  #noteHeard({ epoch, newest }: Frontier): void {
+    const { author: self, committee } = this.#replica;
+    const knowsOwn =
+      epoch < committee.epoch ||
+      (epoch === committee.epoch &&
+        newest.every((ref) => ref.author !== self || this.#replica.isKnown(ref)));
     if (this.#hasHeard || !knowsOwn) return;
     this.#hasHeard = true;
     this.#replica.wake();
@@ -196,8 +212,9 @@ export class AntiEntropy {
   }
 
   /** Rounds that this node would have to take one by one, or that lie below the peer's horizon. */
-  #isFarBehind({ newest, commit, horizon }: Frontier): boolean {
-    const { orderer, roundClock } = this.#replica;
+  #isFarBehind({ epoch, newest, commit, horizon }: Frontier): boolean {
+    const { committee, orderer, roundClock } = this.#replica;
+    if (epoch !== committee.epoch) return epoch > committee.epoch;
     if (commit <= orderer.state.last.index) return false;
     const top = newest.reduce((most, { round }) => Math.max(most, round), 0);
     return top - roundClock.round > BEHIND_ROUNDS || horizon >= roundClock.round;
@@ -231,9 +248,11 @@ export class AntiEntropy {
       let from = commits() + 1;
       for (let more = true; more && !this.#isStopped && this.#catchingUp === mine; ) {
         const before = commits();
+        const { epoch } = this.#replica.committee;
         const last = await this.#range(peer, from);
         await this.#replica.settled();
-        more = last >= from && commits() > before;
+        const hasEntered = this.#replica.committee.epoch > epoch;
+        more = (last >= from && commits() > before) || hasEntered;
         from = last + 1;
       }
     } finally {
@@ -263,6 +282,12 @@ export class AntiEntropy {
         this.#target = Math.max(this.#target, last);
         continue;
       }
+      if ('seal' in frame) {
+        await Promise.all(checks);
+        throwLast(failures);
+        await this.#enter(frame.seal);
+        continue;
+      }
       const check: Promise<unknown> = this.#intake
         .take(frame.block, peer)
         .catch((error: unknown) => failures.push(asError(error)))
@@ -274,6 +299,16 @@ export class AntiEntropy {
     await Promise.all(checks);
     throwLast(failures);
     return last;
+  }
+
+  /**
+   * All that decides the last commit of an epoch has come: the next one is entered before its
+   * blocks are looked at.
+   */
+  async #enter(seal: Uint8Array): Promise<void> {
+    await this.#replica.settled();
+    await this.#seals.take(seal);
+    await this.#replica.settled();
   }
 }
 

@@ -49,8 +49,8 @@ export async function chainRoutes(app: Api, { core }: LedgerParts): Promise<void
     },
     () => ({
       chain: textOf(chain.id),
-      epoch: chain.committee.epoch,
-      quorum: chain.committee.quorum,
+      epoch: core.replica.committee.epoch,
+      quorum: core.replica.committee.quorum,
       members: listMembers(core.rows('members', 'final')).map(({ roles, ...rest }) => ({
         ...rest,
         roles: [...roles],

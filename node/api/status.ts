@@ -57,26 +57,25 @@ const LedgerPart = Type.Object(LEDGER);
 export type NodeStatus = Static<typeof StatusReply>;
 export type LedgerStatus = Static<typeof LedgerPart>;
 
-/** The node as far as the status needs it; `author` is none for an observer. */
+/** The node as far as the status needs it. */
 export interface StatusOfSelf {
   readonly actor: Id;
-  readonly author: number | undefined;
 }
 
 /** What the ledger says of itself; `peers` are those with an accepted hello. */
 export function statusOf(core: Core, self: StatusOfSelf, peers: readonly PeerInfo[]): LedgerStatus {
   const { chain, replica, antiEntropy } = core;
-  const { fold, orderer, pool, roundClock } = replica;
+  const { committee, fold, orderer, pool, roundClock } = replica;
   const summary = fold.summary();
   const { target, isRunning } = antiEntropy.catchUp;
   return {
     network: chain.genesis.name,
     chain: textOf(chain.id),
-    role: self.author === undefined ? 'observer' : 'validator',
+    role: replica.author === undefined ? 'observer' : 'validator',
     actor: self.actor,
-    epoch: chain.committee.epoch,
-    n: chain.committee.size,
-    quorum: chain.committee.quorum,
+    epoch: committee.epoch,
+    n: committee.size,
+    quorum: committee.quorum,
     round: roundClock.round,
     commits: orderer.state.last.index,
     finalSeq: summary.size,
@@ -86,7 +85,7 @@ export function statusOf(core: Core, self: StatusOfSelf, peers: readonly PeerInf
     projections: summary.projections.map((one) => ({ ...one })),
     pending: pool.size,
     peers: peers.length,
-    quorumReachable: isQuorumReachable(core, self, peers),
+    quorumReachable: isQuorumReachable(core, peers),
     catchUp: { target, isRunning },
     alarms: alarmsOf(core),
   };
@@ -94,8 +93,7 @@ export function statusOf(core: Core, self: StatusOfSelf, peers: readonly PeerInf
 
 /** Whether this node and the validators it is connected to have a quorum's stake. */
 export function isQuorumReachable(
-  { chain: { committee } }: Pick<Core, 'chain'>,
-  { author }: Pick<StatusOfSelf, 'author'>,
+  { replica: { author, committee } }: Pick<Core, 'replica'>,
   peers: readonly PeerInfo[],
 ): boolean {
   const seen = new Set(peers.flatMap(({ actor }) => committee.indexOf(actor) ?? []));

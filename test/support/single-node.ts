@@ -74,7 +74,7 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
       uptime_ms: 1,
     }),
     isReady: () => state.readiness,
-    isQuorumReachable: () => isQuorumReachable(core, self, network.peers()),
+    isQuorumReachable: () => isQuorumReachable(core, network.peers()),
     ...(options.streams && { streams: options.streams }),
     ...(options.eventsUnderWay_max && { eventsUnderWay_max: options.eventsUnderWay_max }),
   });
