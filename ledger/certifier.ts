@@ -296,7 +296,7 @@ export class Certifier {
 
   /** Adds a verified vote and acts on what it makes. */
   async #count(vote: Vote): Promise<void> {
-    if (this.votes.isKnown(vote)) return;
+    if (this.votes.isKnown(vote) || this.#isSettled(vote.checkpoint)) return;
     const others = this.votes.add(vote);
     if (others.length > 0) {
       this.counters.doubleVotes += 1;
