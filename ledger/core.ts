@@ -1,19 +1,26 @@
 import { blocksFrom, readSealed } from './archive.ts';
 import { AcceptedView } from './accepted-view.ts';
 import type { Block } from './block.ts';
+import { Certifier } from './certifier.ts';
 import type { Chain } from './chain.ts';
+import { CheckpointStore } from './checkpoint-store.ts';
+import type { HeldCheckpoints } from './checkpoint-store.ts';
+import type { Checkpoint } from './checkpoint.ts';
 import type { Committee } from './committee.ts';
 import { decodeCommit } from './commit.ts';
 import { codeOf } from './errors.ts';
 import type { Body, Entry } from './event.ts';
 import { encodeBlock } from './block.ts';
+import { EpochGate } from './epoch-gate.ts';
 import { Epochs } from './epochs.ts';
 import { Fold } from './fold.ts';
 import type { FinalEvent } from './fold.ts';
 import type { Ref } from './header.ts';
+import { IdleCut } from './idle-cut.ts';
 import { BlockIntake } from './intake.ts';
 import { storeKeys } from './keys.ts';
 import { LogReader } from './log-reader.ts';
+import { completeTree } from './log-tree.ts';
 import { Orderer } from './orderer.ts';
 import { decodeOwnLast } from './own-last.ts';
 import { Pool } from './pool.ts';
@@ -28,6 +35,7 @@ import type {
   Log,
   Network,
   PeerName,
+  Topic,
   Verifier,
 } from './ports.ts';
 import type { Rows } from './projection.ts';
@@ -38,7 +46,7 @@ import type { Restored } from './replica-ports.ts';
 import { Submissions } from './submissions.ts';
 import type { Self } from './submissions.ts';
 import { AntiEntropy } from '#ledger/sync/anti-entropy.ts';
-import { EpochSeals } from '#ledger/sync/seals.ts';
+import { CheckpointSync } from '#ledger/sync/checkpoint-sync.ts';
 import { Fetcher } from '#ledger/sync/fetcher.ts';
 import { decodePoolItems } from '#ledger/sync/messages.ts';
 import type { PoolItem } from '#ledger/sync/messages.ts';
@@ -82,9 +90,12 @@ export class Core {
   readonly antiEntropy: AntiEntropy;
   readonly fetcher: Fetcher;
   readonly log: LogReader;
+  readonly certifier: Certifier;
+  readonly #checkpoints: CheckpointSync;
+  readonly #idle: IdleCut;
   readonly #ports: CorePorts;
   readonly #server: SyncServer;
-  readonly #seals: EpochSeals;
+  readonly #gate: EpochGate;
   readonly #spreader: Spreader;
   readonly #accepted: AcceptedView;
   readonly #waiters = new Map<Id, Set<(event: FinalEvent) => void>>();
@@ -99,6 +110,7 @@ export class Core {
     config: CoreConfig,
     ports: CorePorts,
     restored: Restored,
+    held: HeldCheckpoints,
   ) {
     this.chain = chain;
     this.#ports = ports;
@@ -126,9 +138,17 @@ export class Core {
     );
     this.fetcher = new Fetcher(this.replica, this.intake, network, clock, entropy, log);
     this.#server = new SyncServer(chain, this.replica, store, clock);
-    this.#seals = new EpochSeals(chain, this.replica, self, { network, store, clock, verifier, log });
+    this.certifier = new Certifier(chain, self, { clock, store, verifier, log }, {
+      publish: (vote) => this.#publish('checkpoint', vote),
+      haltFinality: () => this.replica.haltFinality(),
+      mayVote: () => !this.replica.hasForgotten,
+    }, held);
+    this.#checkpoints = new CheckpointSync(this.certifier, network, { clock, entropy, log });
+    this.#gate = new EpochGate(this.replica, this.certifier, clock, () => {
+      for (const { peer } of network.peers()) void this.#checkpoints.ask(peer);
+    });
     const { replica, intake } = this;
-    const parts = { replica, intake, server: this.#server, seals: this.#seals, network };
+    const parts = { replica, intake, server: this.#server, gate: this.#gate, network };
     const take = (items: readonly PoolItem[], from: PeerName) =>
       this.#takeEvents(items, false, from);
     this.antiEntropy = new AntiEntropy(
@@ -140,6 +160,7 @@ export class Core {
     this.#spreader = new Spreader(this.replica, network, clock, log);
     this.log = new LogReader(chain, this.replica, store);
     this.#accepted = new AcceptedView(this.replica, clock);
+    this.#idle = new IdleCut(this.replica, clock);
   }
 
   /** Reads the store and puts the ledger together. Throws `store_corrupt` or `schema_mismatch`. */
@@ -150,21 +171,27 @@ export class Core {
     config: CoreConfig,
     ports: CorePorts,
   ): Promise<Core> {
+    await completeTree(ports.store);
     const restored = await restore(chain, schema, self, config.pool, ports);
-    return new Core(chain, self, config, ports, restored);
+    const held = await CheckpointStore.read(ports.store);
+    return new Core(chain, self, config, ports, restored, held);
   }
 
   #host(): ConstructorParameters<typeof Replica>[2] {
     return {
-      publish: (block: Block) => this.#publish(encodeBlock(block)),
+      publish: (block: Block) => this.#publish('block', encodeBlock(block)),
       fetch: (refs: readonly Ref[], from: string | undefined) => this.fetcher.want(refs, from),
       finals: (events: readonly FinalEvent[]) => this.#tellFinals(events),
+      cut: (checkpoints: readonly Checkpoint[]) => {
+        this.certifier.cut(checkpoints);
+        this.#checkpoints.expect();
+      },
       failed: (error: unknown) => {
         this.#failure = error;
         this.#onFailure?.(error);
       },
       maySeal: () => this.antiEntropy.isInStep,
-      ended: () => this.#seals.begin(),
+      ended: () => this.#gate.begin(),
       entered: () => {
         this.intake.entered();
         for (const listener of this.#epochListeners) listener(this.replica.committee);
@@ -193,9 +220,18 @@ export class Core {
       frontierOf: (peer, frontier) => this.antiEntropy.heard(peer, frontier),
       given: (items, isOrigin, from) => this.#takeEvents(items, isOrigin, from),
     });
-    this.#seals.serve();
+    network.subscribe('checkpoint', (message, from) =>
+      this.#gossip(from, async () => {
+        const verdict = await this.certifier.take(message);
+        return verdict === 'accept' && !this.#mustSpread() ? 'ignore' : verdict;
+      }),
+    );
+    this.#checkpoints.serve();
     network.onPeer(({ peer }, change) => {
-      if (change === 'up') void this.antiEntropy.exchange(peer);
+      if (change === 'up') {
+        void this.antiEntropy.exchange(peer);
+        void this.#checkpoints.ask(peer);
+      }
       this.replica.wake();
     });
   }
@@ -205,25 +241,30 @@ export class Core {
     this.antiEntropy.start();
     this.#spreader.start();
     this.replica.start();
-    this.#seals.begin();
+    this.certifier.start();
+    this.#gate.begin();
+    this.#idle.arm();
     const { committee, last } = this.replica;
     const sealed = last && readSealed(this.#ports.store, last, committee.epoch);
-    if (sealed) this.#publish(sealed);
+    if (sealed) this.#publish('block', sealed);
   }
 
-  #publish(sealed: Uint8Array): void {
-    this.#ports.network.publish('block', sealed).catch((error: unknown) => {
-      this.#ports.log.warn({ code: codeOf(error) }, 'a block could not be published');
+  #publish(topic: Topic, message: Uint8Array): void {
+    this.#ports.network.publish(topic, message).catch((error: unknown) => {
+      this.#ports.log.warn({ topic, code: codeOf(error) }, 'a message could not be published');
     });
   }
 
   async stop(): Promise<void> {
     this.antiEntropy.stop();
     this.#spreader.stop();
-    this.#seals.stop();
+    this.#gate.stop();
     this.fetcher.stop();
     this.intake.stop();
+    this.#checkpoints.stop();
+    this.#idle.stop();
     await this.replica.stop();
+    await this.certifier.stop();
   }
 
   /** Called once when the store fails; the node then ends. */
@@ -326,6 +367,7 @@ export class Core {
   }
 
   #tellFinals(events: readonly FinalEvent[]): void {
+    this.#idle.arm();
     for (const listener of this.#listeners) listener(events);
     for (const event of events) {
       for (const waiter of this.#waiters.get(event.entry.id) ?? []) waiter(event);

@@ -4,10 +4,9 @@ import { Committee, encodeValidators } from './committee.ts';
 import type { Committees } from './committee.ts';
 import { fail } from './errors.ts';
 import * as field from './fields.ts';
-import { decodeValidator } from './genesis.ts';
+import { decodeValidators } from './genesis.ts';
 import { linkOf } from './ids.ts';
 import { storeKeys } from './keys.ts';
-import { COMMITTEE_MAX } from './limits.ts';
 import type { Id, StoreOp } from './ports.ts';
 import type { Readable } from './rows.ts';
 
@@ -83,9 +82,7 @@ export class Epochs implements Committees {
 
 function decodeStart(epoch: number, row: Uint8Array): EpochStart {
   const fields = field.fieldsOf(decode(row), KNOWN, 'start of an epoch');
-  const validators = field
-    .listOf(fields['validators'], 'validators', COMMITTEE_MAX)
-    .map(decodeValidator);
+  const validators = decodeValidators(fields['validators']);
   return {
     committee: new Committee(epoch, validators, field.linkOfField(fields, 'base')),
     certificate: field.bytesOfField(fields, 'certificate', Number.MAX_SAFE_INTEGER),

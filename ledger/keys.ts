@@ -1,4 +1,5 @@
 import type { Id } from './ports.ts';
+import type { CheckpointSlot } from './checkpoint.ts';
 import type { Ref } from './header.ts';
 
 /**
@@ -37,8 +38,6 @@ export const storeKeys = {
   blocksOfRound: (round: number, epoch = 0) => `${blocksOf(epoch)}${hex(round, 8)}/`,
   /** How an epoch from 1 on begins: its committee and the certificate of the one before. */
   epoch: (epoch: number) => `g/${hex(epoch, 8)}`,
-  /** The own signature over the end of an epoch: no other end of it is ever signed. */
-  sealVote: (epoch: number) => `a/seal/${hex(epoch, 8)}`,
   /** A COSE_Key by its SHA-256: kept once, whatever block carries it. */
   coseKey: (id: Id) => `k/${id}`,
   commit: (index: number) => `c/${hex(index, 12)}`,
@@ -53,7 +52,31 @@ export const storeKeys = {
   /** The replay window of a lane, and the number of lanes of an actor. */
   lane: (actor: Id, lane: number) => `w/${actor}/${hex(lane, 4)}`,
   laneCount: (actor: Id) => `w/${actor}`,
+  /** A complete subtree of the final log's tree: of 2^level leaves (`log-tree.ts`). */
+  treeNode: (level: number, index: number) => `t/${hex(level, 2)}/${hex(index, 12)}`,
+  /** Where the chain of checkpoints stands: written with each of its cuts. */
+  cuts: 'a/cuts',
+  /** Two checkpoints of one slot that a quorum of votes holds apart: finality is halted. */
+  diverged: 'a/diverged',
+  /** A checkpoint as this node computed it. */
+  ownCheckpoint: (slot: CheckpointSlot) => `h/own/${slotText(slot)}`,
+  /** The id that this validator signs in a slot; never another. */
+  signedCheckpoint: (slot: CheckpointSlot) => `h/signed/${slotText(slot)}`,
+  certificate: (slot: CheckpointSlot) => `h/cert/${slotText(slot)}`,
+  certificatesFrom: (size: number) => `h/cert/${hex(size, 12)}/`,
+  /** Size of an epoch's last checkpoint, once it is certified. */
+  epochEnd: (epoch: number) => `h/end/${hex(epoch, 8)}`,
+  /** The validators of an epoch but the first: as the genesis lists its own. */
+  committee: (epoch: number) => `h/committee/${hex(epoch, 8)}`,
+  /** A vote that speaks against its author or against this node. */
+  evidence: (slot: CheckpointSlot, id: Id, author: number) =>
+    `h/evidence/${slotText(slot)}/${id}/${hex(author, 4)}`,
 } as const;
+
+/** Checkpoints sort by size. */
+function slotText({ size, epoch, cut }: CheckpointSlot): string {
+  return `${hex(size, 12)}/${hex(epoch, 8)}/${cut}`;
+}
 
 /** The blocks of one epoch from a round on, by round, author and id. */
 export function epochRange(

@@ -1,5 +1,6 @@
 import type { Block } from './block.ts';
 import type { Epochs } from './epochs.ts';
+import type { Checkpoint } from './checkpoint.ts';
 import type { FinalEvent, Fold } from './fold.ts';
 import type { Ref } from './header.ts';
 import type { Orderer } from './orderer.ts';
@@ -29,6 +30,8 @@ export interface ReplicaHost {
   fetch(refs: readonly Ref[], from: string | undefined): void;
   /** Events became final and are in the store. */
   finals(events: readonly FinalEvent[]): void;
+  /** The log was cut into checkpoints, which are in the store. */
+  cut(checkpoints: readonly Checkpoint[]): void;
   /** The replica has stopped for good: the store failed. */
   failed(error: unknown): void;
   /** The last commit of the epoch is in the store: it wants its certificate. */

@@ -88,6 +88,8 @@ export class Replica {
   #isStopped = false;
   #cancelTimer: (() => void) | undefined;
   #alarm: Slot | undefined;
+  #isHalted = false;
+  #wantsIdleCut = false;
   #isSealing = false;
   /**
    * A peer has an own block that this store does not know: it was lost or rolled back (consensus.md
@@ -182,6 +184,22 @@ export class Replica {
   /** Set when two certified blocks stand in one slot: finality is halted, accepting goes on. */
   get alarm(): Slot | undefined {
     return this.#alarm;
+  }
+
+  /** Makes nothing final any more and goes on accepting. For good: until a restart at least. */
+  haltFinality(): void {
+    this.#isHalted = true;
+  }
+
+  /** Whether nothing becomes final here any more, for `alarm` or by `haltFinality`. */
+  get isHalted(): boolean {
+    return this.#isHalted || this.#alarm !== undefined;
+  }
+
+  /** Cuts a checkpoint where the log stands, in a turn of its own. */
+  cutIdle(): void {
+    this.#wantsIdleCut = true;
+    this.wake();
   }
 
   /**
@@ -312,6 +330,9 @@ export class Replica {
     const finals = this.#order(ops);
     const sealed = await this.#seal(ops);
     if (sealed) finals.push(...this.#order(ops));
+    const isIdle = finals.length === 0 && !this.isHalted;
+    if (this.#wantsIdleCut && isIdle) ops.push(...this.fold.cutIdle());
+    this.#wantsIdleCut = false;
     if (ops.length > 0) {
       const sync =
         sealed !== undefined || hasEntered || accepted.some(({ isDurable }) => isDurable);
@@ -323,6 +344,8 @@ export class Replica {
     for (const { resolve } of accepted) resolve();
     if (sealed) this.#host.publish(sealed);
     if (finals.length > 0) this.#host.finals(finals);
+    const cuts = this.fold.cuts.take();
+    if (cuts.length > 0) this.#host.cut(cuts);
     if (hasEntered) this.#host.entered();
     if (this.orderer.isEnded && (hasEntered || !hadEnded)) this.#host.ended();
     if (sealed || this.#offered.length > 0 || this.#submissions.length > 0) this.#isWoken = true;
@@ -443,7 +466,7 @@ export class Replica {
 
   /** Runs the commit rule and folds the new commits. */
   #order(ops: StoreOp[]): FinalEvent[] {
-    if (this.#alarm) return [];
+    if (this.isHalted) return [];
     const finals: FinalEvent[] = [];
     try {
       const { commits, lost } = this.orderer.advance((commit) => {

@@ -1,3 +1,4 @@
+import type { EpochGate } from '#ledger/epoch-gate.ts';
 import { codeOf, fail } from '#ledger/errors.ts';
 import type { BlockIntake } from '#ledger/intake.ts';
 import { GC_DEPTH } from '#ledger/limits.ts';
@@ -5,7 +6,6 @@ import type { Clock, Entropy, Log, Network, PeerName } from '#ledger/ports.ts';
 import type { Replica } from '#ledger/replica.ts';
 import * as messages from './messages.ts';
 import type { Frontier, PoolItem } from './messages.ts';
-import type { EpochSeals } from './seals.ts';
 import { ANSWER_BYTES_MAX } from './server.ts';
 import type { SyncServer } from './server.ts';
 
@@ -35,7 +35,7 @@ export class AntiEntropy {
   readonly #replica: Replica;
   readonly #intake: BlockIntake;
   readonly #server: SyncServer;
-  readonly #seals: Pick<EpochSeals, 'take'>;
+  readonly #gate: Pick<EpochGate, 'take'>;
   readonly #network: Network;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
@@ -58,7 +58,7 @@ export class AntiEntropy {
       replica: Replica;
       intake: BlockIntake;
       server: SyncServer;
-      seals: Pick<EpochSeals, 'take'>;
+      gate: Pick<EpochGate, 'take'>;
       network: Network;
     },
     ports: { clock: Clock; entropy: Entropy; log: Log },
@@ -68,7 +68,7 @@ export class AntiEntropy {
     this.#replica = parts.replica;
     this.#intake = parts.intake;
     this.#server = parts.server;
-    this.#seals = parts.seals;
+    this.#gate = parts.gate;
     this.#network = parts.network;
     this.#clock = ports.clock;
     this.#entropy = ports.entropy;
@@ -307,7 +307,7 @@ export class AntiEntropy {
    */
   async #enter(seal: Uint8Array): Promise<void> {
     await this.#replica.settled();
-    await this.#seals.take(seal);
+    await this.#gate.take(seal);
     await this.#replica.settled();
   }
 }

@@ -4,14 +4,15 @@ import { encodeCommit } from '#ledger/commit.ts';
 import { toBeSigned } from '#ledger/cose.ts';
 import { encodeEvent, entryOf } from '#ledger/event.ts';
 import type { Event } from '#ledger/event.ts';
-import { Fold, finalLeaf } from '#ledger/fold.ts';
+import { Fold } from '#ledger/fold.ts';
+import { finalLeaf } from '#ledger/log-tree.ts';
 import { genesisBlockId } from '#ledger/genesis.ts';
 import { makeCommit } from '#ledger/commit.ts';
 import { leafHash, rootOf } from '#ledger/merkle.ts';
 import { leaderSchedule } from '#ledger/leaders.ts';
 import type { Signer } from '#ledger/ports.ts';
-import { schema } from '#projections/index.ts';
 import { CREATED_MS } from '#test/support/cluster.ts';
+import { genesisBeforeEpochs, schemaBeforeEpochs as schema } from '#test/support/members-1.ts';
 import { MemoryStore } from '#test/support/memory-store.ts';
 import { seededNet } from '#test/support/seeded-actor.ts';
 
@@ -22,7 +23,7 @@ export interface Golden {
   readonly values: Readonly<Record<string, string | number | readonly (string | number)[]>>;
 }
 
-export const net = seededNet(4, 1, 'golden');
+export const net = seededNet(4, 1, 'golden', genesisBeforeEpochs);
 export const [author, other] = net.validators as [
   (typeof net.validators)[number],
   (typeof net.validators)[number],

@@ -57,3 +57,9 @@ const members: Projection & Membership = {
 
 /** The schema of such a network. */
 export const schemaBeforeEpochs: Schema = { projections: [kv, members], members };
+
+/** What its genesis lists. */
+export const genesisBeforeEpochs: Pick<Genesis, 'kinds' | 'projections'> = {
+  kinds: ['kv.delete/1', 'kv.put/1'],
+  projections: [['kv', 1], ['members', 1]],
+};

@@ -27,16 +27,22 @@ export function seededActor(name: string): TestActor {
 }
 
 /** As `makeNet`, with keys and salt that follow from the names. */
-export function seededNet(validators: number, operators = 1, name = 'test'): TestNet {
+export function seededNet(
+  validators: number,
+  operators = 1,
+  name = 'test',
+  schema = genesisSchema(),
+): TestNet {
   const seats = Array.from({ length: validators }, (_, i) => seededActor(`${name} validator ${i}`));
   const others = Array.from({ length: operators }, (_, i) => seededActor(`${name} operator ${i}`));
-  return { chain: chainWith(seats, others, name), validators: seats, operators: others };
+  return { chain: chainWith(seats, others, name, schema), validators: seats, operators: others };
 }
 
 function chainWith(
   seats: readonly TestActor[],
   others: readonly TestActor[],
   name: string,
+  schema: ReturnType<typeof genesisSchema>,
 ): Chain {
   return openChain(
     encodeGenesis({
@@ -49,7 +55,7 @@ function chainWith(
       })),
       operators: others.map(({ actor }) => actor),
       created_ms: CREATED_MS,
-      ...genesisSchema(),
+      ...schema,
       policy: 'members/1',
       salt: new Uint8Array(32).fill(7),
     }),
