@@ -1,4 +1,7 @@
 import test from 'ava';
+import { verifyReceipt } from '#ledger/receipt-check.ts';
+import { ReceiptMaker } from '#ledger/receipt-maker.ts';
+import { directVerifier } from '#test/support/cluster.ts';
 import { SimCluster } from '#test/support/sim-cluster.ts';
 import {
   areIn,
@@ -160,5 +163,31 @@ test('the last of four decides the end although the others have gone on', async 
   t.true(await cluster.until(() => cluster.haveFinal(7), 20_000));
   t.true(areIn(cluster, 1));
   t.is(new Set(cluster.summaries()).size, 1);
+  await cluster.stop();
+});
+
+test('receipts of every epoch verify offline from the genesis', async (t) => {
+  const cluster = await SimCluster.start({ validators: 1, seed: 18 });
+  const ids: string[] = [];
+  for (let i = 0; i < 3; i++) {
+    const node = await cluster.join(`peer-${1 + i}`, newcomer(i));
+    await cluster.run(50);
+    ids.push(await cluster.put(0, `signed-${i}`), await cluster.put(0, `bare-${i}`, 'x', false));
+    ids.push(await changeCommittee(cluster, 0, [joining(node.who, node.name)]));
+    t.true(await cluster.until(() => areIn(cluster, i + 1), 5000));
+  }
+  ids.push(await cluster.put(3, 'bare in the last', 'x', false));
+  t.true(await cluster.until(() => cluster.haveFinal(10), 5000));
+  await cluster.run(5000);
+  const { genesisBytes } = cluster.net.chain;
+  const verifier = await directVerifier();
+  const { core, store } = cluster.at(2);
+  const maker = new ReceiptMaker(cluster.net.chain.id, store, core.certifier);
+  for (const id of ids) {
+    const bytes = await maker.receipt(id);
+    const { entry, network } = await verifyReceipt(bytes, genesisBytes, verifier);
+    t.is(entry.id, id);
+    t.is(network, 'test');
+  }
   await cluster.stop();
 });
