@@ -1,11 +1,10 @@
 import { archiveOps } from './archive.ts';
-import { keysFor, sealBlock } from './block.ts';
 import type { Block } from './block.ts';
-import { fail, X0tError } from './errors.ts';
+import { fail } from './errors.ts';
 import type { FinalEvent, Fold } from './fold.ts';
 import type { Ref } from './header.ts';
+import { Inbox } from './inbox.ts';
 import { storeKeys } from './keys.ts';
-import { Lateness } from './lateness.ts';
 import type { Chain } from './chain.ts';
 import { ClockGuard } from './clock-guard.ts';
 import type { Committee } from './committee.ts';
@@ -14,12 +13,9 @@ import type { Epochs, EpochStart } from './epochs.ts';
 import { returnEvents } from './epoch-turn.ts';
 import { Orderer } from './orderer.ts';
 import { encodeOwnLast } from './own-last.ts';
-import { pickPayload } from './payload.ts';
 import type { Pending, Pool } from './pool.ts';
-import { pendingOps } from './pool-store.ts';
 import type { Id, StoreOp } from './ports.ts';
-import { propose } from './propose.ts';
-import type { Pace, Situation } from './propose.ts';
+import type { Pace } from './propose.ts';
 import type {
   Author,
   ReplicaCounters,
@@ -28,18 +24,11 @@ import type {
   Restored,
 } from './replica-ports.ts';
 import type { RoundClock } from './round-clock.ts';
+import { Sealer } from './sealer.ts';
 import { TwoCertificates } from './rule.ts';
 import type { Slot } from './rule.ts';
 import { StoredKeys } from './stored-keys.ts';
 import type { WaitingBlocks } from './waiting.ts';
-
-interface Submission {
-  readonly pending: Pending;
-  /** Whether it is kept in the pool's part of the store before it is acknowledged. */
-  readonly isDurable: boolean;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
 
 interface Offered {
   readonly block: Block;
@@ -48,7 +37,6 @@ interface Offered {
 
 /** More blocks than this in one turn would delay proposals. */
 const BLOCKS_PER_TURN = 128;
-const SUBMISSIONS_PER_TURN = 1024;
 /** Without an own block for so long a node with waiting events is stuck, whatever its links say. */
 const STUCK_MS = 10_000;
 
@@ -63,7 +51,6 @@ export class Replica {
   readonly #chain: Chain;
   readonly #ports: ReplicaPorts;
   readonly #host: ReplicaHost;
-  readonly #pace: Pace;
   readonly #self: Author;
   // the ledger
   readonly fold: Fold;
@@ -75,18 +62,13 @@ export class Replica {
   readonly #storedKeys: StoredKeys;
   /** Blocks that this turn's commits ordered. */
   readonly #ordered: Pick<Block, 'ref' | 'entries'>[] = [];
-  // sealing
-  #lastSeal_ms = Number.NEGATIVE_INFINITY;
-  readonly #lateness = new Lateness();
+  readonly #sealer: Sealer;
   // turns
-  #submissions: Submission[] = [];
-  /** Those of the turn under way. */
-  #accepting: readonly Submission[] = [];
+  readonly #inbox = new Inbox();
   #offered: Offered[] = [];
   #offeredBytes = 0;
   #turn: Promise<void> | undefined;
   #isStopped = false;
-  #cancelTimer: (() => void) | undefined;
   #alarm: Slot | undefined;
   #isHalted = false;
   #wantsIdleCut = false;
@@ -117,7 +99,6 @@ export class Replica {
     this.#chain = chain;
     this.#ports = ports;
     this.#host = host;
-    this.#pace = pace;
     this.#self = self;
     this.#storedKeys = new StoredKeys(ports.store);
     this.fold = restored.fold;
@@ -128,6 +109,11 @@ export class Replica {
     this.#run = new EpochRun(orderer, this.pool, self.actor, this.#now_ms(), own, blocks);
     this.#hasForgotten = restored.hasForgotten;
     this.#watchClock();
+    this.#sealer = new Sealer(chain.id, self, pace, ports.clock, {
+      maySeal: () => this.#clockGuard?.maySeal() ?? false,
+      isConnected: (actor) => this.#host.isConnected(actor),
+      wake: () => this.wake(),
+    });
   }
 
   /** A validator's clock is watched from its first epoch in a committee on. */
@@ -176,9 +162,9 @@ export class Replica {
    */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    this.#cancelTimer?.();
+    this.#sealer.stop();
     await this.#turn;
-    this.#refuseAll('stopping', 'The node is stopping: send to another one.');
+    this.#inbox.refuse('stopping', 'The node is stopping: send to another one.');
   }
 
   /** Set when two certified blocks stand in one slot: finality is halted, accepting goes on. */
@@ -218,7 +204,7 @@ export class Replica {
   get isStuck(): boolean {
     const { committee, self } = this.#run;
     if (this.author === undefined || self === undefined) return true;
-    if (this.#now_ms() - this.#lastSeal_ms > STUCK_MS) return true;
+    if (this.#now_ms() - this.#sealer.last_ms > STUCK_MS) return true;
     const linked = committee.validators
       .keys()
       .filter((author) => this.#host.isConnected(committee.at(author).actor));
@@ -288,17 +274,16 @@ export class Replica {
    */
   submit(pending: Pending, isDurable: boolean): Promise<void> {
     if (this.#isStopped) fail('stopping', 'The node is stopping: send to another one.');
-    return new Promise((resolve, reject) => {
-      this.#submissions.push({ pending, isDurable, resolve, reject });
-      this.wake();
-    });
+    const done = this.#inbox.push(pending, isDurable);
+    this.wake();
+    return done;
   }
 
   /** Starts a turn unless one is under way, which then goes on for another round. */
   wake(): void {
     this.#isWoken = true;
     if (this.#turn || this.#isStopped) return;
-    this.#cancelTimer?.();
+    this.#sealer.stop();
     this.#turn = this.#turns().finally(() => {
       this.#turn = undefined;
       if (this.#isWoken) this.wake();
@@ -314,7 +299,7 @@ export class Replica {
       }
     } catch (error) {
       this.#isStopped = true;
-      this.#refuseAll('store_failed', 'The node cannot write and has stopped.');
+      this.#inbox.refuse('store_failed', 'The node cannot write and has stopped.');
       this.#host.failed(error);
     }
   }
@@ -324,8 +309,7 @@ export class Replica {
     const ops: StoreOp[] = [];
     const hadEnded = this.orderer.isEnded;
     const hasEntered = await this.#enter(ops);
-    const accepted = this.#takeSubmissions(ops);
-    this.#accepting = accepted;
+    this.#inbox.take(ops, this, this.#run.payloads, (id) => this.#storedKeys.has(id));
     this.#takeBlocks(ops);
     const finals = this.#order(ops);
     const sealed = await this.#seal(ops);
@@ -334,21 +318,19 @@ export class Replica {
     if (this.#wantsIdleCut && isIdle) ops.push(...this.fold.cutIdle());
     this.#wantsIdleCut = false;
     if (ops.length > 0) {
-      const sync =
-        sealed !== undefined || hasEntered || accepted.some(({ isDurable }) => isDurable);
+      const sync = sealed !== undefined || hasEntered || this.#inbox.isDurable;
       await this.#ports.store.write(ops, { sync });
       this.fold.written();
       for (const block of this.#ordered.splice(0)) this.#run.payloads.forget(block);
     }
-    this.#accepting = [];
-    for (const { resolve } of accepted) resolve();
+    this.#inbox.written();
     if (sealed) this.#host.publish(sealed);
     if (finals.length > 0) this.#host.finals(finals);
     const cuts = this.fold.cuts.take();
     if (cuts.length > 0) this.#host.cut(cuts);
     if (hasEntered) this.#host.entered();
     if (this.orderer.isEnded && (hasEntered || !hadEnded)) this.#host.ended();
-    if (sealed || this.#offered.length > 0 || this.#submissions.length > 0) this.#isWoken = true;
+    if (sealed || this.#offered.length > 0 || !this.#inbox.isEmpty) this.#isWoken = true;
   }
 
   /**
@@ -379,27 +361,6 @@ export class Replica {
       'a new epoch begins',
     );
     return true;
-  }
-
-  #takeSubmissions(ops: StoreOp[]): Submission[] {
-    const accepted: Submission[] = [];
-    for (const submission of this.#submissions.splice(0, SUBMISSIONS_PER_TURN)) {
-      const { pending, isDurable, reject } = submission;
-      const { id } = pending.entry;
-      try {
-        if (this.fold.isFinal(id) || !this.pool.add(pending)) {
-          // known, but perhaps since this turn: acknowledged after the write all the same
-          accepted.push({ ...submission, isDurable: false });
-          continue;
-        }
-        if (this.#run.payloads.carrierOf(id)) this.pool.carried(id);
-        if (isDurable) ops.push(...pendingOps(pending, (key) => this.#storedKeys.has(key)));
-        accepted.push(submission);
-      } catch (error) {
-        reject(error);
-      }
-    }
-    return accepted;
   }
 
   #takeBlocks(ops: StoreOp[]): void {
@@ -503,72 +464,13 @@ export class Replica {
   }
 
   async #seal(ops: StoreOp[]): Promise<Block | undefined> {
-    const { committee, self, last: own, orderer } = this.#run;
-    if (self === undefined || !own || !this.#isSealing || orderer.isEnded) return undefined;
-    if (this.#hasForgotten || !this.#host.maySeal()) return undefined;
-    const now_ms = this.#now_ms();
-    const proposal = propose(this.#situation(self, own, now_ms), this.#pace, now_ms);
-    this.#arm(proposal.type === 'wait' ? proposal.until_ms : undefined, now_ms);
-    if (proposal.type !== 'seal' || !this.clockGuard?.maySeal()) return undefined;
-    this.#lateness.woke(now_ms);
-    const { id: chain } = this.#chain;
-    const { entries, keys } = pickPayload(this.pool.ready(now_ms), self, committee);
-    const { last } = orderer.state;
-    const draft = {
-      chain,
-      epoch: committee.epoch,
-      committee: committee.id,
-      round: proposal.round,
-      author: self,
-      ts_ms: this.#ports.clock.wall_ms(),
-      parents: proposal.parents,
-      ...(last.index > 0 && { vote: { index: last.index, id: last.id } }),
-    };
-    const table = keysFor(entries, self, committee, (id) => keys.get(id));
-    const block = await sealBlock(draft, entries, table, this.#self.signer);
-    this.#lastSeal_ms = now_ms;
-    this.#run.last = block.ref;
-    for (const { author, round } of proposal.parents) this.#run.referenced.set(author, round);
-    const { epoch } = committee;
-    const value = encodeOwnLast({ epoch, ref: block.ref });
+    if (!this.#isSealing || this.#hasForgotten || !this.#host.maySeal()) return undefined;
+    const block = await this.#sealer.seal(this.#run, this.pool);
+    if (!block) return undefined;
+    const value = encodeOwnLast({ epoch: this.committee.epoch, ref: block.ref });
     ops.push({ type: 'put', key: storeKeys.ownLast, value });
     this.counters.blocksSealed += 1;
     this.#acceptWithChildren(block, ops);
     return block;
-  }
-
-  #situation(self: number, last: Ref, now_ms: number): Situation {
-    const hasOwn = this.pool.ownWaiting > 0;
-    const due_ms = hasOwn ? undefined : this.pool.nextDue_ms();
-    return {
-      orderer: this.orderer,
-      committee: this.committee,
-      self,
-      clockRound: this.roundClock.round,
-      entered_ms: this.roundClock.entered_ms,
-      last,
-      lastSeal_ms: this.#lastSeal_ms,
-      lateness_ms: this.#lateness.smoothed_ms,
-      referenced: this.#run.referenced,
-      hasPayload: hasOwn || (due_ms !== undefined && due_ms <= now_ms),
-      isConnected: (index) => this.#host.isConnected(this.committee.at(index).actor),
-    };
-  }
-
-  /** The next turn comes at the latest at `until_ms`, or when another's pending event is due. */
-  #arm(until_ms: number | undefined, now_ms: number): void {
-    this.#cancelTimer?.();
-    if (until_ms !== undefined) this.#lateness.waits(until_ms);
-    const due_ms = this.pool.nextDue_ms();
-    const times = [until_ms, due_ms !== undefined && due_ms > now_ms ? due_ms : undefined];
-    const next_ms = Math.min(...times.filter((time) => time !== undefined));
-    if (!Number.isFinite(next_ms)) return;
-    this.#cancelTimer = this.#ports.clock.after(Math.max(0, next_ms - now_ms), () => this.wake());
-  }
-
-
-  #refuseAll(code: string, message: string): void {
-    const error = new X0tError(code, message);
-    for (const { reject } of [...this.#accepting, ...this.#submissions.splice(0)]) reject(error);
   }
 }
