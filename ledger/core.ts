@@ -42,7 +42,7 @@ import type { Rows } from './projection.ts';
 import type { Pace } from './propose.ts';
 import type { Schema } from './reducer.ts';
 import { Replica } from './replica.ts';
-import type { Restored } from './replica-ports.ts';
+import type { ReplicaHost, Restored } from './replica-ports.ts';
 import { Submissions } from './submissions.ts';
 import type { Self } from './submissions.ts';
 import { AntiEntropy } from '#ledger/sync/anti-entropy.ts';
@@ -52,6 +52,7 @@ import { decodePoolItems } from '#ledger/sync/messages.ts';
 import type { PoolItem } from '#ledger/sync/messages.ts';
 import { SyncServer } from '#ledger/sync/server.ts';
 import { Spreader } from '#ledger/sync/spread.ts';
+import { Witness } from './witness.ts';
 import { VerifiedEntries } from './verified.ts';
 
 export interface CorePorts {
@@ -96,6 +97,7 @@ export class Core {
   readonly #ports: CorePorts;
   readonly #server: SyncServer;
   readonly #gate: EpochGate;
+  readonly #witness: Witness;
   readonly #spreader: Spreader;
   readonly #accepted: AcceptedView;
   readonly #waiters = new Map<Id, Set<(event: FinalEvent) => void>>();
@@ -159,6 +161,15 @@ export class Core {
     );
     this.#spreader = new Spreader(this.replica, network, clock, log);
     this.log = new LogReader(chain, this.replica, store);
+    this.#witness = new Witness(
+      this.replica,
+      { store, clock, log },
+      {
+        isConvicted: (epoch, author) => this.replica.fold.isConvicted(epoch, author),
+        author: (kind, body) => this.author(kind, body, true),
+      },
+      config.fallback_ms,
+    );
     this.#accepted = new AcceptedView(this.replica, clock);
     this.#idle = new IdleCut(this.replica, clock);
   }
@@ -177,7 +188,7 @@ export class Core {
     return new Core(chain, self, config, ports, restored, held);
   }
 
-  #host(): ConstructorParameters<typeof Replica>[2] {
+  #host(): ReplicaHost {
     return {
       publish: (block: Block) => this.#publish('block', encodeBlock(block)),
       fetch: (refs: readonly Ref[], from: string | undefined) => this.fetcher.want(refs, from),
@@ -191,6 +202,7 @@ export class Core {
         this.#onFailure?.(error);
       },
       maySeal: () => this.antiEntropy.isInStep,
+      equivocated: (twins) => this.#witness.saw(twins),
       ended: () => this.#gate.begin(),
       entered: () => {
         this.intake.entered();
@@ -243,6 +255,7 @@ export class Core {
     this.replica.start();
     this.certifier.start();
     this.#gate.begin();
+    this.#witness.start();
     this.#idle.arm();
     const { committee, last } = this.replica;
     const sealed = last && readSealed(this.#ports.store, last, committee.epoch);
@@ -259,6 +272,7 @@ export class Core {
     this.antiEntropy.stop();
     this.#spreader.stop();
     this.#gate.stop();
+    this.#witness.stop();
     this.fetcher.stop();
     this.intake.stop();
     this.#checkpoints.stop();

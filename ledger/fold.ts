@@ -126,6 +126,12 @@ export class Fold {
     return this.#seats;
   }
 
+  /** Whether the log holds evidence of equivocation against an author of an epoch. */
+  isConvicted(epoch: number, author: number): boolean {
+    const { members } = this.#schema;
+    return members.isConvicted(epoch, author, this.reducer.rowsOf(members.name));
+  }
+
   /** Number of final events. */
   get size(): number {
     return this.#log.size;

@@ -61,6 +61,8 @@ export interface Membership {
    * (consensus.md 2.10).
    */
   endCommit(rows: Rows): boolean;
+  /** Whether evidence of equivocation against an author of an epoch is recorded. */
+  isConvicted(epoch: number, author: number, rows: Pick<Rows, 'get'>): boolean;
   /** The committee of the epoch in which the next commit stands. */
   seats(rows: Pick<Rows, 'get'>): Seats;
 }

@@ -6,6 +6,7 @@ import type { Ref } from './header.ts';
 import type { Orderer } from './orderer.ts';
 import type { OwnLast } from './own-last.ts';
 import type { Pool } from './pool.ts';
+import type { Twins } from './witness.ts';
 import type { BlockStore, Clock, Id, Log, Signer } from './ports.ts';
 
 /** What a replica acts on; everything impure comes in here. */
@@ -34,6 +35,8 @@ export interface ReplicaHost {
   cut(checkpoints: readonly Checkpoint[]): void;
   /** The replica has stopped for good: the store failed. */
   failed(error: unknown): void;
+  /** Two blocks of one slot are in the store. */
+  equivocated(twins: Twins): void;
   /** The last commit of the epoch is in the store: it wants its certificate. */
   ended(): void;
   /** The next epoch was entered, and is in the store. */

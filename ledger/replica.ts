@@ -29,6 +29,7 @@ import { TwoCertificates } from './rule.ts';
 import type { Slot } from './rule.ts';
 import { StoredKeys } from './stored-keys.ts';
 import type { WaitingBlocks } from './waiting.ts';
+import type { Twins } from './witness.ts';
 
 interface Offered {
   readonly block: Block;
@@ -62,6 +63,8 @@ export class Replica {
   readonly #storedKeys: StoredKeys;
   /** Blocks that this turn's commits ordered. */
   readonly #ordered: Pick<Block, 'ref' | 'entries'>[] = [];
+  /** Equivocations that this turn brought. */
+  readonly #twins: Twins[] = [];
   readonly #sealer: Sealer;
   // turns
   readonly #inbox = new Inbox();
@@ -328,6 +331,7 @@ export class Replica {
     if (finals.length > 0) this.#host.finals(finals);
     const cuts = this.fold.cuts.take();
     if (cuts.length > 0) this.#host.cut(cuts);
+    for (const twins of this.#twins.splice(0)) this.#host.equivocated(twins);
     if (hasEntered) this.#host.entered();
     if (this.orderer.isEnded && (hasEntered || !hadEnded)) this.#host.ended();
     if (sealed || this.#offered.length > 0 || !this.#inbox.isEmpty) this.#isWoken = true;
@@ -414,7 +418,10 @@ export class Replica {
     });
     this.roundClock.add(ref.round, ref.author, this.#now_ms());
     this.counters.blocksAccepted += 1;
-    if (dag.slot(ref.round, ref.author).length === 2) {
+    const [a, b, third] = dag.slot(ref.round, ref.author);
+    if (a && b && !third) {
+      const { epoch } = header;
+      this.#twins.push({ epoch, round: ref.round, author: ref.author, ids: [a.id, b.id] });
       this.counters.equivocations += 1;
       this.#ports.log.warn(
         { author: ref.author, round: ref.round },

@@ -109,6 +109,8 @@ export const members: Projection & Membership = {
     return true;
   },
 
+  isConvicted: (epoch, author, rows) => rows.get(ofEvidence(epoch, author)) !== undefined,
+
   seats(rows: Reading): Seats {
     const epoch = epochOf(rows);
     return { epoch, validators: actorsOf(rows, epoch).map((actor) => validatorOf(rows, actor)) };

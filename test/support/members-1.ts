@@ -51,6 +51,8 @@ const members: Projection & Membership = {
 
   endCommit: () => false,
 
+  isConvicted: () => false,
+
   seats: () => ({ epoch: 0, validators: [] }),
 };
 
