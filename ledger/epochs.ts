@@ -56,7 +56,7 @@ export class Epochs implements Committees {
   /** How an epoch began; `undefined` for epoch 0 and those that were not entered. */
   startOf(epoch: number): EpochStart | undefined {
     const row = this.#store.get(storeKeys.epoch(epoch));
-    return row && decodeStart(epoch, row);
+    return row && decodeEpochStart(epoch, row);
   }
 
   /** Takes up an epoch that is about to be entered; the operation keeps it. */
@@ -80,7 +80,8 @@ export class Epochs implements Committees {
   }
 }
 
-function decodeStart(epoch: number, row: Uint8Array): EpochStart {
+/** Reads a row of `Epochs`; throws coded errors. */
+export function decodeEpochStart(epoch: number, row: Uint8Array): EpochStart {
   const fields = field.fieldsOf(decode(row), KNOWN, 'start of an epoch');
   const validators = decodeValidators(fields['validators']);
   return {

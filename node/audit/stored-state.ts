@@ -16,7 +16,7 @@ import type { Schema } from '#ledger/reducer.ts';
 import { assertNotRebuilding } from '#node/rebuild.ts';
 import type { Subject } from './audit.ts';
 import { StoreSource } from './store-source.ts';
-import { checkKeys, checkOwnLast, checkPending } from './stored-rows.ts';
+import { checkEpochs, checkKeys, checkOwnLast, checkPending } from './stored-rows.ts';
 
 type Store = Pick<BlockStore, 'get' | 'range'>;
 
@@ -39,10 +39,12 @@ export async function openStoreSubject(store: Store, schema: Schema): Promise<Su
     reported: { ...reported, size, blocks: source.total },
     source,
     watcher: rows,
+    epoch: epochOf(store),
     finish: async (refold) => {
       rows.checkFold(refold);
       await rows.checkNothingElse(size, reported.commit.index);
       await rows.checkProjections(refold.state.rows);
+      await checkEpochs(store, chain, refold.committees);
       await checkKeys(store);
       await checkPending(store, chain);
       await checkOwnLast(store);
@@ -82,6 +84,13 @@ function reportedBy(store: Store, chain: Chain, schema: Schema): Manifest {
     const place = { kind: 'state', row: storeKeys.fold };
     throw new X0tError('store_corrupt', message, place, { cause });
   }
+}
+
+/** The epoch that the node entered last: one for each row, without a gap. */
+function epochOf(store: Store): number {
+  let epoch = 0;
+  while (store.get(storeKeys.epoch(epoch + 1))) epoch += 1;
+  return epoch;
 }
 
 /** Compares every row that a fold derives with the one in the store. */
