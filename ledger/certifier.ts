@@ -119,6 +119,12 @@ export class Certifier {
     return this.#latest;
   }
 
+  /** Time since the commit that the newest certificate covers, by this node's clock. */
+  get age_ms(): number | undefined {
+    const ts_ms = this.#latest?.checkpoint.ts_ms;
+    return ts_ms === undefined ? undefined : Math.max(0, this.#ports.clock.wall_ms() - ts_ms);
+  }
+
   /** Set when this node and others computed different checkpoints; kept over restarts. */
   get diverged(): Divergence | undefined {
     return this.#diverged;

@@ -39,6 +39,7 @@ import type {
 import type { Rows } from './projection.ts';
 import type { Pace } from './propose.ts';
 import type { Schema } from './reducer.ts';
+import { ReceiptMaker } from './receipt-maker.ts';
 import { Replica } from './replica.ts';
 import type { Restored } from './replica-ports.ts';
 import { Submissions } from './submissions.ts';
@@ -89,6 +90,7 @@ export class Core {
   readonly fetcher: Fetcher;
   readonly log: LogReader;
   readonly certifier: Certifier;
+  readonly receipts: ReceiptMaker;
   readonly #checkpoints: CheckpointSync;
   readonly #idle: IdleCut;
   readonly #ports: CorePorts;
@@ -154,6 +156,7 @@ export class Core {
       haltFinality: () => this.replica.haltFinality(),
       mayVote: () => self.author !== undefined && !this.replica.hasForgotten,
     }, held);
+    this.receipts = new ReceiptMaker(chain.id, store, this.certifier);
     this.#checkpoints = new CheckpointSync(this.certifier, network, { clock, entropy, log });
     this.#idle = new IdleCut(this.replica, clock);
   }

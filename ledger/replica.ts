@@ -20,29 +20,18 @@ import { propose } from './propose.ts';
 import type { Pace, Situation } from './propose.ts';
 import type {
   Author,
+  Offered,
   ReplicaCounters,
   ReplicaHost,
   ReplicaPorts,
   Restored,
+  Submission,
 } from './replica-ports.ts';
 import { RoundClock } from './round-clock.ts';
 import { TwoCertificates } from './rule.ts';
 import type { Slot } from './rule.ts';
 import { StoredKeys } from './stored-keys.ts';
 import { WaitingBlocks } from './waiting.ts';
-
-interface Submission {
-  readonly pending: Pending;
-  /** Whether it is kept in the pool's part of the store before it is acknowledged. */
-  readonly isDurable: boolean;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
-interface Offered {
-  readonly block: Block;
-  readonly from: string | undefined;
-}
 
 /** More blocks than this in one turn would delay proposals. */
 const BLOCKS_PER_TURN = 128;
@@ -501,7 +490,6 @@ export class Replica {
     if (!Number.isFinite(next_ms)) return;
     this.#cancelTimer = this.#ports.clock.after(Math.max(0, next_ms - now_ms), () => this.wake());
   }
-
 
   #refuseAll(code: string, message: string): void {
     const error = new X0tError(code, message);

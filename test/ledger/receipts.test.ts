@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto';
 import test from 'ava';
-import { storeKeys } from '#ledger/keys.ts';
 import type { SignatureJob, Verifier } from '#ledger/ports.ts';
 import { verifyReceipt } from '#ledger/receipt-check.ts';
 import { loadEngine } from '#native/engine.ts';
