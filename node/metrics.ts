@@ -30,7 +30,7 @@ export const METRICS = {
   doubleVotes: 'x0t_checkpoint_double_votes_total',
   certifiedSize: 'x0t_certified_log_events',
   certifiedAge: 'x0t_certified_log_age_seconds',
-  halted: 'x0t_finality_halted_count',
+  halts: 'x0t_finality_halts_total',
   finality: 'x0t_accepted_to_final_seconds',
   httpRequests: 'x0t_http_requests_total',
   streamClients: 'x0t_stream_clients',
@@ -61,6 +61,7 @@ const COUNTERS: readonly Reading[] = [
   [METRICS.checkpointsSigned, 'Checkpoints signed', (core) => core.certifier.counters.signed],
   [METRICS.checkpointVotes, 'Valid votes of others', (core) => core.certifier.counters.votesTaken],
   [METRICS.checkpointsCertified, 'Certificates', (core) => core.certifier.counters.certified],
+  [METRICS.halts, '1 once finality is halted', (core) => (core.replica.isHalted ? 1 : 0)],
   [METRICS.doubleVotes, 'Double votes', (core) => core.certifier.counters.doubleVotes],
 ];
 
@@ -72,7 +73,6 @@ const GAUGES: readonly Reading[] = [
   [METRICS.logSize, 'Events in the final log', (core) => core.replica.fold.size],
   [METRICS.certifiedSize, 'Events under the newest certificate', sizeCertified],
   [METRICS.certifiedAge, 'Age of that certificate', (core) => (core.certifier.age_ms ?? 0) / 1000],
-  [METRICS.halted, '1 while finality is halted', (core) => (core.replica.isHalted ? 1 : 0)],
 ];
 
 function sizeCertified({ certifier }: Core): number {

@@ -96,6 +96,7 @@ function jsonOf(proven: Proven, isTrusted: boolean): object {
 function describe(proven: Proven, isTrusted: boolean): string {
   const { chain, network, entry, signedBy, key, seq, verdict, checkpoint, signers } = proven;
   const { event } = entry;
+  const { size, epoch, ts_ms } = checkpoint;
   const author = signedBy === 'actor' ? 'by its actor' : "by its actor's block";
   const signed = `${signers.length} of ${proven.committeeSize} validators`;
   return `VALID\n${columns([
@@ -107,7 +108,7 @@ function describe(proven: Proven, isTrusted: boolean): string {
     ['signed', `${author}, key ${key}`],
     ['seq', seq],
     ['verdict', verdictName(verdict)],
-    ['checkpoint', `${checkpoint.size} events, epoch ${checkpoint.epoch}, ${utc(checkpoint.ts_ms)}`],
+    ['checkpoint', `${size} events, epoch ${epoch}, ${utc(ts_ms)}`],
     ['certified', signed],
     ['history', isTrusted ? 'agrees with the trusted checkpoint' : 'from the genesis'],
   ])}`;
