@@ -108,10 +108,15 @@ export class Certifier {
     for (const checkpoint of this.#own.values()) this.#vote(checkpoint);
   }
 
-  /** Resolves when what is under way has ended. */
+  /** Ends after the work under way. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     await this.#work;
+  }
+
+  /** Resolves when what was handed over until now is worked on. */
+  settled(): Promise<void> {
+    return this.#work;
   }
 
   /** The certificate that covers most. */
