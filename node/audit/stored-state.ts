@@ -16,6 +16,7 @@ import type { Schema } from '#ledger/reducer.ts';
 import { assertNotRebuilding } from '#node/rebuild.ts';
 import type { Subject } from './audit.ts';
 import { StoreSource } from './store-source.ts';
+import { checkCertificates } from './stored-certificates.ts';
 import { checkKeys, checkOwnLast, checkPending } from './stored-rows.ts';
 
 type Store = Pick<BlockStore, 'get' | 'range'>;
@@ -46,6 +47,7 @@ export async function openStoreSubject(store: Store, schema: Schema): Promise<Su
       await checkKeys(store);
       await checkPending(store, chain);
       await checkOwnLast(store);
+      await checkCertificates(store, chain, size);
     },
     close: () => Promise.resolve(),
   };
