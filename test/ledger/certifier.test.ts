@@ -83,7 +83,7 @@ async function cut({ certifier }: Made, checkpoint: Checkpoint): Promise<void> {
   await certifier.settled();
 }
 
-test('what is signed is in the store before, and survives a power cut at that instant', async (t) => {
+test('what is signed is in the store before, and survives a power cut then', async (t) => {
   let survivors: ReadonlyMap<string, Uint8Array> | undefined;
   const made = await certifierOf(seats[0], [], (store) => (survivors = store.survivors()));
   await cut(made, periodic);
@@ -119,7 +119,8 @@ test('a quorum makes a certificate of its first signatures, whatever their order
       await certifier.take(await voteOf(periodic, author));
     }
     const { latest } = certifier;
-    t.deepEqual(latest?.signatures.map(({ author }) => author), order.slice(0, 3).toSorted());
+    const first = order.slice(0, 3).toSorted((a, b) => a - b);
+    t.deepEqual(latest?.signatures.map(({ author }) => author), first);
     t.deepEqual(heard, [1000]);
     t.is(await certifier.take(await voteOf(periodic, 3)), 'ignore', 'nobody needs it any more');
     t.is((await certifier.covering(1))?.checkpoint.id, periodic.id);

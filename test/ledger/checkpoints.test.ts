@@ -29,7 +29,7 @@ function evidenceOf({ store }: SimNode): string[] {
   return [...store.rows.keys()].filter((key) => key >= gte && key < lt);
 }
 
-test('every node certifies the same checkpoints of a quiet log, and no block is sealed', async (t) => {
+test('every node certifies the same checkpoints of a quiet log, which stays quiet', async (t) => {
   const cluster = await SimCluster.start({ validators: 4 });
   await cluster.join('observer', cluster.net.operators[0] as TestActor);
   await cluster.put(0, 'first');
@@ -102,7 +102,7 @@ test('lost votes are asked for; a node that was away gets the certificates', asy
   await cluster.stop();
 });
 
-test('f + 1 votes for another digest halt finality for good, and events are accepted', async (t) => {
+test('f + 1 votes for another digest halt finality for good; events are accepted', async (t) => {
   const cluster = await SimCluster.start({ validators: 4 });
   await cluster.put(0, 'a');
   t.true(await cluster.until(() => isCertified(cluster, 1), 10_000));
@@ -145,7 +145,7 @@ test('a certificate against the own checkpoint halts, also when it was there fir
   await cluster.stop();
 });
 
-test('two signatures of one validator in a slot are kept as evidence and halt nothing', async (t) => {
+test('two signatures of one validator in a slot are evidence and halt nothing', async (t) => {
   const cluster = await SimCluster.start({ validators: 4 }, [3]);
   await cluster.put(0, 'a');
   t.true(await cluster.until(() => isCertified(cluster, 1), 10_000));
@@ -162,7 +162,7 @@ test('two signatures of one validator in a slot are kept as evidence and halt no
   await cluster.stop();
 });
 
-test('a forged, foreign or malformed vote is refused with a code, and none is counted', async (t) => {
+test('a forged, foreign or malformed vote is refused with a code, uncounted', async (t) => {
   const cluster = await SimCluster.start({ validators: 4 }, [3]);
   await cluster.put(0, 'a');
   t.true(await cluster.until(() => isCertified(cluster, 1), 10_000));

@@ -30,7 +30,7 @@ async function cutsOf(
 const briefly = (cuts: readonly Checkpoint[]): string[] =>
   cuts.map(({ cut, size, ts_ms }) => `${cut} ${size} at ${ts_ms - CREATED_MS}`);
 
-test('the log is cut after a thousand events, or ten seconds, at commits that made some', async (t) => {
+test('the log is cut after a thousand events, or ten seconds, where events end', async (t) => {
   const steps: Step[] = [
     [1, 0],
     [998, 1500],
@@ -61,7 +61,7 @@ test('the log is cut after a thousand events, or ten seconds, at commits that ma
   }
 });
 
-test('cuts are a function of the final sequence: restarts and batches change nothing', async (t) => {
+test('cuts are a function of the final sequence: restarts change nothing', async (t) => {
   const steps: Step[] = Array.from({ length: 60 }, (_, i) => [
     (i * 37) % 90,
     i * 700 + ((i * 131) % 300),
@@ -73,7 +73,7 @@ test('cuts are a function of the final sequence: restarts and batches change not
   t.deepEqual(ids(await cutsOf(steps, (i) => i % 7 === 3)), ids(once));
 });
 
-test('a checkpoint says what the fold says, and its row is in the batch of its commit', async (t) => {
+test('a checkpoint says what the fold says, and its row is in its batch', async (t) => {
   const hand = new HandFold();
   hand.apply([[put(ada, 0, 'a'), put(bob, 0, 'b')]]);
   const { logRoot, stateRoot, size } = hand.fold.summary();
@@ -86,7 +86,7 @@ test('a checkpoint says what the fold says, and its row is in the batch of its c
   t.is(row?.type === 'put' ? decodeCheckpoint(row.value).id : '', checkpoint?.id ?? '-');
 });
 
-test('an idle cut covers the tail once, names the last commit with events, and chains nothing', async (t) => {
+test('an idle cut covers the tail once, names the last events, and chains nothing', async (t) => {
   const hand = new HandFold();
   hand.apply([[put(ada, 0, 'a')]], CREATED_MS);
   hand.apply([[put(ada, 1, 'b')]], CREATED_MS + 5);
