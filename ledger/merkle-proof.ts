@@ -55,7 +55,7 @@ export function consistencyPath(from: number, to: number, subtree: SubtreeHash):
   return path.toReversed();
 }
 
-/** Whether the path leads from the leaf's hash to the root, with no step more (RFC 9162 2.1.3.2). */
+/** Whether the path leads from leaf to root, with no step more (RFC 9162 2.1.3.2). */
 export function verifyInclusion(
   leaf: Hash,
   index: number,
