@@ -96,7 +96,7 @@ export function decodeCertificate(bytes: Uint8Array): Certificate {
   const signatures = field
     .listOf(fields['signatures'], 'signatures', COMMITTEE_MAX)
     .map((one) => signedOf(field.listOf(one, 'signature', 2)));
-  return { checkpoint, signatures, bytes: bytes.slice() };
+  return { checkpoint, signatures, bytes: new Uint8Array(bytes) };
 }
 
 /**
@@ -136,7 +136,7 @@ export async function verifyCertificate(
 }
 
 function signedOf([author, sign1]: readonly unknown[]): Signed {
-  const bytes = asBytes(sign1).slice();
+  const bytes = new Uint8Array(asBytes(sign1));
   signatureOf(bytes);
   return { author: field.asInteger(author, 'author', 0, COMMITTEE_MAX - 1), sign1: bytes };
 }

@@ -108,15 +108,26 @@ export class Certifier {
     for (const checkpoint of this.#own.values()) this.#vote(checkpoint);
   }
 
-  /** Resolves when what is under way has ended. */
+  /** Ends after the work under way. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     await this.#work;
   }
 
+  /** Resolves when what was handed over until now is worked on. */
+  settled(): Promise<void> {
+    return this.#work;
+  }
+
   /** The certificate that covers most. */
   get latest(): Certificate | undefined {
     return this.#latest;
+  }
+
+  /** Time since the commit that the newest certificate covers, by this node's clock. */
+  get age_ms(): number | undefined {
+    const ts_ms = this.#latest?.checkpoint.ts_ms;
+    return ts_ms === undefined ? undefined : Math.max(0, this.#ports.clock.wall_ms() - ts_ms);
   }
 
   /** Set when this node and others computed different checkpoints; kept over restarts. */
@@ -179,7 +190,7 @@ export class Certifier {
   cut(checkpoints: readonly Checkpoint[]): void {
     for (const checkpoint of checkpoints) {
       this.#noteOwn(checkpoint);
-      this.#then(() => this.#compare(checkpoint));
+      void this.#then(() => this.#compare(checkpoint));
       this.#vote(checkpoint);
     }
   }
@@ -200,13 +211,18 @@ export class Certifier {
 
   /** Queues work that must not overlap; a store that fails ends the node by itself. */
   #then(work: () => Promise<void>): Promise<void> {
-    const done = this.#work.then(async () => {
-      if (!this.#isStopped) await work();
-    });
-    this.#work = done.catch((error: unknown) => {
-      this.#ports.log.error({ code: codeOf(error) }, 'a checkpoint could not be worked on');
-    });
+    this.#work = this.#after(this.#work, work);
     return this.#work;
+  }
+
+  async #after(before: Promise<void>, work: () => Promise<void>): Promise<void> {
+    await before;
+    if (this.#isStopped) return;
+    try {
+      await work();
+    } catch (error) {
+      this.#ports.log.error({ code: codeOf(error) }, 'a checkpoint could not be worked on');
+    }
   }
 
   #vote(checkpoint: Checkpoint): void {
@@ -230,7 +246,7 @@ export class Certifier {
     await this.#count(vote);
   }
 
-  /** Whether nobody needs a vote for it: it is certified, or a later one is and it ends no epoch. */
+  /** Whether nobody needs a vote for it: it, or a later one, is certified; an epoch's end needs. */
   #isSuperseded(checkpoint: Checkpoint): boolean {
     if (this.store.certificate(checkpoint)) return true;
     const covered = this.#latest?.checkpoint.size ?? 0;
@@ -252,10 +268,8 @@ export class Certifier {
     try {
       const [isValid] = await this.#ports.verifier.verify([voteJob(vote, committee)]);
       if (isValid !== true) {
-        fail('bad_checkpoint_signature', 'A signature does not fit the checkpoint and its author.', {
-          size: checkpoint.size,
-          author,
-        });
+        const { size } = checkpoint;
+        fail('bad_checkpoint_signature', 'The signature does not fit.', { size, author });
       }
     } finally {
       this.#underWay -= 1;
@@ -269,7 +283,7 @@ export class Certifier {
     if (chain !== this.#chain.id) fail('foreign_chain', 'A checkpoint of another chain.');
   }
 
-  /** Whether a vote for it changes nothing: it agrees with what is certified or with this node. */
+  /** Whether a vote for it changes nothing: it agrees with a certificate or with this node. */
   #isSettled(checkpoint: Checkpoint): boolean {
     const certificate = this.store.certificate(checkpoint);
     if (certificate) return certificate.checkpoint.id === checkpoint.id;

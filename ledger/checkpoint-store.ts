@@ -51,10 +51,14 @@ export class CheckpointStore {
     const own = (await last('h/own/', OWN_READ_MAX)).map(decodeCheckpoint).toReversed();
     const evidence = await rows(store, { ...prefixRange('h/evidence/'), limit: EVIDENCE_MAX });
     const mark = store.get(storeKeys.diverged);
+    const diverged = mark && (decode(mark) as Divergence);
+    // a rebuild may have mended what this node had computed
+    const now = diverged && store.get(storeKeys.ownCheckpoint(diverged));
+    const isMended = now !== undefined && decodeCheckpoint(now).id === diverged?.theirs;
     return {
       latest: newest && decodeCertificate(newest),
       own,
-      diverged: mark && (decode(mark) as Divergence),
+      diverged: isMended ? undefined : diverged,
       evidence: evidence.length,
     };
   }

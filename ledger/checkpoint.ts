@@ -111,7 +111,7 @@ export function decodeCheckpoint(bytes: Uint8Array): Checkpoint {
     ...('nextCommittee' in fields && { nextCommittee: field.digestOf(fields, 'nextCommittee') }),
     prev: field.linkOfField(fields, 'prev'),
     id: idOf(bytes),
-    bytes: bytes.slice(),
+    bytes: new Uint8Array(bytes),
   };
 }
 

@@ -41,6 +41,7 @@ import type {
 import type { Rows } from './projection.ts';
 import type { Pace } from './propose.ts';
 import type { Schema } from './reducer.ts';
+import { ReceiptMaker } from './receipt-maker.ts';
 import { Replica } from './replica.ts';
 import type { ReplicaHost, Restored } from './replica-ports.ts';
 import { Submissions } from './submissions.ts';
@@ -92,6 +93,7 @@ export class Core {
   readonly fetcher: Fetcher;
   readonly log: LogReader;
   readonly certifier: Certifier;
+  readonly receipts: ReceiptMaker;
   readonly #checkpoints: CheckpointSync;
   readonly #idle: IdleCut;
   readonly #ports: CorePorts;
@@ -145,6 +147,7 @@ export class Core {
       haltFinality: () => this.replica.haltFinality(),
       mayVote: () => !this.replica.hasForgotten,
     }, held);
+    this.receipts = new ReceiptMaker(chain.id, store, this.certifier);
     this.#checkpoints = new CheckpointSync(this.certifier, network, { clock, entropy, log });
     this.#gate = new EpochGate(this.replica, this.certifier, clock, () => {
       for (const { peer } of network.peers()) void this.#checkpoints.ask(peer);

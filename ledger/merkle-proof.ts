@@ -32,7 +32,7 @@ export function inclusionPath(index: number, size: number, subtree: SubtreeHash)
       start = middle;
     }
   }
-  return path.reverse();
+  return path.toReversed();
 }
 
 /** PROOF(from, D[to]); empty where both are equal. `from` is at least 1. */
@@ -52,10 +52,10 @@ export function consistencyPath(from: number, to: number, subtree: SubtreeHash):
   }
   // SUBPROOF(m, D[m], true) is nothing: the verifier knows that root
   if (start > 0) path.push(subtree(start, end));
-  return path.reverse();
+  return path.toReversed();
 }
 
-/** Whether the path leads from the leaf's hash to the root, and is exactly as long as it must be. */
+/** Whether the path leads from leaf to root, with no step more (RFC 9162 2.1.3.2). */
 export function verifyInclusion(
   leaf: Hash,
   index: number,

@@ -21,7 +21,7 @@ export type Authorship =
       readonly key: Uint8Array;
     }
   | {
-      /** Header and COSE_Sign1 of the actor's block, which carries the entry without a signature. */
+      /** Header and COSE_Sign1 of the actor's block, which carries the entry unsigned. */
       readonly header: Uint8Array;
       readonly sign1: Uint8Array;
       /** Index of the entry in the block. */

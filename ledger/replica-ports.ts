@@ -52,6 +52,12 @@ export interface ReplicaHost {
   maySeal(): boolean;
 }
 
+/** A verified block on its way into the DAG. */
+export interface Offered {
+  readonly block: Block;
+  readonly from: string | undefined;
+}
+
 /** What was found in the store at start. */
 export interface Restored {
   readonly fold: Fold;

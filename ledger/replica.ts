@@ -18,6 +18,7 @@ import type { Id, StoreOp } from './ports.ts';
 import type { Pace } from './propose.ts';
 import type {
   Author,
+  Offered,
   ReplicaCounters,
   ReplicaHost,
   ReplicaPorts,
@@ -30,11 +31,6 @@ import type { Slot } from './rule.ts';
 import { StoredKeys } from './stored-keys.ts';
 import type { WaitingBlocks } from './waiting.ts';
 import type { Twins } from './witness.ts';
-
-interface Offered {
-  readonly block: Block;
-  readonly from: string | undefined;
-}
 
 /** More blocks than this in one turn would delay proposals. */
 const BLOCKS_PER_TURN = 128;

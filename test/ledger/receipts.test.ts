@@ -1,6 +1,5 @@
 import { hash } from 'node:crypto';
 import test from 'ava';
-import { storeKeys } from '#ledger/keys.ts';
 import type { SignatureJob, Verifier } from '#ledger/ports.ts';
 import { verifyReceipt } from '#ledger/receipt-check.ts';
 import { loadEngine } from '#native/engine.ts';
@@ -94,7 +93,7 @@ for (const [name, isBare] of [['own signature', false], ["block's signature", tr
       wrong[at] = right;
     }
     t.deepEqual(slack, []);
-    for (const other of [receipt.subarray(1), receipt.subarray(0, -1)]) t.false(await isValid(other));
-    t.false(await isValid(Uint8Array.of(...receipt, 0)));
+    const others = [receipt.subarray(1), receipt.subarray(0, -1), Uint8Array.of(...receipt, 0)];
+    for (const other of others) t.false(await isValid(other));
   });
 }
