@@ -49,6 +49,16 @@ export class EpochRun {
     for (const block of blocks) this.note(block);
   }
 
+  /** Whether this node sits in the committee and is linked to a quorum of it. */
+  reachesQuorum(isConnected: (actor: Id) => boolean): boolean {
+    const { committee, self } = this;
+    if (self === undefined) return false;
+    const linked = committee.validators
+      .keys()
+      .filter((author) => isConnected(committee.at(author).actor));
+    return committee.stakeOf(new Set([self, ...linked])) >= committee.quorum;
+  }
+
   /** Keeps the payload of an accepted block at hand until it is ordered. */
   note(block: Block): void {
     if (!this.orderer.isOrdered(block.ref.id)) this.payloads.add(block);

@@ -33,6 +33,10 @@ export interface ReplicaHost {
   finals(events: readonly FinalEvent[]): void;
   /** The log was cut into checkpoints, which are in the store. */
   cut(checkpoints: readonly Checkpoint[]): void;
+  /** Whether the store should be left as it is at the next cut, for `stands`. */
+  wantsState(): boolean;
+  /** A turn is over: the store holds what the fold does, until this returns. */
+  stands(): void;
   /** The replica has stopped for good: the store failed. */
   failed(error: unknown): void;
   /** Two blocks of one slot are in the store. */

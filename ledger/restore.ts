@@ -75,15 +75,15 @@ function startOf({ genesis }: Chain, { seats, ordererState }: Fold): number {
 }
 
 /**
- * The blocks above the horizon that commits have ordered: those of all commits whose leader is
- * above it.
+ * The blocks above the horizon that commits have ordered: those of all commits of the epoch
+ * whose leader is above it.
  */
 function markOrdered(orderer: Orderer, store: Pick<BlockStore, 'get'>): void {
   for (let { index } = orderer.state.last; index > 0; index--) {
     const row = store.get(storeKeys.commit(index));
     if (!row) return;
-    const { leader, blocks } = decodeCommit(row);
-    if (leader.round <= orderer.dag.horizon) return;
+    const { epoch, leader, blocks } = decodeCommit(row);
+    if (epoch !== orderer.committee.epoch || leader.round <= orderer.dag.horizon) return;
     for (const ref of blocks) orderer.markOrdered(ref);
   }
 }

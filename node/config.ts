@@ -43,6 +43,8 @@ export const DEFAULT_CONFIG: NodeConfig = {
   leaderTimeout_ms: 200,
   fallback_ms: 1500,
   antiEntropy_ms: 1000,
+  sync: 'full',
+  retention: 'archive',
   pool: {
     events_max: 50_000,
     bytes_max: 64 * 1024 * 1024,
