@@ -46,18 +46,18 @@ export interface PrunerParts {
  */
 export class Pruner {
   readonly #parts: PrunerParts;
-  readonly #retention: Retention;
+  readonly retention: Retention;
   #isRunning = false;
   #isStopped = false;
   #end: (() => void) | undefined;
 
   constructor(parts: PrunerParts, retention: Retention) {
     this.#parts = parts;
-    this.#retention = retention;
+    this.retention = retention;
   }
 
   start(): void {
-    if (this.#retention === 'archive') return;
+    if (this.retention === 'archive') return;
     this.#end = this.#parts.certifier.onCertified(() => void this.prune());
     void this.prune();
   }
@@ -69,11 +69,11 @@ export class Pruner {
 
   /** Prunes once if enough can go. Never throws. */
   async prune(): Promise<void> {
-    if (this.#isRunning || this.#isStopped || this.#retention === 'archive') return;
+    if (this.#isRunning || this.#isStopped || this.retention === 'archive') return;
     this.#isRunning = true;
     const { log } = this.#parts;
     try {
-      const target = await this.#target(this.#retention.events);
+      const target = await this.#target(this.retention.events);
       if (target) await this.#pruneUpTo(target);
     } catch (error) {
       log.error({ code: codeOf(error) }, 'the store could not be pruned');

@@ -177,7 +177,8 @@ export class SimCluster {
   haveFinal(count: number, indexes = this.nodes.map((_, i) => i)): boolean {
     return indexes.every((i) => {
       const { replica, log } = this.at(i).core;
-      return replica.fold.size === count && (count === 0 || log.at(count) !== undefined);
+      const isStored = count < log.from || log.at(count) !== undefined;
+      return replica.fold.size === count && isStored;
     });
   }
 
