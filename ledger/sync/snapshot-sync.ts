@@ -1,5 +1,5 @@
 import type { Chain } from '#ledger/chain.ts';
-import { codeOf, fail } from '#ledger/errors.ts';
+import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import { decodeFinalRow, storeKeys } from '#ledger/keys.ts';
 import type { BlockStore, Clock, Id, Log, Network, PeerName, Verifier } from '#ledger/ports.ts';
 import { rememberedBy } from '#ledger/reducer.ts';
@@ -21,6 +21,8 @@ const ASKED_MAX = 4;
 /** A part that does not come is asked for again so often before another peer is tried. */
 const TRIES_MAX = 4;
 const AGAIN_MS = 500;
+/** Peers that are making a snapshot are asked again so often: an older one is not taken before. */
+const ROUNDS_MAX = 8;
 /** Refusals and cut links: no fault of the peer's that would cost it anything. */
 const CALM = new Set(['peer_gone', 'request_refused', 'request_timeout', 'protocol_unsupported']);
 
@@ -57,6 +59,8 @@ interface Offered {
  */
 export class SnapshotSync {
   readonly #parts: SnapshotParts;
+  /** Peers that were making a snapshot when they were asked. */
+  readonly #pending = new Set<PeerName>();
   #isRunning = false;
   #isStopped = false;
   #progress: SnapshotProgress | undefined;
@@ -101,8 +105,9 @@ export class SnapshotSync {
       await step();
       return true;
     } catch (error) {
+      if (isPending(error)) this.#pending.add(peer);
       const code = codeOf(error);
-      log.warn({ peer, code }, 'a snapshot could not be taken from a peer');
+      log.info({ peer, code }, 'a snapshot could not be taken from a peer');
       if (!CALM.has(code) && code !== 'stopping') network.penalise(peer, code);
       return false;
     }
@@ -110,27 +115,40 @@ export class SnapshotSync {
 
   /** The verified offers of some peers, validators asked first, the newest first. */
   async #offers(): Promise<Offered[]> {
-    const { network, replica, chain, verifier } = this.#parts;
+    const { network, replica } = this.#parts;
     const isValidator = (actor: string) => replica.committee.indexOf(actor) !== undefined;
     const peers = network.peers().toSorted((a, b) => {
       return Number(isValidator(b.actor)) - Number(isValidator(a.actor));
     });
     const offers: Offered[] = [];
-    for (const { peer } of peers) {
-      if (offers.length >= ASKED_MAX || this.#isStopped) break;
-      await this.#attempt(peer, async () => {
-        const frames: Uint8Array[] = [];
-        const limits = { timeout_ms: TIMEOUT_MS, responseBytes_max: OFFER_BYTES_MAX };
-        const request = encodeRequest({ part: 'offer' });
-        for await (const frame of network.request(peer, 'snapshot', request, limits)) {
-          frames.push(frame);
-        }
-        const offer = await readOffer(frames, chain, verifier);
-        this.#assertFits(offer);
-        offers.push({ peer, offer });
-      });
+    let asked = peers.slice(0, ASKED_MAX).map(({ peer }) => peer);
+    for (let round = 0; round < ROUNDS_MAX && asked.length > 0; round++) {
+      if (round > 0) await this.#pause();
+      this.#pending.clear();
+      for (const peer of asked) {
+        if (this.#isStopped) return [];
+        await this.#attempt(peer, async () => offers.push({ peer, offer: await this.#ask(peer) }));
+      }
+      asked = [...this.#pending];
     }
     return offers.toSorted((a, b) => b.offer.size - a.offer.size);
+  }
+
+  async #ask(peer: PeerName): Promise<Offer> {
+    const { network, chain, verifier } = this.#parts;
+    const frames: Uint8Array[] = [];
+    const limits = { timeout_ms: TIMEOUT_MS, responseBytes_max: OFFER_BYTES_MAX };
+    const request = encodeRequest({ part: 'offer' });
+    for await (const frame of network.request(peer, 'snapshot', request, limits)) {
+      frames.push(frame);
+    }
+    const offer = await readOffer(frames, chain, verifier);
+    this.#assertFits(offer);
+    return offer;
+  }
+
+  #pause(): Promise<void> {
+    return new Promise((resolve) => void this.#parts.clock.after(AGAIN_MS, resolve));
   }
 
   /** It goes on from what this node holds: later, and over the same ends of epochs. */
@@ -211,7 +229,7 @@ export class SnapshotSync {
       tries = from > before ? 0 : tries + 1;
       if (from > before) continue;
       if (tries > TRIES_MAX) fail('peer_gone', 'The peer gives no more of the snapshot.');
-      await new Promise<void>((resolve) => void this.#parts.clock.after(AGAIN_MS, resolve));
+      await this.#pause();
     }
   }
 
@@ -228,4 +246,9 @@ export class SnapshotSync {
     const own = row && decodeFinalRow(row);
     if (own && (own.id !== id || own.verdict !== verdict)) this.#contradicts(seq);
   }
+}
+
+/** The peer said that it is making one. */
+function isPending(error: unknown): boolean {
+  return error instanceof X0tError && error.data['reason'] === 'snapshot_pending';
 }

@@ -54,11 +54,14 @@ test('a wrong tail is refused, and taken from another peer', async (t) => {
   for (const protocol of ['blocks', 'range', 'frontier'] as const) {
     lie(cluster.at(0), protocol, (frame) => (frame.length > 1000 ? flipped(frame, -200) : frame));
   }
+  cluster.hub.cut('honest', 'late');
   const late = await cluster.join('late', newcomer(0), [], { sync: 'snapshot' });
   t.true(await cluster.until(() => late.core.replica.fold.size === 150, 60_000));
+  const isBlamed = () => late.network.penalties.some(({ peer }) => peer === 'peer-0');
   await fill(cluster, 30, [0], 2);
+  t.true(await cluster.until(isBlamed, 10_000));
+  cluster.hub.heal('honest', 'late');
   t.true(await cluster.until(() => cluster.haveFinal(180), 60_000));
   t.is(new Set(cluster.summaries()).size, 1);
-  t.true(late.network.penalties.some(({ peer }) => peer === 'peer-0'));
   await cluster.stop();
 });
