@@ -113,6 +113,9 @@ export class Submissions {
    */
   async author(kind: string, body: Body, isSigned: boolean): Promise<Entry> {
     const { actor, coseKey, signer } = this.#self;
+    // a store that began anew has learned since what its node authored before
+    const { reducer } = this.#replica.fold;
+    this.#nextSeq = Math.max(this.#nextSeq, reducer.topOfLane(actor, NODE_LANE) + 1);
     const draft: Event = {
       chain: this.#chain.id,
       actor,
