@@ -174,9 +174,9 @@ export class Submissions {
           kind: event.kind,
           detail: kinds.explain(event.kind, event.body),
         });
-      default:
-        // a missing dependency may still come before it in the final order; the rest is not
-        // foreseen, or applies
+      case 'applied':
+      case 'dep_missing':
+        // a missing dependency may still come before it in the final order
         return undefined;
     }
   }

@@ -16,9 +16,9 @@ import {
 } from '#test/support/epochs.ts';
 import { SimCluster } from '#test/support/sim-cluster.ts';
 
-/** What is under way when an epoch ends is final once, in the next; and nothing from outside fits. */
+/** What is under way when an epoch ends is final once, in the next; nothing from outside fits. */
 
-test('events in unordered blocks are carried again: bare ones bare, or signed by who left', async (t) => {
+test('events in unordered blocks are carried again: bare, or signed by who left', async (t) => {
   const cluster = await SimCluster.start({ validators: 4, seed: 61 });
   const others = [0, 1, 2, 3].flatMap((i) => cluster.net.validators[i] ?? []);
   const leaving = others[3];
@@ -106,7 +106,7 @@ test('an event that was final in one epoch is not final again in the next', asyn
   await cluster.stop();
 });
 
-test('blocks of the next epoch that come early are kept within bounds, and taken then', async (t) => {
+test('early blocks of the next epoch are kept within bounds', async (t) => {
   const cluster = await SimCluster.start({ validators: 4, seed: 63 });
   // peer-3 hears of everything but certificates
   cluster.hub.partition(['peer-3'], ['peer-0', 'peer-1', 'peer-2']);
@@ -220,7 +220,7 @@ test('a lost store that has not been told of stays lost over an epoch', async (t
   await cluster.put(3, 'before');
   t.true(await cluster.until(() => cluster.haveFinal(1), 5000));
   await cluster.crash(3);
-  // it takes old epochs from the others only after they have gone on: none of them began after its loss
+  // the others go on into an epoch that did not begin after it has told its loss
   const node = await cluster.join('peer-4', newcomer(0));
   await cluster.run(50);
   await changeCommittee(cluster, 0, [joining(node.who, 'peer-4')]);
