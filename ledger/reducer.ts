@@ -74,9 +74,13 @@ export class Reducer {
     return row ? topOf(row) : -1;
   }
 
-  /** Whether its actor, lane and seq were not used. */
-  isFree({ actor, lane, seq }: Event): boolean {
-    return isFree(this.#lanes.get(storeKeys.lane(actor, lane)), seq);
+  /**
+   * Whether its lane exists and its seq was not used: then it is not in the final log, since
+   * nothing gets into an existing lane without using up a seq.
+   */
+  isUnused({ actor, lane, seq }: Event): boolean {
+    const row = this.#lanes.get(storeKeys.lane(actor, lane));
+    return row !== undefined && isFree(row, seq);
   }
 
   /** The verdict that the event would get now, without its own projection's say. */

@@ -297,7 +297,7 @@ export class Replica {
       const { pending, isDurable, reject } = submission;
       const { id } = pending.entry;
       try {
-        if (this.fold.isFinal(id) || !this.pool.add(pending)) {
+        if (this.fold.isFinalEntry(pending.entry) || !this.pool.add(pending)) {
           // known, but perhaps since this turn: acknowledged after the write all the same
           accepted.push({ ...submission, isDurable: false });
           continue;

@@ -90,7 +90,8 @@ export class Submissions {
       return entry;
     }
     // a block may carry it that is never ordered: what a client hands over is kept all the same
-    const isElsewhere = this.#replica.fold.isFinal(id) || this.#replica.carrierOf(id) !== undefined;
+    const { fold } = this.#replica;
+    const isElsewhere = fold.isFinalEntry(entry) || this.#replica.carrierOf(id) !== undefined;
     if (isElsewhere && !isOrigin) return entry;
     if (!isElsewhere) this.#admit(event);
     const leaf = entryLeaf(entry);
