@@ -215,6 +215,7 @@ export class FakeNetwork implements Network {
   readonly #topics = new Map<Topic, Handler>();
   readonly #protocols = new Map<Protocol, FakeHandler>();
   #listener: Listener | undefined;
+  readonly #up = new Map<PeerName, FakeNetwork>();
   /** Ids that were handled, and those on their way that will not be lost. */
   readonly #seen = new Set<string>();
   readonly #expected = new Set<string>();
@@ -243,7 +244,7 @@ export class FakeNetwork implements Network {
   }
 
   peers(): readonly PeerInfo[] {
-    return this.#linked().map((node) => this.#info(node));
+    return Array.from(this.#linked(), (node) => this.#info(node));
   }
 
   onPeer(listener: Listener): void {
@@ -260,6 +261,14 @@ export class FakeNetwork implements Network {
     this.#remember(id);
     this.#hub.watch?.published(this.self, topic, message);
     this.#spread(topic, message.slice(), id, undefined);
+  }
+
+  /** Sends a message to some peers only, unasked and as often as it is called: for traitors. */
+  tell(peers: readonly PeerName[], topic: Topic, message: Uint8Array): void {
+    const id = hash('sha256', message);
+    for (const peer of [...this.#linked()]) {
+      if (peers.includes(peer.self)) this.#send(peer, topic, message, id);
+    }
   }
 
   subscribe(topic: Topic, handler: Handler): void {
@@ -307,6 +316,8 @@ export class FakeNetwork implements Network {
   }
 
   notify(peer: FakeNetwork, change: 'up' | 'down'): void {
+    if (change === 'up') this.#up.set(peer.self, peer);
+    else this.#up.delete(peer.self);
     this.#listener?.(this.#info(peer), change);
   }
 
@@ -335,28 +346,28 @@ export class FakeNetwork implements Network {
   }
 
   #spread(topic: Topic, message: Uint8Array, id: string, from: PeerName | undefined): void {
-    for (const peer of this.#linked()) {
+    for (const peer of [...this.#linked()]) {
       // what IDONTWANT does: nobody is sent what it has or is about to get
       if (peer.self === from || peer.#seen.has(id) || peer.#expected.has(id)) continue;
-      const link = this.#hub.link(this.self, peer.self);
-      for (let copies = link.copies(); copies > 0; copies -= 1) {
-        peer.#expected.add(id);
-        link.gossip(
-          this.self,
-          message,
-          () => void peer.receive(topic, message, id, this.self),
-          () => void peer.#expected.delete(id),
-        );
-      }
+      this.#send(peer, topic, message, id);
     }
   }
 
-  #linked(): FakeNetwork[] {
-    if (!this.running) return [];
-    return this.#hub.others(this.self).flatMap((name) => {
-      const node = this.#hub.node(name);
-      return node !== undefined && this.#hub.link(this.self, name).up ? [node] : [];
-    });
+  #send(peer: FakeNetwork, topic: Topic, message: Uint8Array, id: string): void {
+    const link = this.#hub.link(this.self, peer.self);
+    for (let copies = link.copies(); copies > 0; copies -= 1) {
+      peer.#expected.add(id);
+      link.gossip(
+        this.self,
+        message,
+        () => void peer.receive(topic, message, id, this.self),
+        () => void peer.#expected.delete(id),
+      );
+    }
+  }
+
+  #linked(): Iterable<FakeNetwork> {
+    return this.running ? this.#up.values() : [];
   }
 
   #info(node: FakeNetwork): PeerInfo {
