@@ -336,6 +336,7 @@ const HARMLESS = new Set([
   'not_member',
   'too_many_lanes',
   'stopping',
+  'store_failed',
   'engine_closed',
   'unknown_kind',
 ]);
