@@ -251,7 +251,10 @@ export class Core {
   /** Pool events from a peer. What is merely late or full here is no fault of the peer's. */
   async #takeEvents(items: readonly PoolItem[], isOrigin: boolean, from: PeerName): Promise<void> {
     const results = await Promise.allSettled(
-      items.map(({ entry, coseKey }) => this.submissions.submit(entry, coseKey, isOrigin)),
+      // what an observer hands over, it has acknowledged
+      items.map(({ entry, coseKey }) =>
+        this.submissions.submit(entry, coseKey, isOrigin, isOrigin),
+      ),
     );
     for (const result of results) {
       if (result.status === 'fulfilled') continue;
@@ -333,6 +336,7 @@ const HARMLESS = new Set([
   'not_member',
   'too_many_lanes',
   'stopping',
+  'store_failed',
   'engine_closed',
   'unknown_kind',
 ]);
