@@ -54,11 +54,11 @@ export async function play(scenario: Scenario): Promise<Outcome> {
   else if (await sampled(world, PROGRESS_MS_MAX, () => isSettled(world))) {
     healed_ms = world.now_ms - healedAt_ms;
     await rest(world);
-  } else world.report('no progress', progressOf(world));
+  } else if (world.findings.length === 0) world.report('no progress', progressOf(world));
   const findings = [...world.findings];
-  if (!world.isBeyond && !findings.some(({ checker }) => checker === 'no progress')) {
+  if (!world.isBeyond && findings.length === 0) {
     await world.end();
-    findings.push(...world.findings.slice(findings.length));
+    findings.push(...world.findings);
   }
   const outcome = outcomeOf(world, findings, counts, healed_ms);
   for (const { index } of world.nodes) world.crash(index, 'kill');
