@@ -171,8 +171,8 @@ async function mutants(): Promise<boolean> {
     const caught = await hunt(mutant, ROOT, numberOf(values.from) ?? 1, workers, optionsOf());
     catches.push(caught);
     if (!values.json) {
-      const { name, about, checker = 'NOT FOUND', seeds } = caught;
-      console.log(`| ${name} | ${about} | ${checker} | ${seeds} |`);
+      const { name, about, checker = 'NOT FOUND', seeds, seed } = caught;
+      console.log(`| ${name} | ${about} | ${checker} | ${seeds} | ${seed ?? ''} |`);
     }
   }
   if (values.json) console.log(JSON.stringify(catches, undefined, 2));

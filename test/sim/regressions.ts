@@ -20,6 +20,7 @@ export function quiet(changes: Partial<Scenario>): Scenario {
     skew_ms: [],
     config: {},
     duration_ms: 2000,
+    verify_ms: 0,
     faults: [],
     load: steady(20, ['put', 'client']),
     isReal: false,

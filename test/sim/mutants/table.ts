@@ -254,15 +254,4 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
-  {
-    name: 'bad-copy',
-    about: 'a block with a spoilt signature keeps the good copy away',
-    edits: [
-      {
-        file: 'ledger/intake.ts',
-        find: 'const isChecked = underWay && (await underWay.catch(() => undefined)) !== undefined;',
-        replace: 'const isChecked = underWay !== undefined;',
-      },
-    ],
-  },
 ];
