@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { coseKeyOf, keyId } from '#ledger/cose.ts';
 import { PUBLIC_KEY_BYTES, SIGNATURE_BYTES } from '#ledger/limits.ts';
-import type { SignatureJob, Verifier } from '#ledger/ports.ts';
+import type { Clock, SignatureJob, Verifier } from '#ledger/ports.ts';
 import type { TestActor } from '#test/support/cluster.ts';
 
 /**
@@ -51,6 +51,16 @@ function isValid({ publicKey, message, signature }: SignatureJob): boolean {
 }
 
 const ZEROS = Buffer.alloc(SIGNATURE_BYTES - NONCE_BYTES - MAC_BYTES);
+
+/** The verifier of one node: it takes its time, which passes on the node's clock. */
+export function slowed(verifier: Verifier, clock: Clock, delay_ms: number): Verifier {
+  if (delay_ms === 0) return verifier;
+  const pause = (): Promise<void> =>
+    new Promise((resolve) => {
+      clock.after(delay_ms, resolve);
+    });
+  return { ...verifier, verify: (jobs) => pause().then(() => verifier.verify(jobs)) };
+}
 
 export const simVerifier: Verifier = {
   engine: 'simulated',

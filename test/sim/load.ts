@@ -85,6 +85,13 @@ const KINDS = {
     const other = (op.node + 1) % world.nodes.length;
     await Promise.all([persist(world, entry, op.node), persist(world, entry, other)]);
   },
+  /** The client signs one event twice: signatures differ, and the event is the same. */
+  resigned: async (world, op) => {
+    const one = await clientEvent(world, op);
+    const two = await signEvent(one.event, world.client.signer);
+    const other = (op.node + 1) % world.nodes.length;
+    await Promise.all([persist(world, one, op.node), persist(world, two, other)]);
+  },
   /** Two different events with one sequence number: one of them at most is applied. */
   conflict: async (world, op) => {
     const one = await clientEvent(world, op);
@@ -110,7 +117,7 @@ export const LOADS: Readonly<Record<LoadName, Act>> = KINDS;
 const MIXES: readonly (readonly LoadName[])[] = [
   ['put'],
   ['put', 'bare', 'client'],
-  ['client', 'twice', 'conflict'],
+  ['client', 'twice', 'resigned', 'conflict'],
   Object.keys(LOADS) as LoadName[],
 ];
 

@@ -2,6 +2,8 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describe } from './faults.ts';
+import { hunt, mutantsOf } from './mutants/hunt.ts';
+import type { Catch } from './mutants/hunt.ts';
 import { explore, SimWorker } from './pool.ts';
 import type { Outcome } from './run.ts';
 import { scenarioOf } from './scenario.ts';
@@ -161,10 +163,26 @@ function print(summary: SimSummary): void {
   }
 }
 
+/** Every deliberate bug must be found. */
+async function mutants(): Promise<boolean> {
+  const workers = numberOf(values.workers) ?? availableParallelism();
+  const catches: Catch[] = [];
+  for (const mutant of mutantsOf(positionals)) {
+    const caught = await hunt(mutant, ROOT, numberOf(values.from) ?? 1, workers, optionsOf());
+    catches.push(caught);
+    if (!values.json) {
+      const { name, about, checker = 'NOT FOUND', seeds, seed } = caught;
+      console.log(`| ${name} | ${about} | ${checker} | ${seeds} | ${seed ?? ''} |`);
+    }
+  }
+  if (values.json) console.log(JSON.stringify(catches, undefined, 2));
+  return catches.every(({ checker }) => checker !== undefined);
+}
+
 if (values.help) console.log(USAGE);
 else {
   const seed = numberOf(values.seed);
   if (positionals.length > 0 && !values.mutants) usage(`what is ${positionals.join(' ')}?`);
-  const isFine = await (seed === undefined ? many() : one(seed));
+  const isFine = await (values.mutants ? mutants() : seed === undefined ? many() : one(seed));
   process.exitCode = isFine ? 0 : 1;
 }

@@ -7,6 +7,7 @@ import { silentLog } from '#test/support/cluster.ts';
 import type { TestActor } from '#test/support/cluster.ts';
 import type { FakeNetwork } from '#test/support/fake-network.ts';
 import { TraitorDriver } from './byzantine/driver.ts';
+import { slowed } from './keys.ts';
 import { NodeClock } from './node-clock.ts';
 import { randomOf } from './random.ts';
 import type { Random } from './random.ts';
@@ -98,7 +99,7 @@ export class SimNode {
       bytes: (count: number) => Uint8Array.from({ length: count }, () => random.below(256)),
     };
     const port = this.driver?.wrap(network) ?? network;
-    const { verifier } = world;
+    const verifier = slowed(world.verifier, clock, world.scenario.verify_ms);
     const ports = { network: port, store, clock, verifier, entropy, log: silentLog };
     const self = { ...this.who, author: this.driver ? undefined : this.author };
     const config = { ...DEFAULT_CONFIG, ...world.scenario.config };

@@ -54,11 +54,15 @@ export async function play(scenario: Scenario): Promise<Outcome> {
   else if (await sampled(world, PROGRESS_MS_MAX, () => isSettled(world))) {
     healed_ms = world.now_ms - healedAt_ms;
     await rest(world);
-  } else world.report('no progress', progressOf(world));
+  } else if (world.findings.length === 0) {
+    const gone = goneOf(world);
+    if (gone) world.report('nothing lost', `nobody has ${gone}, which was acknowledged`);
+    world.report('no progress', progressOf(world));
+  }
   const findings = [...world.findings];
-  if (!world.isBeyond && !findings.some(({ checker }) => checker === 'no progress')) {
+  if (!world.isBeyond && findings.length === 0) {
     await world.end();
-    findings.push(...world.findings.slice(findings.length));
+    findings.push(...world.findings);
   }
   const outcome = outcomeOf(world, findings, counts, healed_ms);
   for (const { index } of world.nodes) world.crash(index, 'kill');
@@ -113,6 +117,15 @@ function isSettled(world: World): boolean {
   return [...world.owed].every(
     ([id, { by }]) => !isDue(by) || honest.every(({ core }) => core?.log.finalEvent(id)),
   );
+}
+
+/** An acknowledged event that no honest node holds any more. */
+function goneOf(world: World): string | undefined {
+  for (const [id, { by }] of world.owed) {
+    if (![...by].some((index) => world.at(index).isHonest)) continue;
+    if (!world.honest.some(({ core }) => core?.log.event(id))) return id;
+  }
+  return undefined;
 }
 
 function progressOf(world: World): string {

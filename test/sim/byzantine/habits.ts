@@ -33,6 +33,16 @@ export interface Habit {
   readonly isHasty?: boolean;
 }
 
+/** The parents of a block that votes against the leader, where that leaves a quorum. */
+function withoutLeader({ core, committee }: Treason, { parents, round }: Draft): Draft['parents'] {
+  const leader = core.replica.orderer.leaderOf(round - 1);
+  const fewer = parents.filter(
+    (parent, i) => i === 0 || parent.author !== leader || parent.round !== round - 1,
+  );
+  const below = fewer.filter((parent) => parent.round === round - 1).map(({ author }) => author);
+  return committee.stakeOf(below) >= committee.quorum ? fewer : parents;
+}
+
 /** As many blocks for one slot, each to its part of the peers. */
 const twins = (count: number): Habit => ({
   async spread(treason, block) {
@@ -43,7 +53,8 @@ const twins = (count: number): Habit => ({
     for (const [i, to] of groups.entries()) {
       if (i === 0) continue;
       const entries = treason.random.chance(0.5) ? [treason.event(`twin ${i}`)] : [];
-      const twin = await treason.seal({ ...draft, ts_ms: draft.ts_ms + i }, entries);
+      const parents = treason.random.chance(0.5) ? draft.parents : withoutLeader(treason, draft);
+      const twin = await treason.seal({ ...draft, parents, ts_ms: draft.ts_ms + i }, entries);
       sendings.push({ block: twin, to });
     }
     return sendings;
