@@ -1,7 +1,11 @@
 import { blocksFrom, readSealed } from './archive.ts';
 import { AcceptedView } from './accepted-view.ts';
 import type { Block } from './block.ts';
+import { Certifier } from './certifier.ts';
 import type { Chain } from './chain.ts';
+import { CheckpointStore } from './checkpoint-store.ts';
+import type { HeldCheckpoints } from './checkpoint-store.ts';
+import type { Checkpoint } from './checkpoint.ts';
 import { decode } from './codec.ts';
 import { decodeCommit } from './commit.ts';
 import { codeOf } from './errors.ts';
@@ -11,9 +15,11 @@ import { Fold } from './fold.ts';
 import type { FinalEvent } from './fold.ts';
 import { decodeRef } from './header.ts';
 import type { Ref } from './header.ts';
+import { IdleCut } from './idle-cut.ts';
 import { BlockIntake } from './intake.ts';
 import { storeKeys } from './keys.ts';
 import { LogReader } from './log-reader.ts';
+import { completeTree } from './log-tree.ts';
 import { Orderer } from './orderer.ts';
 import { Pool } from './pool.ts';
 import type { PoolLimits } from './pool.ts';
@@ -27,16 +33,19 @@ import type {
   Log,
   Network,
   PeerName,
+  Topic,
   Verifier,
 } from './ports.ts';
 import type { Rows } from './projection.ts';
 import type { Pace } from './propose.ts';
 import type { Schema } from './reducer.ts';
+import { ReceiptMaker } from './receipt-maker.ts';
 import { Replica } from './replica.ts';
 import type { Restored } from './replica-ports.ts';
 import { Submissions } from './submissions.ts';
 import type { Self } from './submissions.ts';
 import { AntiEntropy } from '#ledger/sync/anti-entropy.ts';
+import { CheckpointSync } from '#ledger/sync/checkpoint-sync.ts';
 import { Fetcher } from '#ledger/sync/fetcher.ts';
 import { decodePoolItems } from '#ledger/sync/messages.ts';
 import type { PoolItem } from '#ledger/sync/messages.ts';
@@ -80,6 +89,10 @@ export class Core {
   readonly antiEntropy: AntiEntropy;
   readonly fetcher: Fetcher;
   readonly log: LogReader;
+  readonly certifier: Certifier;
+  readonly receipts: ReceiptMaker;
+  readonly #checkpoints: CheckpointSync;
+  readonly #idle: IdleCut;
   readonly #ports: CorePorts;
   readonly #server: SyncServer;
   readonly #spreader: Spreader;
@@ -96,6 +109,7 @@ export class Core {
     config: CoreConfig,
     ports: CorePorts,
     restored: Restored,
+    held: HeldCheckpoints,
   ) {
     this.chain = chain;
     this.#ports = ports;
@@ -137,6 +151,14 @@ export class Core {
     this.#spreader = new Spreader(chain, this.replica, network, clock, log, self);
     this.log = new LogReader(chain, this.replica, store);
     this.#accepted = new AcceptedView(this.replica, clock);
+    this.certifier = new Certifier(chain, self, { clock, store, verifier, log }, {
+      publish: (vote) => this.#publish('checkpoint', vote),
+      haltFinality: () => this.replica.haltFinality(),
+      mayVote: () => self.author !== undefined && !this.replica.hasForgotten,
+    }, held);
+    this.receipts = new ReceiptMaker(chain.id, store, this.certifier);
+    this.#checkpoints = new CheckpointSync(this.certifier, network, { clock, entropy, log });
+    this.#idle = new IdleCut(this.replica, clock);
   }
 
   /** Reads the store and puts the ledger together. Throws `store_corrupt` or `schema_mismatch`. */
@@ -147,15 +169,21 @@ export class Core {
     config: CoreConfig,
     ports: CorePorts,
   ): Promise<Core> {
+    await completeTree(ports.store);
     const restored = await restore(chain, schema, self, config.pool, ports);
-    return new Core(chain, self, config, ports, restored);
+    const held = await CheckpointStore.read(ports.store);
+    return new Core(chain, self, config, ports, restored, held);
   }
 
   #host(): ConstructorParameters<typeof Replica>[2] {
     return {
-      publish: (block: Block) => this.#publish(encodeBlock(block)),
+      publish: (block: Block) => this.#publish('block', encodeBlock(block)),
       fetch: (refs: readonly Ref[], from: string | undefined) => this.fetcher.want(refs, from),
       finals: (events: readonly FinalEvent[]) => this.#tellFinals(events),
+      cut: (checkpoints: readonly Checkpoint[]) => {
+        this.certifier.cut(checkpoints);
+        this.#checkpoints.expect();
+      },
       failed: (error: unknown) => {
         this.#failure = error;
         this.#onFailure?.(error);
@@ -185,8 +213,18 @@ export class Core {
       frontierOf: (peer, frontier) => this.antiEntropy.heard(peer, frontier),
       given: (items, isOrigin, from) => this.#takeEvents(items, isOrigin, from),
     });
+    network.subscribe('checkpoint', (message, from) =>
+      this.#gossip(from, async () => {
+        const verdict = await this.certifier.take(message);
+        return verdict === 'accept' && !this.#mustSpread() ? 'ignore' : verdict;
+      }),
+    );
+    this.#checkpoints.serve();
     network.onPeer(({ peer }, change) => {
-      if (change === 'up') void this.antiEntropy.exchange(peer);
+      if (change === 'up') {
+        void this.antiEntropy.exchange(peer);
+        void this.#checkpoints.ask(peer);
+      }
       this.replica.wake();
     });
   }
@@ -196,14 +234,16 @@ export class Core {
     this.antiEntropy.start();
     this.#spreader.start();
     this.replica.start();
+    this.certifier.start();
+    this.#idle.arm();
     const { last } = this.replica;
     const sealed = last && readSealed(this.#ports.store, last);
-    if (sealed) this.#publish(sealed);
+    if (sealed) this.#publish('block', sealed);
   }
 
-  #publish(sealed: Uint8Array): void {
-    this.#ports.network.publish('block', sealed).catch((error: unknown) => {
-      this.#ports.log.warn({ code: codeOf(error) }, 'a block could not be published');
+  #publish(topic: Topic, message: Uint8Array): void {
+    this.#ports.network.publish(topic, message).catch((error: unknown) => {
+      this.#ports.log.warn({ topic, code: codeOf(error) }, 'a message could not be published');
     });
   }
 
@@ -212,7 +252,10 @@ export class Core {
     this.#spreader.stop();
     this.fetcher.stop();
     this.intake.stop();
+    this.#checkpoints.stop();
+    this.#idle.stop();
     await this.replica.stop();
+    await this.certifier.stop();
   }
 
   /** Called once when the store fails; the node then ends. */
@@ -312,6 +355,7 @@ export class Core {
   }
 
   #tellFinals(events: readonly FinalEvent[]): void {
+    this.#idle.arm();
     for (const listener of this.#listeners) listener(events);
     for (const event of events) {
       for (const waiter of this.#waiters.get(event.entry.id) ?? []) waiter(event);

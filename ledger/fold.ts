@@ -2,14 +2,18 @@ import type { Block } from './block.ts';
 import { decode, encode } from './codec.ts';
 import { encodeCommit } from './commit.ts';
 import type { Commit } from './commit.ts';
+import type { Committee } from './committee.ts';
+import { Cuts } from './cuts.ts';
 import { fail } from './errors.ts';
 import type { Entry } from './event.ts';
+import { chainOf, encodeGenesis } from './genesis.ts';
 import type { Genesis } from './genesis.ts';
 import type { Ref } from './header.ts';
 import { bytesOf, idOf, sha256 } from './ids.ts';
 import { encodeFinalRow, encodeNumber, storeKeys } from './keys.ts';
 import { Kinds } from './kinds.ts';
-import { MerkleLog, leafHash } from './merkle.ts';
+import { TREE_LEVEL_MIN, finalLeaf } from './log-tree.ts';
+import { MerkleLog } from './merkle.ts';
 import type { Hash } from './merkle.ts';
 import type { OrdererState } from './orderer.ts';
 import type { Id, StoreOp } from './ports.ts';
@@ -60,6 +64,8 @@ interface Saved {
 export class Fold {
   readonly reducer: Reducer;
   readonly kinds: Kinds;
+  /** Where the log is cut into checkpoints. */
+  readonly cuts: Cuts;
   readonly #overlay: Overlay;
   readonly #schema: Schema;
   readonly #log: MerkleLog;
@@ -73,6 +79,7 @@ export class Fold {
     this.kinds = new Kinds(schema.projections.flatMap(({ kinds }) => kinds));
     assertGenesisFits(genesis, schema);
     const saved = store.get(storeKeys.fold);
+    this.cuts = new Cuts(this.#overlay, chainOf(encodeGenesis(genesis)), !saved);
     const names = [REPLAY, ...schema.projections.map(({ name }) => name)];
     this.#hashes = new Map(
       names.map(
@@ -140,15 +147,35 @@ export class Fold {
       }
     }
     this.#overlay.put(storeKeys.commit(commit.index), encodeCommit(commit));
+    if (finals.length > 0) this.cuts.after(commit, this.size, () => this.summary());
     return finals;
   }
+
+  /** The commit that was applied last ends its epoch: cuts the checkpoint that says so. */
+  endEpoch(commit: Commit, next: Committee): void {
+    this.cuts.endEpoch(commit, this.summary(), next);
+  }
+
+  /**
+   * Cuts a checkpoint where the log stands, outside the chain; returns the rows to write, none
+   * where there is nothing to cut.
+   */
+  cutIdle(): StoreOp[] {
+    const row = this.cuts.idle(this.summary());
+    return row ? [row] : [];
+  }
+
+  /** The tree's nodes, for proofs. */
+  readonly #keepNode = (level: number, index: number, node: Hash): void => {
+    if (level >= TREE_LEVEL_MIN) this.#overlay.put(storeKeys.treeNode(level, index), node);
+  };
 
   #applyEntry(commit: Commit, block: Ref, index: number, entry: Entry): FinalEvent | undefined {
     if (this.isFinalEntry(entry) || !this.reducer.counts(entry.event)) return undefined;
     const seq = this.#log.size + 1;
     const name = this.reducer.apply({ id: entry.id, event: entry.event, seq, ts_ms: commit.ts_ms });
     const verdict = VERDICTS[name];
-    this.#log.append(finalLeaf(entry.id, verdict));
+    this.#log.append(finalLeaf(entry.id, verdict), this.#keepNode);
     const row = encodeFinalRow({
       id: entry.id,
       verdict,
@@ -213,14 +240,6 @@ export class Fold {
 
 /** Name of the digest over the replay windows; no projection may have it. */
 const REPLAY = 'replay';
-
-/** The leaf of the final log: 32 bytes of the event's id and the verdict as u16, big-endian. */
-export function finalLeaf(id: Id, verdict: number): Hash {
-  const leaf = new Uint8Array(34);
-  leaf.setFromHex(id);
-  new DataView(leaf.buffer).setUint16(32, verdict);
-  return leafHash(leaf);
-}
 
 /**
  * The genesis names the same kinds and projection versions that run here; else the state would

@@ -73,9 +73,7 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
   const parameters = field.fieldsOf(fields['parameters'], KNOWN_PARAMETERS, 'set of parameters');
   const salt = field.bytesOfField(fields, 'salt', 64);
   if (salt.length < 16) fail('out_of_range', 'salt has at least 16 bytes.', { field: 'salt' });
-  const committee = field
-    .listOf(fields['committee'], 'committee', COMMITTEE_MAX)
-    .map(decodeValidator);
+  const committee = decodeValidators(fields['committee']);
   const genesis: Genesis = {
     name: field.textOfField(fields, 'name', 64),
     committee,
@@ -103,6 +101,11 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
 
 function asText(value: unknown): string {
   return field.textOfField({ item: value }, 'item', 64);
+}
+
+/** Reads a decoded list of validators, as `encodeValidators` makes it; throws coded errors. */
+export function decodeValidators(value: unknown): Validator[] {
+  return field.listOf(value, 'committee', COMMITTEE_MAX).map(decodeValidator);
 }
 
 function decodeValidator(value: unknown): Validator {

@@ -1,4 +1,5 @@
 import type { Id } from './ports.ts';
+import type { CheckpointSlot } from './checkpoint.ts';
 import type { Ref } from './header.ts';
 
 /**
@@ -40,7 +41,31 @@ export const storeKeys = {
   /** The replay window of a lane, and the number of lanes of an actor. */
   lane: (actor: Id, lane: number) => `w/${actor}/${hex(lane, 4)}`,
   laneCount: (actor: Id) => `w/${actor}`,
+  /** A complete subtree of the final log's tree: of 2^level leaves (`log-tree.ts`). */
+  treeNode: (level: number, index: number) => `t/${hex(level, 2)}/${hex(index, 12)}`,
+  /** Where the chain of checkpoints stands: written with each of its cuts. */
+  cuts: 'a/cuts',
+  /** Two checkpoints of one slot that a quorum of votes holds apart: finality is halted. */
+  diverged: 'a/diverged',
+  /** A checkpoint as this node computed it. */
+  ownCheckpoint: (slot: CheckpointSlot) => `h/own/${slotText(slot)}`,
+  /** The id that this validator signs in a slot; never another. */
+  signedCheckpoint: (slot: CheckpointSlot) => `h/signed/${slotText(slot)}`,
+  certificate: (slot: CheckpointSlot) => `h/cert/${slotText(slot)}`,
+  certificatesFrom: (size: number) => `h/cert/${hex(size, 12)}/`,
+  /** Size of an epoch's last checkpoint, once it is certified. */
+  epochEnd: (epoch: number) => `h/end/${hex(epoch, 8)}`,
+  /** The validators of an epoch but the first: as the genesis lists its own. */
+  committee: (epoch: number) => `h/committee/${hex(epoch, 8)}`,
+  /** A vote that speaks against its author or against this node. */
+  evidence: (slot: CheckpointSlot, id: Id, author: number) =>
+    `h/evidence/${slotText(slot)}/${id}/${hex(author, 4)}`,
 } as const;
+
+/** Checkpoints sort by size. */
+function slotText({ size, epoch, cut }: CheckpointSlot): string {
+  return `${hex(size, 12)}/${hex(epoch, 8)}/${cut}`;
+}
 
 /** The range of all keys that start with `prefix`, which ends in an ASCII character. */
 export function prefixRange(prefix: string): { readonly gte: string; readonly lt: string } {

@@ -67,11 +67,14 @@ export class MerkleLog {
     return this.#peaks;
   }
 
-  /** Adds one leaf's hash. */
-  append(leaf: Hash): void {
+  /** Adds one leaf's hash; `made` hears of every subtree that it completes, smallest first. */
+  append(leaf: Hash, made?: (level: number, index: number, node: Hash) => void): void {
     let node = leaf;
+    let level = 0;
     for (let rest = this.#size; rest % 2 === 1; rest = (rest - 1) / 2) {
       node = nodeHash(this.#peaks.pop() as Hash, node);
+      level += 1;
+      made?.(level, (rest - 1) / 2, node);
     }
     this.#peaks.push(node);
     this.#size += 1;

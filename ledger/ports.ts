@@ -105,11 +105,14 @@ export interface BlockStore {
  */
 export type GossipVerdict = 'accept' | 'ignore' | 'reject';
 
-/** The gossiped topics: one sealed block per message, or one batch of pool entries. */
-export type Topic = 'block' | 'events';
+/**
+ * The gossiped topics: one sealed block per message, one batch of pool entries, or one vote on a
+ * checkpoint.
+ */
+export type Topic = 'block' | 'events' | 'checkpoint';
 
 /** The request/response protocols; each has its handler in `ledger/sync/`. */
-export type Protocol = 'blocks' | 'frontier' | 'range' | 'events';
+export type Protocol = 'blocks' | 'frontier' | 'range' | 'events' | 'checkpoints';
 
 export interface RequestOptions {
   /** The whole exchange ends with `request_timeout` after this time. */

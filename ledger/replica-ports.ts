@@ -1,8 +1,9 @@
 import type { Block } from './block.ts';
+import type { Checkpoint } from './checkpoint.ts';
 import type { FinalEvent, Fold } from './fold.ts';
 import type { Ref } from './header.ts';
 import type { Orderer } from './orderer.ts';
-import type { Pool } from './pool.ts';
+import type { Pending, Pool } from './pool.ts';
 import type { BlockStore, Clock, Log, Signer } from './ports.ts';
 
 /** What a replica acts on; everything impure comes in here. */
@@ -26,6 +27,8 @@ export interface ReplicaHost {
   fetch(refs: readonly Ref[], from: string | undefined): void;
   /** Events became final and are in the store. */
   finals(events: readonly FinalEvent[]): void;
+  /** The log was cut into checkpoints, which are in the store. */
+  cut(checkpoints: readonly Checkpoint[]): void;
   /** The replica has stopped for good: the store failed. */
   failed(error: unknown): void;
   isConnected(author: number): boolean;
@@ -35,6 +38,21 @@ export interface ReplicaHost {
    * decided.
    */
   maySeal(): boolean;
+}
+
+/** An event on its way into the pool. */
+export interface Submission {
+  readonly pending: Pending;
+  /** Whether it is kept in the pool's part of the store before it is acknowledged. */
+  readonly isDurable: boolean;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A verified block on its way into the DAG. */
+export interface Offered {
+  readonly block: Block;
+  readonly from: string | undefined;
 }
 
 /** What was found in the store at start. */

@@ -20,29 +20,18 @@ import { propose } from './propose.ts';
 import type { Pace, Situation } from './propose.ts';
 import type {
   Author,
+  Offered,
   ReplicaCounters,
   ReplicaHost,
   ReplicaPorts,
   Restored,
+  Submission,
 } from './replica-ports.ts';
 import { RoundClock } from './round-clock.ts';
 import { TwoCertificates } from './rule.ts';
 import type { Slot } from './rule.ts';
 import { StoredKeys } from './stored-keys.ts';
 import { WaitingBlocks } from './waiting.ts';
-
-interface Submission {
-  readonly pending: Pending;
-  /** Whether it is kept in the pool's part of the store before it is acknowledged. */
-  readonly isDurable: boolean;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
-interface Offered {
-  readonly block: Block;
-  readonly from: string | undefined;
-}
 
 /** More blocks than this in one turn would delay proposals. */
 const BLOCKS_PER_TURN = 128;
@@ -89,6 +78,8 @@ export class Replica {
   #isStopped = false;
   #cancelTimer: (() => void) | undefined;
   #alarm: Slot | undefined;
+  #isHalted = false;
+  #wantsIdleCut = false;
   #isSealing = false;
   /**
    * A peer has an own block that this store does not know: it was lost or rolled back (consensus.md
@@ -162,6 +153,22 @@ export class Replica {
   /** Set when two certified blocks stand in one slot: finality is halted, accepting goes on. */
   get alarm(): Slot | undefined {
     return this.#alarm;
+  }
+
+  /** Makes nothing final any more and goes on accepting. For good: until a restart at least. */
+  haltFinality(): void {
+    this.#isHalted = true;
+  }
+
+  /** Whether nothing becomes final here any more, for `alarm` or by `haltFinality`. */
+  get isHalted(): boolean {
+    return this.#isHalted || this.#alarm !== undefined;
+  }
+
+  /** Cuts a checkpoint where the log stands, in a turn of its own. */
+  cutIdle(): void {
+    this.#wantsIdleCut = true;
+    this.wake();
   }
 
   /**
@@ -278,6 +285,9 @@ export class Replica {
     const finals = this.#order(ops);
     const sealed = await this.#seal(ops);
     if (sealed) finals.push(...this.#order(ops));
+    const isIdle = finals.length === 0 && !this.isHalted;
+    if (this.#wantsIdleCut && isIdle) ops.push(...this.fold.cutIdle());
+    this.#wantsIdleCut = false;
     if (ops.length > 0) {
       const sync = sealed !== undefined || accepted.some(({ isDurable }) => isDurable);
       await this.#ports.store.write(ops, { sync });
@@ -288,6 +298,8 @@ export class Replica {
     for (const { resolve } of accepted) resolve();
     if (sealed) this.#host.publish(sealed);
     if (finals.length > 0) this.#host.finals(finals);
+    const cuts = this.fold.cuts.take();
+    if (cuts.length > 0) this.#host.cut(cuts);
     if (sealed || this.#offered.length > 0 || this.#submissions.length > 0) this.#isWoken = true;
   }
 
@@ -381,7 +393,7 @@ export class Replica {
 
   /** Runs the commit rule and folds the new commits. */
   #order(ops: StoreOp[]): FinalEvent[] {
-    if (this.#alarm) return [];
+    if (this.isHalted) return [];
     const finals: FinalEvent[] = [];
     try {
       const { commits, lost } = this.orderer.advance();
@@ -478,7 +490,6 @@ export class Replica {
     if (!Number.isFinite(next_ms)) return;
     this.#cancelTimer = this.#ports.clock.after(Math.max(0, next_ms - now_ms), () => this.wake());
   }
-
 
   #refuseAll(code: string, message: string): void {
     const error = new X0tError(code, message);

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { submissionOf } from '#governance/participant.ts';
 import { codeOf, fail } from '#ledger/errors.ts';
 import type { Level } from '#ledger/core.ts';
+import type { CheckpointJson } from '#node/api/checkpoints.ts';
 import type { Readiness } from '#node/api/health.ts';
 import type { EventJson } from '#node/api/render.ts';
 import type { NodeStatus } from '#node/api/status.ts';
@@ -72,6 +73,8 @@ interface Request {
 const TIMEOUT_MS = 10_000;
 /** How long a write waits to be final unless the caller says otherwise. */
 const FINAL_TIMEOUT_MS = 10_000;
+/** How long a receipt is asked for: an idle cut and a round of votes take two seconds. */
+const RECEIPT_TIMEOUT_MS = 15_000;
 /** Over the time that the node itself waits. */
 const MARGIN_MS = 5000;
 const POLL_MS_MIN = 10;
@@ -145,6 +148,41 @@ export class Client {
   /** Throws `no_such_event`. */
   event(id: string): Promise<EventJson> {
     return this.#json(`/v1/events/${encodeURIComponent(id)}`);
+  }
+
+  /** The receipt of a final event, DAG-CBOR; throws `not_final` or `not_certified`. */
+  async receipt(id: string): Promise<Uint8Array> {
+    return (await this.#send(`/v1/events/${encodeURIComponent(id)}/receipt`, {})).bytes();
+  }
+
+  /** Asks for a receipt until a certificate covers the event. */
+  async waitReceipt(id: string, timeout_ms = RECEIPT_TIMEOUT_MS): Promise<Uint8Array> {
+    const end_ms = performance.now() + timeout_ms;
+    for (;;) {
+      try {
+        return await this.receipt(id);
+      } catch (error) {
+        const isEarly = ['not_final', 'not_certified'].includes(codeOf(error));
+        if (!isEarly || performance.now() > end_ms) throw error;
+      }
+      await sleep(POLL_MS_MAX);
+    }
+  }
+
+  /** The newest certificate, or that over exactly `size` events, DAG-CBOR. */
+  async certificate(size?: number): Promise<Uint8Array> {
+    const headers = { accept: 'application/cbor' };
+    return (await this.#send(`/v1/checkpoints/${size ?? 'latest'}`, { headers })).bytes();
+  }
+
+  /** The newest certified checkpoint. */
+  checkpoint(): Promise<CheckpointJson> {
+    return this.#json('/v1/checkpoints/latest', { headers: { accept: 'application/json' } });
+  }
+
+  /** The proof that the certified log of `to` events begins with that of `from`, DAG-CBOR. */
+  async consistency(from: number, to: number): Promise<Uint8Array> {
+    return (await this.#send(`/v1/checkpoints/${to}/consistency`, { query: { from } })).bytes();
   }
 
   /** Asks for an event until it is final; throws `final_timeout`. */

@@ -24,6 +24,13 @@ export const METRICS = {
   round: 'x0t_threshold_clock_rounds',
   logSize: 'x0t_log_events',
   exchanges: 'x0t_anti_entropy_exchanges_total',
+  checkpointsSigned: 'x0t_checkpoints_signed_total',
+  checkpointVotes: 'x0t_checkpoint_votes_total',
+  checkpointsCertified: 'x0t_checkpoints_certified_total',
+  doubleVotes: 'x0t_checkpoint_double_votes_total',
+  certifiedSize: 'x0t_certified_log_events',
+  certifiedAge: 'x0t_certified_log_age_seconds',
+  halts: 'x0t_finality_halts_total',
   finality: 'x0t_accepted_to_final_seconds',
   httpRequests: 'x0t_http_requests_total',
   streamClients: 'x0t_stream_clients',
@@ -51,6 +58,11 @@ const COUNTERS: readonly Reading[] = [
   [METRICS.turns, 'Turns of the replica', (core) => core.replica.counters.turns],
   [METRICS.eventsAccepted, 'Events accepted', (core) => core.submissions.counters.accepted],
   [METRICS.exchanges, 'Anti-entropy exchanges', (core) => core.antiEntropy.exchanges],
+  [METRICS.checkpointsSigned, 'Checkpoints signed', (core) => core.certifier.counters.signed],
+  [METRICS.checkpointVotes, 'Valid votes of others', (core) => core.certifier.counters.votesTaken],
+  [METRICS.checkpointsCertified, 'Certificates', (core) => core.certifier.counters.certified],
+  [METRICS.halts, '1 once finality is halted', (core) => (core.replica.isHalted ? 1 : 0)],
+  [METRICS.doubleVotes, 'Double votes', (core) => core.certifier.counters.doubleVotes],
 ];
 
 const GAUGES: readonly Reading[] = [
@@ -59,7 +71,13 @@ const GAUGES: readonly Reading[] = [
   [METRICS.blocksWaiting, 'Blocks that wait for parents', (core) => core.replica.waiting.size],
   [METRICS.round, 'Round of the threshold clock', (core) => core.replica.roundClock.round],
   [METRICS.logSize, 'Events in the final log', (core) => core.replica.fold.size],
+  [METRICS.certifiedSize, 'Events under the newest certificate', sizeCertified],
+  [METRICS.certifiedAge, 'Age of that certificate', (core) => (core.certifier.age_ms ?? 0) / 1000],
 ];
+
+function sizeCertified({ certifier }: Core): number {
+  return certifier.latest?.checkpoint.size ?? 0;
+}
 
 type CodesReading = readonly [
   name: string, help: string, read: (core: Core) => ReadonlyMap<string, number>,

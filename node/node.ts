@@ -120,7 +120,7 @@ async function assemble(
     engine: verifier.engine,
     peer: data.peer,
     ...statusOf(core, self, network.peers()),
-    limitations: limitationsOf(config, remembers),
+    limitations: limitationsOf(config, remembers, core.replica.fold.cuts.isActive),
     startedAt,
     uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
   });
@@ -191,17 +191,24 @@ function readiness({ antiEntropy, replica }: Core, isUp: boolean): Readiness {
   if (isRunning) {
     reasons.push(`catching up: commit ${replica.orderer.state.last.index} of ${target}`);
   }
-  if (replica.alarm) reasons.push('finality is halted: see the alarms in /v1/status');
+  if (replica.isHalted) reasons.push('finality is halted: see the alarms in /v1/status');
   return { ready: reasons.length === 0, reasons };
 }
 
 /** What this node cannot do, said at start and in the status. */
-function limitationsOf({ crypto, p2p }: NodeConfig, remembers: boolean): string[] {
+function limitationsOf(
+  { crypto, p2p }: NodeConfig,
+  remembers: boolean,
+  cuts: boolean,
+): string[] {
   const limitations = [
     'Links between peers are not yet secure against quantum computers; events and blocks are.',
   ];
   if (!remembers) {
     limitations.push('The store was lost: this node follows and seals no blocks in this epoch.');
+  }
+  if (!cuts) {
+    limitations.push('The store is older than checkpoints: none is signed until `x0t rebuild`.');
   }
   if (crypto.workers === 0) limitations.push('Signatures are checked on the main thread.');
   if (p2p.bootstrap.length === 0 && !p2p.mdns) {

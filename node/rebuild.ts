@@ -25,7 +25,7 @@ export interface RebuildBatch {
 const BATCH: RebuildBatch = { rows: 2000, events: 2000 };
 
 /** All that a fold derives; commits, blocks, keys and the pool stay. */
-const DERIVED = ['s/', 'w/', 'f/', 'e/', 'a/hash/'];
+const DERIVED = ['s/', 'w/', 'f/', 'e/', 't/', 'h/own/', 'a/hash/'];
 
 type Phase = 'drop' | 'fold';
 
@@ -76,7 +76,11 @@ export async function rebuildProjections(
   if (before.phase === 'drop') {
     if (!found) await store.write([mark(before)], { sync: true });
     await dropRows(store, batch.rows, progress);
-    const ops = [mark({ ...before, phase: 'fold' }), { type: 'del', key: storeKeys.fold } as const];
+    const ops: StoreOp[] = [
+      mark({ ...before, phase: 'fold' }),
+      { type: 'del', key: storeKeys.fold },
+      { type: 'del', key: storeKeys.cuts },
+    ];
     await store.write(ops, { sync: true });
   }
   const summary = await refold(store, chain, schema, before, batch.events, progress);

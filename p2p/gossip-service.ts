@@ -21,7 +21,7 @@ export interface GossipRouter extends GossipSub {
 
 /** Below this an IDONTWANT costs more than the duplicate that it saves. */
 export const IDONTWANT_BYTES_MIN = 16 * 1024;
-export const TOPICS: readonly Topic[] = ['block', 'events'];
+export const TOPICS: readonly Topic[] = ['block', 'events', 'checkpoint'];
 
 /** The topic's name on the wire; `chain` is the genesis id in hex. */
 export function topicName(chain: string, topic: Topic): string {

@@ -29,6 +29,7 @@ const SLOW = 0.125;
  */
 const POINTS: Readonly<Record<string, number>> = {
   bad_block_signature: FORGED,
+  bad_checkpoint_signature: FORGED,
   bad_event_signature: FORGED,
   hello_invalid: FORGED,
   frame_invalid: MALFORMED,

@@ -19,6 +19,7 @@ import { EVENT_BYTES_MAX } from '#ledger/limits.ts';
 import type { BlockStore, Clock } from '#ledger/ports.ts';
 import type { NodeMetrics } from '#node/metrics.ts';
 import { chainRoutes } from './chain.ts';
+import { checkpointRoutes } from './checkpoints.ts';
 import { RETRY_AFTER_S, coded, envelopeOf, httpStatusOf } from './errors.ts';
 import { eventRoutes } from './events.ts';
 import { healthRoutes } from './health.ts';
@@ -131,6 +132,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   await app.register((scope) => kvRoutes(scope as Api, parts));
   await app.register((scope) => kvListRoutes(scope as Api, parts));
   await app.register((scope) => eventRoutes(scope as Api, parts));
+  await app.register((scope) => checkpointRoutes(scope as Api, parts));
   await app.register((scope) => logRoutes(scope as Api, parts, stream));
   await app.register((scope) => chainRoutes(scope as Api, parts));
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());

@@ -33,6 +33,20 @@ const LEDGER = {
     target: Type.Integer({ description: 'the highest commit that a peer has told' }),
     isRunning: Type.Boolean(),
   }),
+  checkpoint: Type.Optional(
+    Type.Object(
+      {
+        size: Type.Integer({ description: 'final events that it covers' }),
+        cut: Type.Enum(['periodic', 'idle', 'epoch']),
+        id: Type.String({ description: 'its CID' }),
+        ts_ms: Type.Integer({
+          description: 'time of its last commit, milliseconds since the Unix epoch',
+        }),
+        age_ms: Type.Integer({ description: 'since then' }),
+      },
+      { description: 'the newest one that a quorum has signed' },
+    ),
+  ),
   alarms: Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
 };
 
@@ -88,6 +102,7 @@ export function statusOf(core: Core, self: StatusOfSelf, peers: readonly PeerInf
     peers: peers.length,
     quorumReachable: isQuorumReachable(core, self, peers),
     catchUp: { target, isRunning },
+    ...checkpointOf(core),
     alarms: alarmsOf(core),
   };
 }
@@ -103,8 +118,16 @@ export function isQuorumReachable(
   return committee.stakeOf(seen) >= committee.quorum;
 }
 
+function checkpointOf({ certifier }: Core): Pick<LedgerStatus, 'checkpoint'> {
+  const { latest, age_ms = 0 } = certifier;
+  if (!latest) return {};
+  const { size, cut, id, ts_ms } = latest.checkpoint;
+  return { checkpoint: { size, cut, id: textOf(id), ts_ms, age_ms } };
+}
+
 function alarmsOf({
   replica: { alarm, counters, clockGuard, hasForgotten },
+  certifier,
 }: Core): LedgerStatus['alarms'] {
   const alarms: LedgerStatus['alarms'] = [];
   if (alarm) {
@@ -112,6 +135,18 @@ function alarmsOf({
     const where = `validator ${author} has two certified blocks in round ${round}`;
     const message = `Finality is halted: ${where}.`;
     alarms.push({ code: 'two_certificates', message });
+  }
+  const { diverged } = certifier;
+  if (diverged) {
+    const { size, own, theirs } = diverged;
+    const what = `this node has ${textOf(own)}, others signed ${textOf(theirs)}`;
+    const message = `Finality is halted: checkpoints of ${size} events differ: ${what}.`;
+    alarms.push({ code: 'checkpoint_diverged', message });
+  }
+  if (certifier.counters.doubleVotes > 0) {
+    const times = `${certifier.counters.doubleVotes} times since the start`;
+    const message = `Validators signed two checkpoints of one size, ${times}.`;
+    alarms.push({ code: 'double_vote', message });
   }
   if (counters.equivocations > 0) {
     const times = `${counters.equivocations} times since the start`;

@@ -16,6 +16,7 @@ import type { Schema } from '#ledger/reducer.ts';
 import { assertNotRebuilding } from '#node/rebuild.ts';
 import type { Subject } from './audit.ts';
 import { StoreSource } from './store-source.ts';
+import { checkCertificates } from './stored-certificates.ts';
 import { checkKeys, checkOwnLast, checkPending } from './stored-rows.ts';
 
 type Store = Pick<BlockStore, 'get' | 'range'>;
@@ -46,6 +47,7 @@ export async function openStoreSubject(store: Store, schema: Schema): Promise<Su
       await checkKeys(store);
       await checkPending(store, chain);
       await checkOwnLast(store);
+      await checkCertificates(store, chain, size);
     },
     close: () => Promise.resolve(),
   };
@@ -104,6 +106,7 @@ class StoredRows implements RefoldWatcher {
       if (op.type !== 'put') continue;
       const { key: row, value } = op;
       if (row.startsWith('a/')) this.#foldRows.set(row, value);
+      if (row.startsWith('t/') || row.startsWith('h/own/')) this.#compareCut(row, value);
       if (row.startsWith('f/')) {
         const place = { kind: 'final', row, seq: Number.parseInt(row.slice(2), 16) };
         this.#compare(row, value, { ...place, event: value.subarray(0, 32).toHex() });
@@ -112,6 +115,11 @@ class StoredRows implements RefoldWatcher {
         this.#compare(row, value, { kind: 'final', row, event: row.slice(2) });
       }
     }
+  }
+
+  /** A store that is older than checkpoints has none of these rows. */
+  #compareCut(row: string, value: Uint8Array): void {
+    if (this.#store.get(storeKeys.cuts)) this.#compare(row, value, { kind: 'row', row });
   }
 
   #compare(row: string, computed: Uint8Array, place: Record<string, string | number>): void {
@@ -126,7 +134,9 @@ class StoredRows implements RefoldWatcher {
     const stored = this.#store.get(storeKeys.fold);
     if (!stored) return;
     for (const [row, value] of this.#foldRows) {
-      if (row !== storeKeys.fold) this.#compare(row, value, { kind: 'state', row });
+      if (row === storeKeys.fold) continue;
+      if (row === storeKeys.cuts) this.#compareCut(row, value);
+      else this.#compare(row, value, { kind: 'state', row });
     }
     const ours = decode(this.#foldRows.get(storeKeys.fold) as Uint8Array) as SavedFold;
     const theirs = decode(stored) as SavedFold;

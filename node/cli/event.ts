@@ -1,4 +1,3 @@
-import { readFileSync, writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { submissionOf } from '#governance/participant.ts';
 import { decode } from '#ledger/codec.ts';
@@ -8,6 +7,7 @@ import type { Body, Entry } from '#ledger/event.ts';
 import { linkOf, parseId } from '#ledger/ids.ts';
 import type { EventJson } from '#node/api/render.ts';
 import { addCommand } from './command.ts';
+import { readInput, saveNew } from './files.ts';
 import { columns, utc } from './output.ts';
 import { clientOf, withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
@@ -73,27 +73,12 @@ function registerSubmit(group: Command): void {
 }
 
 function readSigned(file: string): { readonly entry: Entry; readonly coseKey: Uint8Array } {
-  let bytes: Uint8Array;
-  try {
-    bytes = new Uint8Array(readFileSync(file));
-  } catch (cause) {
-    throw new X0tError('file_unreadable', 'The file cannot be read.', { file }, { cause });
-  }
-  const pair = decode(bytes);
+  const pair = decode(readInput(file));
   const [entry, coseKey] = Array.isArray(pair) ? (pair as unknown[]) : [];
   if (!(entry instanceof Uint8Array) || !(coseKey instanceof Uint8Array)) {
     return fail('wrong_type', 'The file holds no pair of an entry and its COSE_Key.', { file });
   }
   return { entry: decodeEntry(entry), coseKey };
-}
-
-function saveNew(file: string, bytes: Uint8Array): void {
-  try {
-    writeFileSync(file, bytes, { flag: 'wx' });
-  } catch (cause) {
-    const message = 'The file cannot be made: name one that is not there.';
-    throw new X0tError('file_unwritable', message, { file }, { cause });
-  }
 }
 
 function bodyOf(json: string): Body {

@@ -20,6 +20,12 @@ export function registerStatus(program: Command): void {
   });
 }
 
+function certified({ checkpoint }: NodeStatus): string {
+  if (!checkpoint) return 'nothing yet';
+  const { size, age_ms } = checkpoint;
+  return `${size} events, ${Math.round(age_ms / 1000)} s ago`;
+}
+
 function describe(status: NodeStatus, url: string): string {
   const rows = columns([
     ['api', url],
@@ -34,6 +40,7 @@ function describe(status: NodeStatus, url: string): string {
     ['commits', status.commits],
     ['final events', status.finalSeq],
     ['pending events', status.pending],
+    ['certified', certified(status)],
     ['state hash', status.summaryHash],
     ['engine', status.engine],
     ['version', status.version],

@@ -1,4 +1,6 @@
 import test from 'ava';
+import { formCertificate, signCheckpoint } from '#ledger/certificate.ts';
+import { CheckpointStore } from '#ledger/checkpoint-store.ts';
 import { keyId } from '#ledger/cose.ts';
 import { prefixRange, storeKeys } from '#ledger/keys.ts';
 import { auditStore } from '#node/audit/index.ts';
@@ -13,6 +15,16 @@ import { MemoryStore } from '#test/support/memory-store.ts';
 const builder = await smallLog(await makeNet(4, 2));
 const [ann] = builder.net.operators as [TestActor];
 await builder.keepPending(await builder.event(ann, 9), ann);
+
+// as the node would keep it once the others have signed too
+const held = await CheckpointStore.read(builder.store);
+for (const checkpoint of held.own) {
+  const votes = await Promise.all(
+    builder.net.validators.map(({ signer }, author) => signCheckpoint(checkpoint, author, signer)),
+  );
+  const certificate = formCertificate(checkpoint, votes, builder.net.chain.committee);
+  if (certificate) await new CheckpointStore(builder.store, held).keep(certificate);
+}
 
 const audit = (store: MemoryStore) => auditStore(store, { schema, workers: 1 });
 
@@ -33,13 +45,14 @@ const KINDS: readonly (readonly [prefix: string, lossCodes: readonly string[]])[
   ['c/', ['audit_row_differs']],
   ['e/', ['audit_row_differs']],
   ['f/', ['audit_row_differs']],
+  ['h/own/', ['audit_row_differs']],
   ['k/', ['store_corrupt']],
   ['s/', ['audit_row_differs']],
   ['w/', ['audit_row_differs']],
 ];
 
 /** Only a change can be seen of these: a node may have none. */
-const CHANGED_ONLY = ['a/own', 'p/'];
+const CHANGED_ONLY = ['a/own', 'p/', 'a/cuts', 'h/cert/'];
 
 async function rowsOf(prefix: string): Promise<readonly string[]> {
   if (builder.store.get(prefix)) return [prefix];

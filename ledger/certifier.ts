@@ -1,0 +1,394 @@
+import { decodeVote, encodeVote, formCertificate, signCheckpoint } from './certificate.ts';
+import { decodeCertificate, verifyCertificate, voteJob } from './certificate.ts';
+import type { Certificate, Vote } from './certificate.ts';
+import type { Chain } from './chain.ts';
+import { CheckpointStore } from './checkpoint-store.ts';
+import type { Divergence, HeldCheckpoints } from './checkpoint-store.ts';
+import { slotName } from './checkpoint.ts';
+import type { Checkpoint, CheckpointSlot } from './checkpoint.ts';
+import type { Committee } from './committee.ts';
+import { codeOf, fail } from './errors.ts';
+import type { BlockStore, Clock, GossipVerdict, Id, Log, Signer, Verifier } from './ports.ts';
+import type { Tally } from './votes.ts';
+import { Votes } from './votes.ts';
+
+/**
+ * Checkpoints of this node, votes on them, and the certificates that a quorum's votes make
+ * (consensus.md 2.16). Nothing of it is payload: no block is sealed because of it.
+ *
+ * Who cuts: the fold (`cuts.ts`), as a function of the final sequence, in the batch of the commit;
+ * the replica hands the cuts over when that batch is in the store (`ReplicaHost.cut`).
+ *
+ * The seam for epochs:
+ * 1. In the turn that applies the last commit C of epoch e, after `fold.apply(C, ...)` and before
+ *    `fold.ops`, call `fold.endEpoch(C, next)` with the committee of epoch e + 1. It cuts a
+ *    checkpoint `epoch` with `nextCommittee = next.id` at C (a periodic cut at C gives way) and
+ *    keeps the validators in the row `storeKeys.committee(e + 1)`, in C's own batch.
+ * 2. The validators of e sign it by themselves. `whenEnded(e)` resolves with its certificate, at
+ *    once where it is held; `onCertified` hears of every new certificate, `endOf(e)` reads it.
+ *    Restarting, losing votes and being away need nothing: votes are asked for again, and whole
+ *    certificates are taken from peers. Its id, `certificate.checkpoint.id`, is the "last
+ *    checkpoint" of the new genesis blocks; no block of e + 1 is sealed before.
+ * 3. Votes and certificates of e + 1 are verified with the committee that step 1 kept, and signed
+ *    by the actor of this node where it has a seat there. `mayVote` says whether this node may.
+ */
+
+/** Everything impure, and what the layer above knows. */
+export interface CertifierPorts {
+  readonly clock: Clock;
+  readonly store: BlockStore;
+  readonly verifier: Pick<Verifier, 'verify'>;
+  readonly log: Log;
+}
+
+export interface CertifierHost {
+  /** Sends an own vote to everybody. */
+  publish(vote: Uint8Array): void;
+  /** Makes nothing final any more, and goes on accepting. Idempotent. */
+  haltFinality(): void;
+  /** Whether this node may sign in an epoch: it does not know what a lost store has signed. */
+  mayVote(epoch: number): boolean;
+}
+
+export interface CertifierCounters {
+  signed: number;
+  votesTaken: number;
+  certified: number;
+  /** Validators that signed two checkpoints of one slot. */
+  doubleVotes: number;
+}
+
+/** Votes under verification at once; more are dropped and asked for later. */
+const UNDER_WAY_MAX = 256;
+/** Own checkpoints at hand: those that wait for a certificate. */
+const OWN_MAX = 64;
+
+/** Signs own checkpoints, collects votes, and keeps certificates. */
+export class Certifier {
+  readonly store: CheckpointStore;
+  readonly votes = new Votes();
+  readonly counters: CertifierCounters = { signed: 0, votesTaken: 0, certified: 0, doubleVotes: 0 };
+  readonly #chain: Chain;
+  readonly #self: { readonly actor: Id; readonly signer: Signer };
+  readonly #ports: CertifierPorts;
+  readonly #host: CertifierHost;
+  // what is known
+  readonly #own = new Map<string, Checkpoint>();
+  #latest: Certificate | undefined;
+  #diverged: Divergence | undefined;
+  // work under way, one after the other
+  #work: Promise<void> = Promise.resolve();
+  #underWay = 0;
+  #isStopped = false;
+  #listeners = new Set<(certificate: Certificate) => void>();
+
+  constructor(
+    chain: Chain,
+    self: { readonly actor: Id; readonly signer: Signer },
+    ports: CertifierPorts,
+    host: CertifierHost,
+    held: HeldCheckpoints,
+  ) {
+    this.#chain = chain;
+    this.#self = self;
+    this.#ports = ports;
+    this.#host = host;
+    this.store = new CheckpointStore(ports.store, held);
+    this.#latest = held.latest;
+    this.#diverged = held.diverged;
+    for (const checkpoint of held.own) this.#noteOwn(checkpoint);
+    if (held.diverged) {
+      host.haltFinality();
+      ports.log.error(held.diverged, 'finality is halted: this node stands apart from others');
+    }
+  }
+
+  /** Votes again for what no certificate covers yet. Call it when peers can be reached. */
+  start(): void {
+    for (const checkpoint of this.#own.values()) this.#vote(checkpoint);
+  }
+
+  /** Ends after the work under way. */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#work;
+  }
+
+  /** Resolves when what was handed over until now is worked on. */
+  settled(): Promise<void> {
+    return this.#work;
+  }
+
+  /** The certificate that covers most. */
+  get latest(): Certificate | undefined {
+    return this.#latest;
+  }
+
+  /** Time since the commit that the newest certificate covers, by this node's clock. */
+  get age_ms(): number | undefined {
+    const ts_ms = this.#latest?.checkpoint.ts_ms;
+    return ts_ms === undefined ? undefined : Math.max(0, this.#ports.clock.wall_ms() - ts_ms);
+  }
+
+  /** Set when this node and others computed different checkpoints; kept over restarts. */
+  get diverged(): Divergence | undefined {
+    return this.#diverged;
+  }
+
+  /** The first own checkpoint that waits for a certificate. */
+  get uncertified(): Checkpoint | undefined {
+    for (const checkpoint of this.#own.values()) {
+      if (!this.#isSuperseded(checkpoint)) return checkpoint;
+    }
+    return undefined;
+  }
+
+  /** The certificate of exactly this size. */
+  at(size: number): Promise<Certificate | undefined> {
+    return this.store.certificateAt(size);
+  }
+
+  /** The smallest certificate that covers a final event. */
+  async covering(seq: number): Promise<Certificate | undefined> {
+    return (await this.store.certificatesFrom(seq, 1))[0];
+  }
+
+  /** The certificate with which an epoch ended. */
+  endOf(epoch: number): Certificate | undefined {
+    return this.store.endOf(epoch);
+  }
+
+  /** Resolves once an epoch's last checkpoint is certified here. */
+  whenEnded(epoch: number): Promise<Certificate> {
+    return new Promise((resolve) => {
+      const end = this.onCertified((certificate) => {
+        const { checkpoint } = certificate;
+        if (checkpoint.epoch !== epoch || checkpoint.cut !== 'epoch') return;
+        end();
+        resolve(certificate);
+      });
+      const held = this.endOf(epoch);
+      if (!held) return;
+      end();
+      resolve(held);
+    });
+  }
+
+  /** Hears of certificates when they are in the store; the returned function ends it. */
+  onCertified(listener: (certificate: Certificate) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The committee of an epoch; `undefined` while this node does not know it. */
+  committeeOf(epoch: number): Committee | undefined {
+    const { committee } = this.#chain;
+    return epoch === committee.epoch ? committee : this.store.committee(epoch);
+  }
+
+  /** Own cuts that are in the store: compares them with what others signed, and signs them. */
+  cut(checkpoints: readonly Checkpoint[]): void {
+    for (const checkpoint of checkpoints) {
+      this.#noteOwn(checkpoint);
+      void this.#then(() => this.#compare(checkpoint));
+      this.#vote(checkpoint);
+    }
+  }
+
+  #noteOwn(checkpoint: Checkpoint): void {
+    this.#own.set(slotName(checkpoint), checkpoint);
+    if (this.#own.size <= OWN_MAX) return;
+    for (const [name, { cut }] of this.#own) {
+      if (cut === 'epoch') continue;
+      this.#own.delete(name);
+      return;
+    }
+  }
+
+  #ownIn(slot: CheckpointSlot): Checkpoint | undefined {
+    return this.#own.get(slotName(slot)) ?? this.store.own(slot);
+  }
+
+  /** Queues work that must not overlap; a store that fails ends the node by itself. */
+  #then(work: () => Promise<void>): Promise<void> {
+    this.#work = this.#after(this.#work, work);
+    return this.#work;
+  }
+
+  async #after(before: Promise<void>, work: () => Promise<void>): Promise<void> {
+    await before;
+    if (this.#isStopped) return;
+    try {
+      await work();
+    } catch (error) {
+      this.#ports.log.error({ code: codeOf(error) }, 'a checkpoint could not be worked on');
+    }
+  }
+
+  #vote(checkpoint: Checkpoint): void {
+    void this.#then(() => this.#sign(checkpoint));
+  }
+
+  /** Signs an own checkpoint unless it is certified, or may not be signed here. */
+  async #sign(checkpoint: Checkpoint): Promise<void> {
+    const { epoch } = checkpoint;
+    const author = this.committeeOf(epoch)?.indexOf(this.#self.actor);
+    if (author === undefined || this.#diverged || !this.#host.mayVote(epoch)) return;
+    if (this.#isSuperseded(checkpoint)) return;
+    const before = await this.store.claim(checkpoint);
+    if (before !== undefined) {
+      await this.#diverge(checkpoint, before, []);
+      return;
+    }
+    const vote = await signCheckpoint(checkpoint, author, this.#self.signer);
+    this.counters.signed += 1;
+    this.#host.publish(encodeVote(vote));
+    await this.#count(vote);
+  }
+
+  /** Whether nobody needs a vote for it: it, or a later one, is certified; an epoch's end needs. */
+  #isSuperseded(checkpoint: Checkpoint): boolean {
+    if (this.store.certificate(checkpoint)) return true;
+    const covered = this.#latest?.checkpoint.size ?? 0;
+    return checkpoint.cut === 'epoch' ? false : checkpoint.size <= covered;
+  }
+
+  /**
+   * Takes a vote from a peer: `accept` when it is valid and new. Throws the coded error of an
+   * invalid one: the caller holds it against the peer.
+   */
+  async take(bytes: Uint8Array): Promise<GossipVerdict> {
+    const vote = decodeVote(bytes);
+    const { checkpoint, author } = vote;
+    this.#assertChain(checkpoint);
+    const committee = this.committeeOf(checkpoint.epoch);
+    if (!committee || this.#isSettled(checkpoint) || this.votes.isKnown(vote)) return 'ignore';
+    if (this.#underWay >= UNDER_WAY_MAX || this.#isStopped) return 'ignore';
+    this.#underWay += 1;
+    try {
+      const [isValid] = await this.#ports.verifier.verify([voteJob(vote, committee)]);
+      if (isValid !== true) {
+        const { size } = checkpoint;
+        fail('bad_checkpoint_signature', 'The signature does not fit.', { size, author });
+      }
+    } finally {
+      this.#underWay -= 1;
+    }
+    this.counters.votesTaken += 1;
+    await this.#then(() => this.#count(vote));
+    return 'accept';
+  }
+
+  #assertChain({ chain }: Checkpoint): void {
+    if (chain !== this.#chain.id) fail('foreign_chain', 'A checkpoint of another chain.');
+  }
+
+  /** Whether a vote for it changes nothing: it agrees with a certificate or with this node. */
+  #isSettled(checkpoint: Checkpoint): boolean {
+    const certificate = this.store.certificate(checkpoint);
+    if (certificate) return certificate.checkpoint.id === checkpoint.id;
+    if (!this.#isSuperseded(checkpoint)) return false;
+    return (this.#ownIn(checkpoint)?.id ?? checkpoint.id) === checkpoint.id;
+  }
+
+  /**
+   * Takes a certificate from a peer; throws as `take` does. Returns its size, 0 where the epoch is
+   * not known here yet.
+   */
+  async takeCertificate(bytes: Uint8Array): Promise<number> {
+    const certificate = decodeCertificate(bytes);
+    const { checkpoint } = certificate;
+    this.#assertChain(checkpoint);
+    const committee = this.committeeOf(checkpoint.epoch);
+    if (!committee) return 0;
+    const { id, size } = checkpoint;
+    if (this.store.certificate(checkpoint)?.checkpoint.id === id) return size;
+    await verifyCertificate(certificate, committee, this.#ports.verifier);
+    await this.#then(() => this.#certify(certificate));
+    return size;
+  }
+
+  /** Adds a verified vote and acts on what it makes. */
+  async #count(vote: Vote): Promise<void> {
+    if (this.votes.isKnown(vote) || this.#isSettled(vote.checkpoint)) return;
+    const others = this.votes.add(vote);
+    if (others.length > 0) {
+      this.counters.doubleVotes += 1;
+      const { checkpoint: { size }, author } = vote;
+      this.#ports.log.warn({ author, size }, 'a validator signed two checkpoints of one slot');
+      await this.store.accuse([vote, ...others]);
+    }
+    const own = this.#ownIn(vote.checkpoint);
+    if (own) await this.#compare(own);
+    const committee = this.committeeOf(vote.checkpoint.epoch);
+    const tally = this.#tallyOf(vote);
+    const certificate = committee && tally && formCertificate(
+      tally.checkpoint, tally.signatures.values(), committee,
+    );
+    if (certificate) await this.#certify(certificate);
+  }
+
+  #tallyOf({ checkpoint }: Vote): Tally | undefined {
+    return this.votes.tallies(checkpoint).find((tally) => tally.checkpoint.id === checkpoint.id);
+  }
+
+  /** Halts finality when f + 1 validators, or a certificate, say otherwise than this node. */
+  async #compare(own: Checkpoint): Promise<void> {
+    const committee = this.committeeOf(own.epoch);
+    if (!committee || this.#diverged) return;
+    const certificate = this.store.certificate(own);
+    if (certificate && certificate.checkpoint.id !== own.id) {
+      await this.#diverge(own, certificate.checkpoint.id, votesOf(certificate));
+      return;
+    }
+    for (const tally of this.votes.tallies(own)) {
+      const stake = committee.stakeOf(tally.signatures.keys());
+      if (tally.checkpoint.id === own.id || stake < committee.validity) continue;
+      await this.#diverge(own, tally.checkpoint.id, votesOf(tally));
+      return;
+    }
+  }
+
+  async #diverge(own: Checkpoint, theirs: Id, votes: readonly Vote[]): Promise<void> {
+    if (this.#diverged) return;
+    const { epoch, size, cut } = own;
+    this.#diverged = { epoch, size, cut, own: own.id, theirs };
+    this.#host.haltFinality();
+    this.#ports.log.error(
+      this.#diverged,
+      'finality is halted: this node computed another checkpoint than others signed',
+    );
+    await this.store.accuse(votes, this.#diverged);
+  }
+
+  async #certify(certificate: Certificate): Promise<void> {
+    const { checkpoint } = certificate;
+    const held = this.store.certificate(checkpoint);
+    if (held?.checkpoint.id === checkpoint.id) return;
+    if (held) {
+      // two quorums: whichever this node computed, others are told of by the alarm
+      await this.#diverge(held.checkpoint, checkpoint.id, votesOf(certificate));
+      return;
+    }
+    await this.store.keep(certificate);
+    this.counters.certified += 1;
+    this.votes.drop(checkpoint);
+    if (checkpoint.size >= (this.#latest?.checkpoint.size ?? 0)) this.#latest = certificate;
+    const own = this.#ownIn(checkpoint);
+    if (own) await this.#compare(own);
+    this.#forgetOwn();
+    for (const listener of this.#listeners) listener(certificate);
+  }
+
+  /** Own checkpoints that are covered need not be at hand. */
+  #forgetOwn(): void {
+    for (const [name, checkpoint] of this.#own) {
+      if (this.#isSuperseded(checkpoint)) this.#own.delete(name);
+    }
+  }
+}
+
+function votesOf(of: Tally | Certificate): Vote[] {
+  const { checkpoint } = of;
+  return [...of.signatures.values()].map((signed) => ({ checkpoint, ...signed }));
+}

@@ -1,0 +1,21 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { X0tError } from '#ledger/errors.ts';
+
+/** A file that a command was given; throws `file_unreadable`. */
+export function readInput(file: string): Uint8Array {
+  try {
+    return new Uint8Array(readFileSync(file));
+  } catch (cause) {
+    throw new X0tError('file_unreadable', 'The file cannot be read.', { file }, { cause });
+  }
+}
+
+/** Writes a file that is not there yet; throws `file_unwritable`. */
+export function saveNew(file: string, bytes: Uint8Array): void {
+  try {
+    writeFileSync(file, bytes, { flag: 'wx' });
+  } catch (cause) {
+    const message = 'The file cannot be made: name one that is not there.';
+    throw new X0tError('file_unwritable', message, { file }, { cause });
+  }
+}

@@ -1,0 +1,187 @@
+import test from 'ava';
+import { decodeVote, encodeVote, signCheckpoint } from '#ledger/certificate.ts';
+import type { Vote } from '#ledger/certificate.ts';
+import { Certifier } from '#ledger/certifier.ts';
+import { CheckpointStore } from '#ledger/checkpoint-store.ts';
+import { makeCheckpoint } from '#ledger/checkpoint.ts';
+import type { Checkpoint } from '#ledger/checkpoint.ts';
+import { encode } from '#ledger/codec.ts';
+import { Committee, encodeValidators } from '#ledger/committee.ts';
+import { storeKeys } from '#ledger/keys.ts';
+import type { Signer } from '#ledger/ports.ts';
+import { directVerifier, silentLog } from '#test/support/cluster.ts';
+import type { TestActor } from '#test/support/cluster.ts';
+import { DurableStore } from '#test/support/durable-store.ts';
+import { seededNet } from '#test/support/seeded-actor.ts';
+import { VirtualClock } from '#test/support/virtual-clock.ts';
+
+const net = seededNet(4, 1, 'certifier');
+const verifier = await directVerifier();
+const seats = net.validators as readonly [TestActor, TestActor, TestActor, TestActor];
+
+const periodic = makeCheckpoint({
+  chain: net.chain.id,
+  epoch: 0,
+  cut: 'periodic',
+  size: 1000,
+  root: '11'.repeat(32),
+  state: '22'.repeat(32),
+  commit: { index: 9, id: '33'.repeat(32) },
+  ts_ms: 1_767_225_600_000,
+  prev: net.chain.id,
+});
+const other = makeCheckpoint({ ...periodic, state: '44'.repeat(32) });
+
+interface Made {
+  readonly certifier: Certifier;
+  readonly store: DurableStore;
+  /** What it sent, as votes. */
+  readonly sent: Vote[];
+  readonly halts: number[];
+  readonly signed: number[];
+}
+
+/** A validator's certifier. `onSign` runs while the signature is made. */
+async function certifierOf(
+  who: TestActor,
+  rows: Iterable<readonly [string, Uint8Array]> = [],
+  onSign: (store: DurableStore) => void = () => undefined,
+): Promise<Made> {
+  const clock = new VirtualClock(0);
+  const store = new DurableStore(clock, 0, rows);
+  const made = { sent: [] as Vote[], halts: [] as number[], signed: [] as number[] };
+  const signer: Signer = {
+    ...who.signer,
+    sign: (message) => {
+      made.signed.push(message.length);
+      onSign(store);
+      return who.signer.sign(message);
+    },
+  };
+  const certifier = new Certifier(
+    net.chain,
+    { actor: who.actor, signer },
+    { clock, store, verifier, log: silentLog },
+    {
+      publish: (vote) => made.sent.push(decodeVote(vote)),
+      haltFinality: () => made.halts.push(1),
+      mayVote: () => true,
+    },
+    await CheckpointStore.read(store),
+  );
+  return { certifier, store, ...made };
+}
+
+const voteOf = async (checkpoint: Checkpoint, author: number): Promise<Uint8Array> => {
+  const { signer } = seats[author] as TestActor;
+  return encodeVote(await signCheckpoint(checkpoint, author, signer));
+};
+
+/** Hands a cut over and waits until it was worked on. */
+async function cut({ certifier }: Made, checkpoint: Checkpoint): Promise<void> {
+  certifier.cut([checkpoint]);
+  await certifier.settled();
+}
+
+test('what is signed is in the store before, and survives a power cut then', async (t) => {
+  let survivors: ReadonlyMap<string, Uint8Array> | undefined;
+  const made = await certifierOf(seats[0], [], (store) => (survivors = store.survivors()));
+  await cut(made, periodic);
+  t.is(made.sent.length, 1);
+  t.is(survivors?.get(storeKeys.signedCheckpoint(periodic))?.toHex(), periodic.id);
+});
+
+test('another checkpoint of a slot that was signed is never signed: finality halts', async (t) => {
+  const before = await certifierOf(seats[0]);
+  await cut(before, periodic);
+  const again = await certifierOf(seats[0], before.store.cutPower());
+  await cut(again, periodic);
+  t.is(again.sent.length, 1, 'the same one may be signed again');
+  const after = await certifierOf(seats[0], again.store.cutPower());
+  await cut(after, other);
+  t.deepEqual(after.sent, []);
+  t.deepEqual(after.signed, []);
+  t.deepEqual(after.halts, [1]);
+  t.like(after.certifier.diverged, { own: other.id, theirs: periodic.id, size: 1000 });
+  const third = await certifierOf(seats[0], after.store.cutPower());
+  t.deepEqual(third.halts, [1], 'a restart knows it');
+  await cut(third, makeCheckpoint({ ...periodic, size: 2000 }));
+  t.deepEqual(third.sent, [], 'and signs nothing more');
+});
+
+test('a quorum makes a certificate of its first signatures, whatever their order', async (t) => {
+  for (const order of [[3, 2, 1, 0], [1, 3, 0], [2, 0, 1]]) {
+    const { certifier, sent } = await certifierOf(net.operators[0] as TestActor);
+    const heard: number[] = [];
+    certifier.onCertified(({ checkpoint }) => heard.push(checkpoint.size));
+    for (const [i, author] of order.entries()) {
+      t.is(certifier.latest !== undefined, i >= 3);
+      await certifier.take(await voteOf(periodic, author));
+    }
+    const { latest } = certifier;
+    const first = order.slice(0, 3).toSorted((a, b) => a - b);
+    t.deepEqual(latest?.signatures.map(({ author }) => author), first);
+    t.deepEqual(heard, [1000]);
+    t.is(await certifier.take(await voteOf(periodic, 3)), 'ignore', 'nobody needs it any more');
+    t.is((await certifier.covering(1))?.checkpoint.id, periodic.id);
+    t.is(await certifier.covering(1001), undefined);
+    t.deepEqual((await certifier.at(1000))?.bytes, latest?.bytes);
+    t.is(certifier.votes.size, 0);
+    t.deepEqual(sent, [], 'an observer signs nothing');
+  }
+});
+
+test('whole certificates are taken from peers, once, and are there after a restart', async (t) => {
+  const first = await certifierOf(seats[0]);
+  for (const author of [1, 2, 3]) await first.certifier.take(await voteOf(periodic, author));
+  const bytes = first.certifier.latest?.bytes ?? new Uint8Array();
+  const second = await certifierOf(seats[3]);
+  t.is(await second.certifier.takeCertificate(bytes), 1000);
+  t.is(await second.certifier.takeCertificate(bytes), 1000);
+  t.is(second.certifier.counters.certified, 1);
+  await cut(second, periodic);
+  t.deepEqual(second.sent, [], 'what is certified needs no vote');
+  const restarted = await certifierOf(seats[3], second.store.rows);
+  t.is(restarted.certifier.latest?.checkpoint.id, periodic.id);
+  const wrong = bytes.slice();
+  wrong[wrong.length - 1] = (wrong.at(-1) ?? 0) ^ 1;
+  const { certifier } = await certifierOf(seats[0]);
+  await t.throwsAsync(certifier.takeCertificate(wrong), { code: 'bad_checkpoint_signature' });
+  t.is(certifier.latest, undefined);
+});
+
+test('two certificates of one slot halt finality of whoever sees both', async (t) => {
+  const bytes: Uint8Array[] = [];
+  for (const checkpoint of [periodic, other]) {
+    const { certifier } = await certifierOf(net.operators[0] as TestActor);
+    for (const author of [0, 1, 2]) await certifier.take(await voteOf(checkpoint, author));
+    bytes.push(certifier.latest?.bytes ?? new Uint8Array());
+  }
+  const seen = await certifierOf(net.operators[0] as TestActor);
+  for (const one of bytes) await seen.certifier.takeCertificate(one);
+  t.deepEqual(seen.halts, [1]);
+  t.is(seen.certifier.diverged?.theirs, other.id);
+});
+
+test('the end of an epoch is certified, waited for, and brings the next committee', async (t) => {
+  const next = new Committee(1, [1, 0].map((seat) => net.chain.committee.at(seat)));
+  const end = makeCheckpoint({ ...periodic, cut: 'epoch', nextCommittee: next.id });
+  const kept = [storeKeys.committee(1), encode(encodeValidators(next.validators))] as const;
+  const made = await certifierOf(seats[0], [kept]);
+  const ended = made.certifier.whenEnded(0);
+  await cut(made, end);
+  t.is(made.certifier.endOf(0), undefined);
+  for (const author of [1, 2]) await made.certifier.take(await voteOf(end, author));
+  t.is((await ended).checkpoint.id, end.id);
+  t.is((await made.certifier.whenEnded(0)).checkpoint.id, end.id);
+  const later = makeCheckpoint({ ...periodic, epoch: 1, size: 1001, prev: end.id });
+  await cut(made, later);
+  t.is(made.sent.at(-1)?.author, 1, 'its seat in the next committee');
+  await made.certifier.take(await voteOf({ ...later }, 1).then((vote) => {
+    // signed by seat 1 of the first committee, who has seat 0 now
+    return encodeVote({ ...decodeVote(vote), author: 0 });
+  }));
+  t.is(made.certifier.latest?.checkpoint.id, later.id);
+  const unknown = makeCheckpoint({ ...later, epoch: 2 });
+  t.is(await made.certifier.take(await voteOf(unknown, 0)), 'ignore', 'no such committee yet');
+});
