@@ -33,8 +33,8 @@ export class AcceptedView {
   }
 
   #current(): Reducer {
-    const { fold, pool, counters } = this.#replica;
-    const stamp = `${fold.size}/${pool.version}/${counters.blocksAccepted}`;
+    const { committee, fold, pool, counters } = this.#replica;
+    const stamp = `${committee.epoch}/${fold.size}/${pool.version}/${counters.blocksAccepted}`;
     if (!this.#reducer || stamp !== this.#stamp) {
       this.#stamp = stamp;
       this.#reducer = this.#build(fold);

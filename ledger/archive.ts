@@ -5,7 +5,7 @@ import type { Committee } from './committee.ts';
 import { fail } from './errors.ts';
 import type { Ref } from './header.ts';
 import { concatBytes } from './ids.ts';
-import { prefixRange, storeKeys } from './keys.ts';
+import { epochRange, storeKeys } from './keys.ts';
 import type { BlockStore, Id, StoreOp } from './ports.ts';
 import type { Readable } from './rows.ts';
 
@@ -27,7 +27,7 @@ export function archiveOps(block: Block, hasKey: (id: Id) => boolean): StoreOp[]
   });
   const entries = block.entries.map(({ bytes }) => bytes);
   const value = encode([block.headerBytes, block.sign1, concatBytes(ids), ...entries]);
-  ops.push({ type: 'put', key: storeKeys.block(block.ref), value });
+  ops.push({ type: 'put', key: storeKeys.block(block.ref, block.header.epoch), value });
   return ops;
 }
 
@@ -57,8 +57,8 @@ function partsOf(
 }
 
 /** The sealed block as it goes over the wire; `undefined` when it is not held. */
-export function readSealed(store: Readable, ref: Ref): Uint8Array | undefined {
-  const value = store.get(storeKeys.block(ref));
+export function readSealed(store: Readable, ref: Ref, epoch: number): Uint8Array | undefined {
+  const value = store.get(storeKeys.block(ref, epoch));
   if (!value) return undefined;
   const { headerBytes, sign1, keys, entries } = partsOf(value, store);
   return encode([headerBytes, sign1, encode(keys), ...entries]);
@@ -66,7 +66,7 @@ export function readSealed(store: Readable, ref: Ref): Uint8Array | undefined {
 
 /** A kept block, with all checks of form but no signatures; throws coded errors. */
 export function readBlock(store: Readable, ref: Ref, chain: Id, committee: Committee): Block {
-  const value = store.get(storeKeys.block(ref));
+  const value = store.get(storeKeys.block(ref, committee.epoch));
   if (!value) fail('store_corrupt', 'A block that should be in the store is not.', { id: ref.id });
   return parseStored(value, store, chain, committee);
 }
@@ -76,15 +76,14 @@ function parseStored(value: Uint8Array, store: Readable, chain: Id, committee: C
   return assembleBlock(headerBytes, sign1, keys, entries, chain, committee);
 }
 
-/** The kept blocks from a round on, by round, author and id: parents before children. */
+/** The kept blocks of an epoch from a round on, by round, author and id: parents before children. */
 export async function* blocksFrom(
   store: Pick<BlockStore, 'get' | 'range'>,
   round: number,
   chain: Id,
   committee: Committee,
 ): AsyncIterable<Block> {
-  const range = { gte: storeKeys.blocksOfRound(round), lt: prefixRange('b/').lt };
-  for await (const [, value] of store.range(range)) {
+  for await (const [, value] of store.range(epochRange(committee.epoch, round))) {
     yield parseStored(value, store, chain, committee);
   }
 }

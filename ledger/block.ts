@@ -1,9 +1,10 @@
 import { encode, splitByteStrings } from './codec.ts';
-import type { Committee } from './committee.ts';
+import type { Committee, Committees } from './committee.ts';
 import { COSE_KEY_BYTES, jobOf, keyId, publicKeyOf, sign, signatureOf } from './cose.ts';
 import { fail } from './errors.ts';
 import { decodeEntry, entryJob, signingKeyId } from './event.ts';
 import type { Entry } from './event.ts';
+import { innerJobs } from './evidence.ts';
 import { decodeHeader, encodeHeader } from './header.ts';
 import type { Header, Ref } from './header.ts';
 import { compareBytes, equalBytes, idOf } from './ids.ts';
@@ -66,9 +67,9 @@ export function splitBlock(
  * Reads a sealed block and checks all that needs neither signatures nor parents (consensus.md 2.3,
  * rules 1, 2 and 5).
  */
-export function decodeBlock(bytes: Uint8Array, chain: Id, committee: Committee): Block {
+export function decodeBlock(bytes: Uint8Array, chain: Id, committees: Committees): Block {
   const [headerBytes, sign1, tableBytes, ...entryBytes] = splitBlock(bytes);
-  return assembleBlock(headerBytes, sign1, decodeKeys(tableBytes), entryBytes, chain, committee, {
+  return assembleBlock(headerBytes, sign1, decodeKeys(tableBytes), entryBytes, chain, committees, {
     table: tableBytes,
   });
 }
@@ -83,11 +84,12 @@ export function assembleBlock(
   keys: readonly Uint8Array[],
   entryBytes: readonly Uint8Array[],
   chain: Id,
-  committee: Committee,
+  committees: Committees,
   known: { readonly table?: Uint8Array; readonly keyIds?: readonly Id[] } = {},
 ): Block {
   const table = known.table ?? encode(keys);
-  const header = decodeHeader(headerBytes, chain, committee);
+  const header = decodeHeader(headerBytes, chain, committees);
+  const committee = committees.ofEpoch(header.epoch) as Committee;
   signatureOf(sign1);
   if (entryBytes.length > BLOCK_ENTRIES_MAX || entryBytes.length !== header.count) {
     fail('payload_mismatch', 'The entries are not as many as the header says.', {
@@ -164,7 +166,7 @@ export function blockJob(block: Block, committee: Committee): SignatureJob {
 }
 
 /**
- * One job per signed entry, and which entry it belongs to; `isKnown(i)` leaves out those that were
+ * One job per signature of an entry or inside it, and which entry it belongs to; `isKnown(i)` leaves out those that were
  * verified before.
  */
 export function entryJobs(
@@ -177,9 +179,16 @@ export function entryJobs(
   const jobs: SignatureJob[] = [];
   const indexes: number[] = [];
   for (const [index, entry] of block.entries.entries()) {
-    if (!entry.sign1 || isKnown(index)) continue;
-    jobs.push(entryJob(entry, keys.get(signingKeyId(entry.event)) as Uint8Array));
-    indexes.push(index);
+    if (isKnown(index)) continue;
+    const inner = innerJobs(entry.event);
+    if (entry.sign1) {
+      jobs.push(entryJob(entry, keys.get(signingKeyId(entry.event)) as Uint8Array));
+      indexes.push(index);
+    }
+    for (const job of inner) {
+      jobs.push(job);
+      indexes.push(index);
+    }
   }
   return { jobs, indexes };
 }

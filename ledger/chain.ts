@@ -9,7 +9,7 @@ export interface Chain {
   readonly id: Id;
   readonly genesis: Genesis;
   readonly genesisBytes: Uint8Array;
-  /** The committee of the present epoch. */
+  /** The committee of epoch 0; `Replica.committee` is the present one. */
   readonly committee: Committee;
 }
 

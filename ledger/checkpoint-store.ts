@@ -92,10 +92,14 @@ export class CheckpointStore {
     return size && this.certificate({ epoch, size: decodeNumber(size), cut: 'epoch' });
   }
 
-  /** The committee of a later epoch, once the one before it has ended here. */
+  /**
+   * The committee of a later epoch, once the one before it has ended here; it has its base once
+   * that end is certified.
+   */
   committee(epoch: number): Committee | undefined {
     const row = this.#store.get(storeKeys.committee(epoch));
-    return row && new Committee(epoch, decodeValidators(decode(row)));
+    const base = row && this.endOf(epoch - 1)?.checkpoint.id;
+    return row && new Committee(epoch, decodeValidators(decode(row)), base);
   }
 
   /** Keeps a certificate; an idle one is kept until a larger one covers what it covers. */

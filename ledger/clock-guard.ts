@@ -17,8 +17,8 @@ const FRESH_MS = 10_000;
  */
 export class ClockGuard {
   readonly #clock: Clock;
-  readonly #committee: Committee;
-  readonly #self: number;
+  #committee: Committee;
+  #self: number;
   readonly #log: Log;
   #offset_ms: number;
   #isSuspect = false;
@@ -33,6 +33,13 @@ export class ClockGuard {
     this.#self = self;
     this.#log = log;
     this.#offset_ms = this.#now();
+  }
+
+  /** The node sits in another committee now; what the former one told is forgotten. */
+  sit(committee: Committee, self: number): void {
+    this.#committee = committee;
+    this.#self = self;
+    this.#told.clear();
   }
 
   #now(): number {

@@ -28,9 +28,16 @@ export function thresholdsOf(total: number): Thresholds {
   return { total, quorum: total - faulty, validity: faulty + 1 };
 }
 
+/** Finds the committee of an epoch; `undefined` where this node does not know it. */
+export interface Committees {
+  ofEpoch(epoch: number): Committee | undefined;
+}
+
 /** The ordered validators of one epoch. Authors are indexes into it. */
-export class Committee implements Thresholds {
+export class Committee implements Thresholds, Committees {
   readonly epoch: number;
+  /** The last checkpoint of the epoch before, on which this one stands; none in epoch 0. */
+  readonly base: Id | undefined;
   readonly validators: readonly Validator[];
   /** SHA-256 over the canonical list: the header's `committee`. */
   readonly id: Id;
@@ -40,13 +47,14 @@ export class Committee implements Thresholds {
   readonly #indexOfActor: ReadonlyMap<Id, number>;
   readonly #keyIds: readonly Id[];
 
-  constructor(epoch: number, validators: readonly Validator[]) {
+  constructor(epoch: number, validators: readonly Validator[], base?: Id) {
     if (validators.length < 1 || validators.length > COMMITTEE_MAX) {
       fail('bad_committee', `A committee has 1 to ${COMMITTEE_MAX} validators.`, {
         size: validators.length,
       });
     }
     this.epoch = epoch;
+    this.base = base;
     this.validators = validators;
     this.#indexOfActor = new Map(validators.map(({ actor }, index) => [actor, index]));
     if (this.#indexOfActor.size !== validators.length) {
@@ -60,6 +68,11 @@ export class Committee implements Thresholds {
     this.total = total;
     this.quorum = quorum;
     this.validity = validity;
+  }
+
+  /** Itself, for code that meets blocks of one epoch only. */
+  ofEpoch(epoch: number): this | undefined {
+    return epoch === this.epoch ? this : undefined;
   }
 
   get size(): number {

@@ -6,14 +6,15 @@ import type { Chain } from './chain.ts';
 import { CheckpointStore } from './checkpoint-store.ts';
 import type { HeldCheckpoints } from './checkpoint-store.ts';
 import type { Checkpoint } from './checkpoint.ts';
-import { decode } from './codec.ts';
+import type { Committee } from './committee.ts';
 import { decodeCommit } from './commit.ts';
 import { codeOf } from './errors.ts';
 import type { Body, Entry } from './event.ts';
 import { encodeBlock } from './block.ts';
+import { EpochGate } from './epoch-gate.ts';
+import { Epochs } from './epochs.ts';
 import { Fold } from './fold.ts';
 import type { FinalEvent } from './fold.ts';
-import { decodeRef } from './header.ts';
 import type { Ref } from './header.ts';
 import { IdleCut } from './idle-cut.ts';
 import { BlockIntake } from './intake.ts';
@@ -21,6 +22,7 @@ import { storeKeys } from './keys.ts';
 import { LogReader } from './log-reader.ts';
 import { completeTree } from './log-tree.ts';
 import { Orderer } from './orderer.ts';
+import { decodeOwnLast } from './own-last.ts';
 import { Pool } from './pool.ts';
 import type { PoolLimits } from './pool.ts';
 import { readPending } from './pool-store.ts';
@@ -41,7 +43,7 @@ import type { Pace } from './propose.ts';
 import type { Schema } from './reducer.ts';
 import { ReceiptMaker } from './receipt-maker.ts';
 import { Replica } from './replica.ts';
-import type { Restored } from './replica-ports.ts';
+import type { ReplicaHost, Restored } from './replica-ports.ts';
 import { Submissions } from './submissions.ts';
 import type { Self } from './submissions.ts';
 import { AntiEntropy } from '#ledger/sync/anti-entropy.ts';
@@ -51,6 +53,7 @@ import { decodePoolItems } from '#ledger/sync/messages.ts';
 import type { PoolItem } from '#ledger/sync/messages.ts';
 import { SyncServer } from '#ledger/sync/server.ts';
 import { Spreader } from '#ledger/sync/spread.ts';
+import { Witness } from './witness.ts';
 import { VerifiedEntries } from './verified.ts';
 
 export interface CorePorts {
@@ -95,11 +98,13 @@ export class Core {
   readonly #idle: IdleCut;
   readonly #ports: CorePorts;
   readonly #server: SyncServer;
+  readonly #gate: EpochGate;
+  readonly #witness: Witness;
   readonly #spreader: Spreader;
   readonly #accepted: AcceptedView;
   readonly #waiters = new Map<Id, Set<(event: FinalEvent) => void>>();
   readonly #listeners = new Set<(events: readonly FinalEvent[]) => void>();
-  readonly #peerOfAuthor: readonly Id[];
+  readonly #epochListeners = new Set<(committee: Committee) => void>();
   #failure: unknown;
   #onFailure: ((error: unknown) => void) | undefined;
 
@@ -115,18 +120,17 @@ export class Core {
     this.#ports = ports;
     const { clock, entropy, store, verifier, network, log } = ports;
     const verified = new VerifiedEntries();
-    const author =
-      self.author === undefined ? undefined : { index: self.author, signer: self.signer };
-    this.#peerOfAuthor = chain.committee.validators.map(({ actor }) => actor);
     this.replica = new Replica(
       chain,
       { clock, store, log },
       this.#host(),
       config,
-      author,
+      self,
       restored,
     );
-    this.intake = new BlockIntake(chain, this.replica, verifier, verified, clock, log);
+    this.intake = new BlockIntake(chain, this.replica, verifier, verified, clock, log, (from) =>
+      this.antiEntropy.ahead(from),
+    );
     this.submissions = new Submissions(
       chain,
       this.replica,
@@ -138,26 +142,38 @@ export class Core {
     );
     this.fetcher = new Fetcher(this.replica, this.intake, network, clock, entropy, log);
     this.#server = new SyncServer(chain, this.replica, store, clock);
-    const parts = { replica: this.replica, intake: this.intake, server: this.#server, network };
+    this.certifier = new Certifier(chain, self, { clock, store, verifier, log }, {
+      publish: (vote) => this.#publish('checkpoint', vote),
+      haltFinality: () => this.replica.haltFinality(),
+      mayVote: () => !this.replica.hasForgotten,
+    }, held);
+    this.receipts = new ReceiptMaker(chain.id, store, this.certifier);
+    this.#checkpoints = new CheckpointSync(this.certifier, network, { clock, entropy, log });
+    this.#gate = new EpochGate(this.replica, this.certifier, clock, () => {
+      for (const { peer } of network.peers()) void this.#checkpoints.ask(peer);
+    });
+    const { replica, intake } = this;
+    const parts = { replica, intake, server: this.#server, gate: this.#gate, network };
     const take = (items: readonly PoolItem[], from: PeerName) =>
       this.#takeEvents(items, false, from);
     this.antiEntropy = new AntiEntropy(
-      chain.committee,
       parts,
       { clock, entropy, log },
       take,
       config.antiEntropy_ms,
     );
-    this.#spreader = new Spreader(chain, this.replica, network, clock, log, self);
+    this.#spreader = new Spreader(this.replica, network, clock, log);
     this.log = new LogReader(chain, this.replica, store);
+    this.#witness = new Witness(
+      this.replica,
+      { store, clock, log },
+      {
+        isConvicted: (epoch, author) => this.replica.fold.isConvicted(epoch, author),
+        author: (kind, body) => this.author(kind, body, true),
+      },
+      config.fallback_ms,
+    );
     this.#accepted = new AcceptedView(this.replica, clock);
-    this.certifier = new Certifier(chain, self, { clock, store, verifier, log }, {
-      publish: (vote) => this.#publish('checkpoint', vote),
-      haltFinality: () => this.replica.haltFinality(),
-      mayVote: () => self.author !== undefined && !this.replica.hasForgotten,
-    }, held);
-    this.receipts = new ReceiptMaker(chain.id, store, this.certifier);
-    this.#checkpoints = new CheckpointSync(this.certifier, network, { clock, entropy, log });
     this.#idle = new IdleCut(this.replica, clock);
   }
 
@@ -175,7 +191,7 @@ export class Core {
     return new Core(chain, self, config, ports, restored, held);
   }
 
-  #host(): ConstructorParameters<typeof Replica>[2] {
+  #host(): ReplicaHost {
     return {
       publish: (block: Block) => this.#publish('block', encodeBlock(block)),
       fetch: (refs: readonly Ref[], from: string | undefined) => this.fetcher.want(refs, from),
@@ -189,8 +205,14 @@ export class Core {
         this.#onFailure?.(error);
       },
       maySeal: () => this.antiEntropy.isInStep,
-      isConnected: (author: number) =>
-        this.#ports.network.peers().some(({ actor }) => actor === this.#peerOfAuthor[author]),
+      equivocated: (twins) => this.#witness.saw(twins),
+      ended: () => this.#gate.begin(),
+      entered: () => {
+        this.intake.entered();
+        for (const listener of this.#epochListeners) listener(this.replica.committee);
+      },
+      dueTime_ms: (id: Id) => this.submissions.dueTime_ms(id),
+      isConnected: (actor: Id) => this.#ports.network.peers().some((one) => one.actor === actor),
     };
   }
 
@@ -235,9 +257,11 @@ export class Core {
     this.#spreader.start();
     this.replica.start();
     this.certifier.start();
+    this.#gate.begin();
+    this.#witness.start();
     this.#idle.arm();
-    const { last } = this.replica;
-    const sealed = last && readSealed(this.#ports.store, last);
+    const { committee, last } = this.replica;
+    const sealed = last && readSealed(this.#ports.store, last, committee.epoch);
     if (sealed) this.#publish('block', sealed);
   }
 
@@ -250,6 +274,8 @@ export class Core {
   async stop(): Promise<void> {
     this.antiEntropy.stop();
     this.#spreader.stop();
+    this.#gate.stop();
+    this.#witness.stop();
     this.fetcher.stop();
     this.intake.stop();
     this.#checkpoints.stop();
@@ -271,7 +297,7 @@ export class Core {
    * torn mesh need it.
    */
   #mustSpread(): boolean {
-    const { committee } = this.chain;
+    const { committee } = this.replica;
     let validators = 0;
     for (const { actor } of this.#ports.network.peers()) {
       if (committee.indexOf(actor) === undefined) return true;
@@ -354,6 +380,12 @@ export class Core {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Hears of every epoch that this node enters; the returned function ends it. */
+  onEpoch(listener: (committee: Committee) => void): () => void {
+    this.#epochListeners.add(listener);
+    return () => this.#epochListeners.delete(listener);
+  }
+
   #tellFinals(events: readonly FinalEvent[]): void {
     this.#idle.arm();
     for (const listener of this.#listeners) listener(events);
@@ -397,18 +429,18 @@ async function restore(
   { store, clock }: CorePorts,
 ): Promise<Restored> {
   const fold = new Fold(store, chain.genesis, schema);
-  const orderer = new Orderer(
-    chain.id,
-    chain.committee,
-    chain.genesis.created_ms,
-    fold.ordererState,
-  );
+  const epochs = new Epochs(chain, store);
+  const { epoch } = fold.seats;
+  // the fold stands in the next epoch as soon as one has ended, the node when it has the seal
+  const committee = epochs.ofEpoch(epoch) ?? epochs.need(epoch - 1);
+  const orderer = new Orderer(chain.id, committee, startOf(chain, fold), fold.ordererState);
+  if (committee.epoch < epoch) orderer.end();
   const blocks: Block[] = [];
   for await (const block of blocksFrom(
     store,
     Math.max(1, orderer.dag.horizon + 1),
     chain.id,
-    chain.committee,
+    committee,
   )) {
     const { ref, header, entries } = block;
     orderer.accept({
@@ -431,11 +463,18 @@ async function restore(
     }
   }
   const own = store.get(storeKeys.ownLast);
-  const ownLast = own && decodeRef(decode(own));
+  const ownLast = own && decodeOwnLast(own);
+  const ownRound = ownLast?.epoch === committee.epoch ? ownLast.ref.round : 0;
+  const author = committee.indexOf(self.actor);
   const hasForgotten =
     store.get(storeKeys.lost) !== undefined ||
-    blocks.some(({ ref }) => ref.author === self.author && ref.round > (ownLast?.round ?? 0));
-  return { fold, orderer, pool, blocks, ownLast, hasForgotten };
+    blocks.some(({ ref }) => ref.author === author && ref.round > ownRound);
+  return { fold, orderer, pool, blocks, ownLast, epochs, hasForgotten };
+}
+
+/** The time of the blocks at round 0: of the genesis, or of the last commit before the epoch. */
+function startOf({ genesis }: Chain, { seats, ordererState }: Fold): number {
+  return seats.epoch === 0 ? genesis.created_ms : (ordererState?.last.ts_ms ?? 0);
 }
 
 /**

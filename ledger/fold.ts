@@ -2,7 +2,7 @@ import type { Block } from './block.ts';
 import { decode, encode } from './codec.ts';
 import { encodeCommit } from './commit.ts';
 import type { Commit } from './commit.ts';
-import type { Committee } from './committee.ts';
+import { Committee } from './committee.ts';
 import { Cuts } from './cuts.ts';
 import { fail } from './errors.ts';
 import type { Entry } from './event.ts';
@@ -17,6 +17,7 @@ import { MerkleLog } from './merkle.ts';
 import type { Hash } from './merkle.ts';
 import type { OrdererState } from './orderer.ts';
 import type { Id, StoreOp } from './ports.ts';
+import type { Seats } from './projection.ts';
 import { Reducer } from './reducer.ts';
 import type { Digests, Schema } from './reducer.ts';
 import { Overlay } from './rows.ts';
@@ -71,6 +72,7 @@ export class Fold {
   readonly #log: MerkleLog;
   readonly #hashes: ReadonlyMap<string, StateHash>;
   readonly #orderer: OrdererState | undefined;
+  #seats: Seats | undefined;
 
   /** Goes on where the store stands; a store without a fold starts from the genesis. */
   constructor(store: Readable, genesis: Genesis, schema: Schema) {
@@ -114,6 +116,22 @@ export class Fold {
     return this.#orderer;
   }
 
+  /**
+   * The committee of the epoch in which the next commit stands. After the last commit of an epoch
+   * that is the next epoch's (consensus.md 2.10).
+   */
+  get seats(): Seats {
+    const { members } = this.#schema;
+    this.#seats ??= members.seats(this.reducer.rowsOf(members.name));
+    return this.#seats;
+  }
+
+  /** Whether the log holds evidence of equivocation against an author of an epoch. */
+  isConvicted(epoch: number, author: number): boolean {
+    const { members } = this.#schema;
+    return members.isConvicted(epoch, author, this.reducer.rowsOf(members.name));
+  }
+
   /** Number of final events. */
   get size(): number {
     return this.#log.size;
@@ -147,13 +165,14 @@ export class Fold {
       }
     }
     this.#overlay.put(storeKeys.commit(commit.index), encodeCommit(commit));
-    if (finals.length > 0) this.cuts.after(commit, this.size, () => this.summary());
+    if (finals.length === 0) return finals;
+    const { members } = this.#schema;
+    if (members.endCommit(this.reducer.rowsOf(members.name))) {
+      this.#seats = undefined;
+      const { epoch, validators } = this.seats;
+      this.cuts.endEpoch(commit, this.summary(), new Committee(epoch, validators));
+    } else this.cuts.after(commit, this.size, () => this.summary());
     return finals;
-  }
-
-  /** The commit that was applied last ends its epoch: cuts the checkpoint that says so. */
-  endEpoch(commit: Commit, next: Committee): void {
-    this.cuts.endEpoch(commit, this.summary(), next);
   }
 
   /**

@@ -136,7 +136,7 @@ export function chainOf(genesisBytes: Uint8Array): Id {
 
 /**
  * The id of the block that stands for `author` at round 0 of an epoch. It carries nothing and is
- * never sent.
+ * never sent. From epoch 1 on it names the last checkpoint of the epoch before (consensus.md 2.10).
  */
 export function genesisBlockId(chain: Id, committee: Committee, author: number): Id {
   return idOf(
@@ -147,6 +147,7 @@ export function genesisBlockId(chain: Id, committee: Committee, author: number):
       epoch: committee.epoch,
       committee: bytesOf(committee.id),
       author,
+      ...(committee.base !== undefined && { checkpoint: linkOf(committee.base) }),
     }),
   );
 }

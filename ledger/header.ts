@@ -1,10 +1,10 @@
 import { decode, encode } from './codec.ts';
-import type { Committee } from './committee.ts';
+import type { Committee, Committees } from './committee.ts';
 import { fail } from './errors.ts';
 import * as field from './fields.ts';
 import { genesisBlockId } from './genesis.ts';
 import { bytesOf, idOfLink, linkOf } from './ids.ts';
-import { BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, ROUND_MAX } from './limits.ts';
+import { BLOCK_BYTES_MAX, BLOCK_ENTRIES_MAX, COMMITTEE_MAX, ROUND_MAX } from './limits.ts';
 import type { Hash } from './merkle.ts';
 import type { Id } from './ports.ts';
 
@@ -79,14 +79,15 @@ export function encodeHeader(header: Header): Uint8Array {
  * Reads a header and checks what needs no parents: consensus.md 2.3, rules 1 to 4 without the
  * signature.
  */
-export function decodeHeader(headerBytes: Uint8Array, chain: Id, committee: Committee): Header {
+export function decodeHeader(headerBytes: Uint8Array, chain: Id, committees: Committees): Header {
   const fields = field.fieldsOf(decode(headerBytes), KNOWN, 'block');
   field.assertTag(fields, 'block');
   if (field.linkOfField(fields, 'chain') !== chain) {
     fail('foreign_chain', 'A block of another chain.');
   }
   const epoch = field.integerOf(fields, 'epoch', 0, ROUND_MAX);
-  if (epoch !== committee.epoch || field.digestOf(fields, 'committee') !== committee.id) {
+  const committee = committees.ofEpoch(epoch);
+  if (!committee || field.digestOf(fields, 'committee') !== committee.id) {
     fail('foreign_committee', 'A block of another committee or epoch.', { epoch });
   }
   const round = field.integerOf(fields, 'round', 1, ROUND_MAX);
@@ -109,6 +110,28 @@ export function decodeHeader(headerBytes: Uint8Array, chain: Id, committee: Comm
     count: field.integerOf(fields, 'count', 0, BLOCK_ENTRIES_MAX),
     bytes: field.integerOf(fields, 'bytes', 1, BLOCK_BYTES_MAX),
     ...('vote' in fields && { vote: decodeVote(fields['vote']) }),
+  };
+}
+
+/** What a header claims to be, by itself. */
+export interface HeaderSlot {
+  readonly chain: Id;
+  readonly epoch: number;
+  readonly committee: Id;
+  readonly round: number;
+  readonly author: number;
+}
+
+/** Reads the claims of a header without knowing its committee; throws coded errors. */
+export function readSlot(headerBytes: Uint8Array): HeaderSlot {
+  const fields = field.fieldsOf(decode(headerBytes), KNOWN, 'block');
+  field.assertTag(fields, 'block');
+  return {
+    chain: field.linkOfField(fields, 'chain'),
+    epoch: field.integerOf(fields, 'epoch', 0, ROUND_MAX),
+    committee: field.digestOf(fields, 'committee'),
+    round: field.integerOf(fields, 'round', 1, ROUND_MAX),
+    author: field.integerOf(fields, 'author', 0, COMMITTEE_MAX - 1),
   };
 }
 

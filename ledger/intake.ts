@@ -1,7 +1,7 @@
 import { blockJob, decodeBlock, entryJobs } from './block.ts';
 import type { Block } from './block.ts';
 import type { Chain } from './chain.ts';
-import { codeOf, fail } from './errors.ts';
+import { codeOf, fail, X0tError } from './errors.ts';
 import type { Clock, GossipVerdict, Id, Log, PeerName, Verifier } from './ports.ts';
 import type { Replica } from './replica.ts';
 import type { VerifiedEntries } from './verified.ts';
@@ -13,6 +13,8 @@ import type { VerifiedEntries } from './verified.ts';
 const AHEAD_MS_MAX = 500;
 /** Blocks held for their time, all authors together. */
 const HELD_MAX = 256;
+/** Blocks of the next epoch that are kept unchecked: 16 MiB at most. */
+const EARLY_MAX = 64;
 /** Bytes of blocks under verification: beyond them blocks are dropped, and fetched later. */
 const BYTES_UNDER_WAY_MAX = 64 * 1024 * 1024;
 /** Bytes of blocks that wait for the replica's next turn: beyond them the same. */
@@ -40,11 +42,15 @@ export class BlockIntake {
   readonly #verified: VerifiedEntries;
   readonly #clock: Clock;
   readonly #log: Log;
+  /** Told of a peer that stands in a later epoch. */
+  readonly #ahead: (from: PeerName) => void;
   readonly #underWay = new Map<Id, Promise<GossipVerdict>>();
   readonly #held = new Map<
     Id,
     { readonly block: Block; readonly from: PeerName | undefined; readonly cancel: () => void }
   >();
+  /** Blocks of the next epoch that came before it was entered here, as they came. */
+  #early: { readonly bytes: Uint8Array; readonly from: PeerName | undefined }[] = [];
   #bytesUnderWay = 0;
   readonly counters: IntakeCounters = {
     blocksReceived: 0,
@@ -61,7 +67,9 @@ export class BlockIntake {
     verified: VerifiedEntries,
     clock: Clock,
     log: Log,
+    ahead: (from: PeerName) => void,
   ) {
+    this.#ahead = ahead;
     this.#chain = chain;
     this.#replica = replica;
     this.#verifier = verifier;
@@ -85,7 +93,8 @@ export class BlockIntake {
       return 'ignore';
     }
     try {
-      const block = decodeBlock(bytes, this.#chain.id, this.#chain.committee);
+      const block = this.#decode(bytes, from);
+      if (!block) return 'ignore';
       const held = this.#held.get(block.ref.id);
       if (held && this.#isDue(held.block)) this.#letGo(block.ref.id);
       const underWay = this.#underWay.get(block.ref.id);
@@ -110,13 +119,49 @@ export class BlockIntake {
     }
   }
 
+  /** None where it is of another epoch: a past one is decided here, a later one not begun. */
+  #decode(bytes: Uint8Array, from: PeerName | undefined): Block | undefined {
+    const { committee } = this.#replica;
+    try {
+      return decodeBlock(bytes, this.#chain.id, committee);
+    } catch (error) {
+      const epoch = epochOfForeign(error);
+      if (epoch === undefined || epoch === committee.epoch) throw error;
+      if (epoch > committee.epoch) {
+        this.#keepEarly(bytes, epoch - committee.epoch, from);
+        if (from !== undefined) this.#ahead(from);
+      } else this.counters.blocksKnown += 1;
+      return undefined;
+    }
+  }
+
+  /** Nothing of it can be checked yet: a few are kept, and the rest is fetched when it is due. */
+  #keepEarly(bytes: Uint8Array, ahead: number, from: PeerName | undefined): void {
+    if (ahead > 1 || this.#early.length >= EARLY_MAX) this.counters.blocksDropped += 1;
+    else this.#early.push({ bytes, from });
+  }
+
+  /** A new epoch was entered: what came early is looked at now. */
+  entered(): void {
+    for (const { block, cancel } of this.#held.values()) {
+      if (block.header.epoch === this.#replica.committee.epoch) continue;
+      cancel();
+      this.#held.delete(block.ref.id);
+    }
+    for (const { bytes, from } of this.#early.splice(0)) {
+      this.take(bytes, from).catch((error: unknown) => {
+        if (from !== undefined) this.#log.debug({ code: codeOf(error), from }, 'an early block');
+      });
+    }
+  }
+
   #isSurplusTwin({ ref }: Block): boolean {
     const twins = this.#replica.orderer.dag.slot(ref.round, ref.author);
     return twins.length >= TWINS_MAX && !this.#replica.waiting.isWanted(ref.id);
   }
 
   async #check(block: Block, from: PeerName | undefined): Promise<GossipVerdict> {
-    const { committee } = this.#chain;
+    const { committee } = this.#replica;
     const { jobs, indexes } = entryJobs(block, committee, (index) =>
       this.#verified.has(block.leaves[index] as Uint8Array),
     );
@@ -177,12 +222,21 @@ export class BlockIntake {
       if (block.header.parents.some(({ id }) => id === ref.id)) authors.add(block.header.author);
     }
     authors.delete(ref.author);
-    return this.#chain.committee.stakeOf(authors) >= this.#chain.committee.validity;
+    const { committee } = this.#replica;
+    return committee.stakeOf(authors) >= committee.validity;
   }
 
   /** Drops what is held. */
   stop(): void {
     for (const { cancel } of this.#held.values()) cancel();
     this.#held.clear();
+    this.#early = [];
   }
+}
+
+/** The epoch that a refused header names; `undefined` for any other refusal. */
+function epochOfForeign(error: unknown): number | undefined {
+  if (!(error instanceof X0tError) || error.code !== 'foreign_committee') return undefined;
+  const { epoch } = error.data;
+  return typeof epoch === 'number' ? epoch : undefined;
 }

@@ -11,6 +11,11 @@ function hex(value: number, width: number): string {
   return value.toString(16).padStart(width, '0');
 }
 
+/** No round begins with an x, which sorts after all digits. */
+function blocksOf(epoch: number): string {
+  return epoch === 0 ? 'b/' : `b/x${hex(epoch, 8)}/`;
+}
+
 export const storeKeys = {
   /** Format and network of the store: read first. */
   format: 'a/format',
@@ -24,9 +29,15 @@ export const storeKeys = {
   stateHash: (name: string) => `a/hash/${name}`,
   /** The last own block: its slot must never be signed again. */
   ownLast: 'a/own',
-  /** A sealed block: header, signature, key ids, entries. */
-  block: ({ round, author, id }: Ref) => `b/${hex(round, 8)}/${hex(author, 4)}/${id}`,
-  blocksOfRound: (round: number) => `b/${hex(round, 8)}/`,
+  /**
+   * A sealed block: header, signature, key ids, entries. Rounds begin anew in every epoch; those of
+   * epoch 0 carry none, as stores had them before there were others, and sort first.
+   */
+  block: ({ round, author, id }: Ref, epoch = 0) =>
+    `${blocksOf(epoch)}${hex(round, 8)}/${hex(author, 4)}/${id}`,
+  blocksOfRound: (round: number, epoch = 0) => `${blocksOf(epoch)}${hex(round, 8)}/`,
+  /** How an epoch from 1 on begins: its committee and the certificate of the one before. */
+  epoch: (epoch: number) => `g/${hex(epoch, 8)}`,
   /** A COSE_Key by its SHA-256: kept once, whatever block carries it. */
   coseKey: (id: Id) => `k/${id}`,
   commit: (index: number) => `c/${hex(index, 12)}`,
@@ -65,6 +76,26 @@ export const storeKeys = {
 /** Checkpoints sort by size. */
 function slotText({ size, epoch, cut }: CheckpointSlot): string {
   return `${hex(size, 12)}/${hex(epoch, 8)}/${cut}`;
+}
+
+/** The blocks of one epoch from a round on, by round, author and id. */
+export function epochRange(
+  epoch: number,
+  round = 0,
+): { readonly gte: string; readonly lt: string } {
+  const gte = storeKeys.blocksOfRound(round, epoch);
+  return { gte, lt: epoch === 0 ? 'b/g' : prefixRange(blocksOf(epoch)).lt };
+}
+
+/** The epoch of a block's key. */
+export function epochOfBlockKey(key: string): number {
+  return key[2] === 'x' ? Number.parseInt(key.slice(3, 11), 16) : 0;
+}
+
+/** Round, author and id in a block's key. */
+export function refOfBlockKey(key: string): Ref {
+  const [round = '', author = '', id = ''] = key.split('/').slice(-3);
+  return { round: Number.parseInt(round, 16), author: Number.parseInt(author, 16), id };
 }
 
 /** The range of all keys that start with `prefix`, which ends in an ASCII character. */

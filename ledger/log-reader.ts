@@ -2,6 +2,7 @@ import { readBlock } from './archive.ts';
 import type { Block } from './block.ts';
 import type { Chain } from './chain.ts';
 import { decodeCommit } from './commit.ts';
+import type { Commit } from './commit.ts';
 import { fail } from './errors.ts';
 import type { Entry } from './event.ts';
 import type { FinalEvent } from './fold.ts';
@@ -22,7 +23,7 @@ export class LogReader {
   readonly #store: Pick<BlockStore, 'get'>;
   /** The last block and commit that were read: neighbours in the log share them. */
   #block: Block | undefined;
-  #commit: { readonly index: number; readonly ts_ms: number } | undefined;
+  #commit: Pick<Commit, 'index' | 'epoch' | 'ts_ms'> | undefined;
 
   constructor(chain: Chain, replica: Replica, store: Pick<BlockStore, 'get'>) {
     this.#chain = chain;
@@ -40,12 +41,13 @@ export class LogReader {
 
   #carried(id: Id): Entry | undefined {
     const ref = this.#replica.carrierOf(id);
-    return ref && this.#read(ref).entries.find((one) => one.id === id);
+    return ref && this.#read(ref, this.#replica.committee.epoch).entries.find((one) => one.id === id);
   }
 
-  #read(ref: Ref): Block {
+  #read(ref: Ref, epoch: number): Block {
     if (this.#block?.ref.id !== ref.id) {
-      this.#block = readBlock(this.#store, ref, this.#chain.id, this.#chain.committee);
+      const committee = this.#replica.epochs.need(epoch);
+      this.#block = readBlock(this.#store, ref, this.#chain.id, committee);
     }
     return this.#block;
   }
@@ -61,12 +63,13 @@ export class LogReader {
     const value = this.#store.get(storeKeys.final(seq));
     if (!value) return undefined;
     const { id, verdict, commit, block: ref, entry: index } = decodeFinalRow(value);
-    const block = this.#read(ref);
+    const { epoch, ts_ms } = this.#commitAt(commit);
+    const block = this.#read(ref, epoch);
     const entry = block.entries[index];
     if (entry?.id !== id) {
       fail('store_corrupt', 'The log names an entry that its block does not hold.', { seq });
     }
-    return { seq, verdict, entry, commit, ts_ms: this.#timeOf(commit), block: ref };
+    return { seq, verdict, entry, commit, ts_ms, block: ref };
   }
 
   /** Up to `limit` final events from a number on. */
@@ -78,12 +81,13 @@ export class LogReader {
     }
   }
 
-  #timeOf(index: number): number {
+  #commitAt(index: number): Pick<Commit, 'epoch' | 'ts_ms'> {
     if (this.#commit?.index !== index) {
       const row = this.#store.get(storeKeys.commit(index));
       if (!row) fail('store_corrupt', 'A commit of the log is not held.', { commit: index });
-      this.#commit = { index, ts_ms: decodeCommit(row).ts_ms };
+      const { epoch, ts_ms } = decodeCommit(row);
+      this.#commit = { index, epoch, ts_ms };
     }
-    return this.#commit.ts_ms;
+    return this.#commit;
   }
 }

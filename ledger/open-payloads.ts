@@ -48,6 +48,14 @@ export class OpenPayloads {
     }
   }
 
+  /** The epoch is over: all blocks that no commit ordered, in the order of their coming. */
+  drain(): readonly Block[] {
+    const blocks = [...this.#blocks.values()];
+    this.#blocks.clear();
+    this.#carriers.clear();
+    return blocks;
+  }
+
   /**
    * It fell below the horizon without being ordered: its events wait for another block. Bare ones
    * of `self` were nowhere else.

@@ -32,22 +32,24 @@ export interface OrdererState {
 export class Orderer {
   readonly dag: Dag;
   readonly leaderOf: (round: number) => number;
-  readonly #committee: Committee;
+  readonly committee: Committee;
   readonly #rule: CommitRule;
   #cursor: Slot | undefined;
+  #isEnded = false;
   #last: OrdererState['last'];
   /** Ids above the horizon that a commit has ordered. */
   readonly #ordered = new Map<Id, number>();
   /** Accepted blocks with a payload that no commit has ordered yet. */
   readonly #open = new Map<Id, DagBlock>();
 
-  constructor(chain: Id, committee: Committee, created_ms: number, state?: OrdererState) {
-    this.#committee = committee;
+  /** `start_ms` is the time of the blocks at round 0: the end of the epoch before. */
+  constructor(chain: Id, committee: Committee, start_ms: number, state?: OrdererState) {
+    this.committee = committee;
     this.#cursor = state?.cursor;
     this.#last = state?.last ?? { index: 0, id: chain, ts_ms: 0, leaderRound: 0 };
     const gcRound = gcRoundAfter(this.#last.leaderRound, GC_DEPTH);
     this.dag = new Dag(gcRound === 0 ? -1 : gcRound);
-    if (gcRound === 0) this.#addGenesisBlocks(chain, created_ms);
+    if (gcRound === 0) this.#addGenesisBlocks(chain, start_ms);
     this.leaderOf = leaderSchedule(chain, committee);
     this.#rule = new CommitRule(this.dag, {
       thresholds: committee,
@@ -57,8 +59,8 @@ export class Orderer {
   }
 
   #addGenesisBlocks(chain: Id, ts_ms: number): void {
-    for (let author = 0; author < this.#committee.size; author++) {
-      const id = genesisBlockId(chain, this.#committee, author);
+    for (let author = 0; author < this.committee.size; author++) {
+      const id = genesisBlockId(chain, this.committee, author);
       this.dag.add({ round: 0, author, id, parents: [], ts_ms, hasPayload: false });
     }
   }
@@ -97,19 +99,35 @@ export class Orderer {
     if (block.hasPayload && !this.#ordered.has(block.id)) this.#open.set(block.id, block);
   }
 
+  /** Whether the last commit of the epoch was made: the rule runs no more. */
+  get isEnded(): boolean {
+    return this.#isEnded;
+  }
+
+  /** The last stored commit is the last of the epoch; used by a restarted node. */
+  end(): void {
+    this.#isEnded = true;
+  }
+
   /**
    * Runs the rule. Returns the new commits in order, and the blocks with payload that fell below
-   * the horizon without being ordered: their events go back to the pool (Sui 19315).
+   * the horizon without being ordered: their events go back to the pool (Sui 19315). `isLast` is
+   * asked after every commit; where it says so nothing further is decided, now and later, so that
+   * the end of an epoch is a function of the commits alone (consensus.md 2.10).
    */
-  advance(): { readonly commits: readonly Commit[]; readonly lost: readonly DagBlock[] } {
+  advance(isLast: (commit: Commit) => boolean = () => false): { readonly commits: readonly Commit[]; readonly lost: readonly DagBlock[] } {
     const commits: Commit[] = [];
     const lost: DagBlock[] = [];
-    for (const decision of this.#rule.decide(this.#cursor)) {
+    for (const decision of this.#isEnded ? [] : this.#rule.decide(this.#cursor)) {
       this.#cursor = { round: decision.round, author: decision.author };
       if (decision.status !== 'commit') continue;
-      commits.push(
-        this.#commit(this.dag.get(decision.block.id) ?? fail('dag_hole', 'The leader is held.')),
+      const commit = this.#commit(
+        this.dag.get(decision.block.id) ?? fail('dag_hole', 'The leader is held.'),
       );
+      commits.push(commit);
+      this.#isEnded = isLast(commit);
+      // the epoch's blocks stay in reach of those who have not decided its end
+      if (this.#isEnded) break;
       const horizon = gcRoundAfter(this.#last.leaderRound, GC_DEPTH);
       if (horizon === 0) continue;
       for (const gone of this.dag.prune(horizon)) {
@@ -129,11 +147,11 @@ export class Orderer {
       .filter(({ round }) => round === leader.round - 1)
       .map(({ id, author }) => ({
         ts_ms: this.dag.get(id)?.ts_ms ?? fail('dag_hole', "A leader's parent is held.", { id }),
-        stake: this.#committee.at(author).stake,
+        stake: this.committee.at(author).stake,
       }));
     const commit = makeCommit({
       index: this.#last.index + 1,
-      epoch: this.#committee.epoch,
+      epoch: this.committee.epoch,
       previous: this.#last.id,
       leader: refOf(leader),
       blocks: blocks.map(refOf),

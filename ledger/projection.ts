@@ -1,3 +1,4 @@
+import type { Validator } from './committee.ts';
 import type { Event } from './event.ts';
 import type { Genesis } from './genesis.ts';
 import type { KindSpec } from './kinds.ts';
@@ -43,8 +44,25 @@ export interface Projection {
   apply(ordered: OrderedEvent, rows: Rows): VerdictName;
 }
 
+/** A committee as state: who sits in it from which epoch on. */
+export interface Seats {
+  readonly epoch: number;
+  /** In the order of their author indexes. */
+  readonly validators: readonly Validator[];
+}
+
 /** What the fold asks of the projection that knows the members. */
 export interface Membership {
   /** Whether events of this actor count. */
   isMember(actor: Id, rows: Pick<Rows, 'get'>): boolean;
+  /**
+   * Called after the last event of every commit. Where events of this commit changed the committee
+   * it makes the new one the next epoch's and returns true: the commit is the last of its epoch
+   * (consensus.md 2.10).
+   */
+  endCommit(rows: Rows): boolean;
+  /** Whether evidence of equivocation against an author of an epoch is recorded. */
+  isConvicted(epoch: number, author: number, rows: Pick<Rows, 'get'>): boolean;
+  /** The committee of the epoch in which the next commit stands. */
+  seats(rows: Pick<Rows, 'get'>): Seats;
 }

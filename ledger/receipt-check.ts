@@ -102,7 +102,7 @@ async function walkEpochs(
     const { checkpoint } = end;
     assertChain(checkpoint, chain);
     await verifyCertificate(end, committee, verifier);
-    const following = new Committee(committee.epoch + 1, next);
+    const following = new Committee(committee.epoch + 1, next, checkpoint.id);
     if (checkpoint.cut !== 'epoch' || checkpoint.nextCommittee !== following.id) {
       fail('bad_committee_chain', 'An epoch does not end with the committee that follows it.', {
         epoch: committee.epoch,

@@ -74,6 +74,11 @@ export class Reducer {
     return row ? topOf(row) : -1;
   }
 
+  /** Whether its actor, lane and seq were not used. */
+  isFree({ actor, lane, seq }: Event): boolean {
+    return isFree(this.#lanes.get(storeKeys.lane(actor, lane)), seq);
+  }
+
   /**
    * Whether its lane exists and its seq was not used: then it is not in the final log, since
    * nothing gets into an existing lane without using up a seq.

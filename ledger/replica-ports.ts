@@ -1,10 +1,13 @@
 import type { Block } from './block.ts';
+import type { Epochs } from './epochs.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { FinalEvent, Fold } from './fold.ts';
 import type { Ref } from './header.ts';
 import type { Orderer } from './orderer.ts';
-import type { Pending, Pool } from './pool.ts';
-import type { BlockStore, Clock, Log, Signer } from './ports.ts';
+import type { OwnLast } from './own-last.ts';
+import type { Pool } from './pool.ts';
+import type { Twins } from './witness.ts';
+import type { BlockStore, Clock, Id, Log, Signer } from './ports.ts';
 
 /** What a replica acts on; everything impure comes in here. */
 export interface ReplicaPorts {
@@ -13,9 +16,10 @@ export interface ReplicaPorts {
   readonly log: Log;
 }
 
-/** The validator that this replica seals for. An observer has none. */
+/** The actor for which this replica seals while it sits in the committee. */
 export interface Author {
-  readonly index: number;
+  readonly actor: Id;
+  readonly coseKey: Uint8Array;
   readonly signer: Signer;
 }
 
@@ -31,22 +35,21 @@ export interface ReplicaHost {
   cut(checkpoints: readonly Checkpoint[]): void;
   /** The replica has stopped for good: the store failed. */
   failed(error: unknown): void;
-  isConnected(author: number): boolean;
+  /** Two blocks of one slot are in the store. */
+  equivocated(twins: Twins): void;
+  /** The last commit of the epoch is in the store: it wants its certificate. */
+  ended(): void;
+  /** The next epoch was entered, and is in the store. */
+  entered(): void;
+  /** When another's event is due here if nobody has carried it by then; monotonic milliseconds. */
+  dueTime_ms(event: Id): number;
+  isConnected(actor: Id): boolean;
   /**
    * False until a peer has told what it holds, since it may hold own blocks that this store has
    * lost, and while old commits are fetched, since own blocks would fill rounds that are long
    * decided.
    */
   maySeal(): boolean;
-}
-
-/** An event on its way into the pool. */
-export interface Submission {
-  readonly pending: Pending;
-  /** Whether it is kept in the pool's part of the store before it is acknowledged. */
-  readonly isDurable: boolean;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
 }
 
 /** A verified block on its way into the DAG. */
@@ -62,8 +65,9 @@ export interface Restored {
   readonly pool: Pool;
   /** Blocks above the horizon, parents first. */
   readonly blocks: readonly Block[];
-  /** The last own block: no slot up to its round is ever signed again. */
-  readonly ownLast: Ref | undefined;
+  /** The last own block, of this epoch or an earlier one. */
+  readonly ownLast: OwnLast | undefined;
+  readonly epochs: Epochs;
   /** The store, or an earlier one, is known to have lost own blocks: nothing is sealed. */
   readonly hasForgotten: boolean;
 }

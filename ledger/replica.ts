@@ -1,23 +1,21 @@
 import { archiveOps } from './archive.ts';
-import { keysFor, sealBlock } from './block.ts';
 import type { Block } from './block.ts';
-import { fail, X0tError } from './errors.ts';
+import { fail } from './errors.ts';
 import type { FinalEvent, Fold } from './fold.ts';
 import type { Ref } from './header.ts';
-import { encodeRef } from './header.ts';
+import { Inbox } from './inbox.ts';
 import { storeKeys } from './keys.ts';
-import { encode } from './codec.ts';
-import { Lateness } from './lateness.ts';
 import type { Chain } from './chain.ts';
 import { ClockGuard } from './clock-guard.ts';
-import { OpenPayloads } from './open-payloads.ts';
-import type { Orderer } from './orderer.ts';
-import { pickPayload } from './payload.ts';
+import type { Committee } from './committee.ts';
+import { EpochRun } from './epoch-run.ts';
+import type { Epochs, EpochStart } from './epochs.ts';
+import { returnEvents } from './epoch-turn.ts';
+import { Orderer } from './orderer.ts';
+import { encodeOwnLast } from './own-last.ts';
 import type { Pending, Pool } from './pool.ts';
-import { pendingOps } from './pool-store.ts';
 import type { Id, StoreOp } from './ports.ts';
-import { propose } from './propose.ts';
-import type { Pace, Situation } from './propose.ts';
+import type { Pace } from './propose.ts';
 import type {
   Author,
   Offered,
@@ -25,17 +23,17 @@ import type {
   ReplicaHost,
   ReplicaPorts,
   Restored,
-  Submission,
 } from './replica-ports.ts';
-import { RoundClock } from './round-clock.ts';
+import type { RoundClock } from './round-clock.ts';
+import { Sealer } from './sealer.ts';
 import { TwoCertificates } from './rule.ts';
 import type { Slot } from './rule.ts';
 import { StoredKeys } from './stored-keys.ts';
-import { WaitingBlocks } from './waiting.ts';
+import type { WaitingBlocks } from './waiting.ts';
+import type { Twins } from './witness.ts';
 
 /** More blocks than this in one turn would delay proposals. */
 const BLOCKS_PER_TURN = 128;
-const SUBMISSIONS_PER_TURN = 1024;
 /** Without an own block for so long a node with waiting events is stuck, whatever its links say. */
 const STUCK_MS = 10_000;
 
@@ -50,33 +48,26 @@ export class Replica {
   readonly #chain: Chain;
   readonly #ports: ReplicaPorts;
   readonly #host: ReplicaHost;
-  readonly #pace: Pace;
-  readonly #author: Author | undefined;
+  readonly #self: Author;
   // the ledger
   readonly fold: Fold;
-  readonly orderer: Orderer;
   readonly pool: Pool;
-  readonly roundClock: RoundClock;
-  readonly waiting = new WaitingBlocks();
-  /** Accepted blocks with payload that are not ordered, and the events in them. */
-  readonly #payloads: OpenPayloads;
+  readonly epochs: Epochs;
+  #run: EpochRun;
+  /** The certified start of the next epoch, to be entered in the next turn. */
+  #entering: EpochStart | undefined;
   readonly #storedKeys: StoredKeys;
   /** Blocks that this turn's commits ordered. */
   readonly #ordered: Pick<Block, 'ref' | 'entries'>[] = [];
-  // sealing
-  #last: Ref | undefined;
-  #lastSeal_ms = Number.NEGATIVE_INFINITY;
-  readonly #lateness = new Lateness();
-  readonly #referenced = new Map<number, number>();
+  /** Equivocations that this turn brought. */
+  readonly #twins: Twins[] = [];
+  readonly #sealer: Sealer;
   // turns
-  #submissions: Submission[] = [];
-  /** Those of the turn under way. */
-  #accepting: readonly Submission[] = [];
+  readonly #inbox = new Inbox();
   #offered: Offered[] = [];
   #offeredBytes = 0;
   #turn: Promise<void> | undefined;
   #isStopped = false;
-  #cancelTimer: (() => void) | undefined;
   #alarm: Slot | undefined;
   #isHalted = false;
   #wantsIdleCut = false;
@@ -86,7 +77,7 @@ export class Replica {
    * 2.12).
    */
   #hasForgotten = false;
-  readonly clockGuard: ClockGuard | undefined;
+  #clockGuard: ClockGuard | undefined;
   readonly counters: ReplicaCounters = {
     blocksAccepted: 0,
     blocksSealed: 0,
@@ -101,33 +92,58 @@ export class Replica {
     ports: ReplicaPorts,
     host: ReplicaHost,
     pace: Pace,
-    author: Author | undefined,
+    self: Author,
     restored: Restored,
   ) {
     this.#chain = chain;
     this.#ports = ports;
     this.#host = host;
-    this.#pace = pace;
-    this.#author = author;
+    this.#self = self;
     this.#storedKeys = new StoredKeys(ports.store);
     this.fold = restored.fold;
-    this.orderer = restored.orderer;
     this.pool = restored.pool;
-    this.#payloads = new OpenPayloads(this.pool);
-    const { committee } = chain;
-    const start = Math.max(0, this.orderer.dag.horizon);
-    this.roundClock = new RoundClock(committee, (index) => committee.at(index).stake, start);
-    for (let round = start; round <= this.orderer.dag.top; round++) this.#addToClock(round);
-    for (const block of restored.blocks) this.#note(block);
-    this.clockGuard = author && new ClockGuard(ports.clock, committee, author.index, ports.log);
+    this.epochs = restored.epochs;
+    const { orderer, ownLast, blocks } = restored;
+    const own = ownLast?.epoch === orderer.committee.epoch ? ownLast.ref : undefined;
+    this.#run = new EpochRun(orderer, this.pool, self.actor, this.#now_ms(), own, blocks);
     this.#hasForgotten = restored.hasForgotten;
-    if (author) this.#last = restored.ownLast ?? this.orderer.dag.slot(0, author.index)[0];
+    this.#watchClock();
+    this.#sealer = new Sealer(chain.id, self, pace, ports.clock, {
+      maySeal: () => this.#clockGuard?.maySeal() ?? false,
+      isConnected: (actor) => this.#host.isConnected(actor),
+      wake: () => this.wake(),
+    });
   }
 
-  #addToClock(round: number): void {
-    for (const author of this.orderer.dag.authors(round)) {
-      this.roundClock.add(round, author, this.#now_ms());
-    }
+  /** A validator's clock is watched from its first epoch in a committee on. */
+  #watchClock(): void {
+    const { committee, self } = this.#run;
+    if (self === undefined) return;
+    const { clock, log } = this.#ports;
+    this.#clockGuard ??= new ClockGuard(clock, committee, self, log);
+    this.#clockGuard.sit(committee, self);
+  }
+
+  /** The committee of the present epoch. */
+  get committee(): Committee {
+    return this.#run.committee;
+  }
+
+  get orderer(): Orderer {
+    return this.#run.orderer;
+  }
+
+  get roundClock(): RoundClock {
+    return this.#run.roundClock;
+  }
+
+  get waiting(): WaitingBlocks {
+    return this.#run.waiting;
+  }
+
+  /** None for a node that never sat in a committee since its start. */
+  get clockGuard(): ClockGuard | undefined {
+    return this.#clockGuard;
   }
 
   #now_ms(): number {
@@ -145,9 +161,9 @@ export class Replica {
    */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    this.#cancelTimer?.();
+    this.#sealer.stop();
     await this.#turn;
-    this.#refuseAll('stopping', 'The node is stopping: send to another one.');
+    this.#inbox.refuse('stopping', 'The node is stopping: send to another one.');
   }
 
   /** Set when two certified blocks stand in one slot: finality is halted, accepting goes on. */
@@ -185,30 +201,42 @@ export class Replica {
    * telling others of its events then would make all of them busier.
    */
   get isStuck(): boolean {
-    if (!this.#author || this.#now_ms() - this.#lastSeal_ms > STUCK_MS) return true;
-    const { committee } = this.#chain;
-    const linked = committee.validators.keys().filter((author) => this.#host.isConnected(author));
-    return committee.stakeOf(new Set([this.#author.index, ...linked])) < committee.quorum;
+    const { committee, self } = this.#run;
+    if (this.author === undefined || self === undefined) return true;
+    if (this.#now_ms() - this.#sealer.last_ms > STUCK_MS) return true;
+    const linked = committee.validators
+      .keys()
+      .filter((author) => this.#host.isConnected(committee.at(author).actor));
+    return committee.stakeOf(new Set([self, ...linked])) < committee.quorum;
   }
 
-  /** The own index in the committee; none for an observer. */
+  /** The own index in the committee; none for one that only follows in this epoch. */
   get author(): number | undefined {
-    return this.#author?.index;
+    return this.#hasForgotten ? undefined : this.#run.self;
   }
 
-  /** The last own block. */
+  /** The last own block of this epoch. */
   get last(): Ref | undefined {
-    return this.#last;
+    return this.#run.last;
+  }
+
+  /**
+   * Enters the next epoch in the next turn, once this one has ended here. The caller has verified
+   * the certificate. Calls that come late or twice change nothing.
+   */
+  enter(start: EpochStart): void {
+    this.#entering = start;
+    this.wake();
   }
 
   /** The block that carries an event which is not final. */
   carrierOf(id: Id): Ref | undefined {
-    return this.#payloads.carrierOf(id);
+    return this.#run.payloads.carrierOf(id);
   }
 
   /** Accepted blocks with payload that are not ordered. */
   get unordered(): Iterable<Block> {
-    return this.#payloads.values();
+    return this.#run.payloads.values();
   }
 
   /** Whether a block is held, waits, or is out of reach. */
@@ -245,17 +273,16 @@ export class Replica {
    */
   submit(pending: Pending, isDurable: boolean): Promise<void> {
     if (this.#isStopped) fail('stopping', 'The node is stopping: send to another one.');
-    return new Promise((resolve, reject) => {
-      this.#submissions.push({ pending, isDurable, resolve, reject });
-      this.wake();
-    });
+    const done = this.#inbox.push(pending, isDurable);
+    this.wake();
+    return done;
   }
 
   /** Starts a turn unless one is under way, which then goes on for another round. */
   wake(): void {
     this.#isWoken = true;
     if (this.#turn || this.#isStopped) return;
-    this.#cancelTimer?.();
+    this.#sealer.stop();
     this.#turn = this.#turns().finally(() => {
       this.#turn = undefined;
       if (this.#isWoken) this.wake();
@@ -271,7 +298,7 @@ export class Replica {
       }
     } catch (error) {
       this.#isStopped = true;
-      this.#refuseAll('store_failed', 'The node cannot write and has stopped.');
+      this.#inbox.refuse('store_failed', 'The node cannot write and has stopped.');
       this.#host.failed(error);
     }
   }
@@ -279,8 +306,9 @@ export class Replica {
   async #oneTurn(): Promise<void> {
     this.counters.turns += 1;
     const ops: StoreOp[] = [];
-    const accepted = this.#takeSubmissions(ops);
-    this.#accepting = accepted;
+    const hadEnded = this.orderer.isEnded;
+    const hasEntered = await this.#enter(ops);
+    this.#inbox.take(ops, this, this.#run.payloads, (id) => this.#storedKeys.has(id));
     this.#takeBlocks(ops);
     const finals = this.#order(ops);
     const sealed = await this.#seal(ops);
@@ -289,46 +317,57 @@ export class Replica {
     if (this.#wantsIdleCut && isIdle) ops.push(...this.fold.cutIdle());
     this.#wantsIdleCut = false;
     if (ops.length > 0) {
-      const sync = sealed !== undefined || accepted.some(({ isDurable }) => isDurable);
+      const sync = sealed !== undefined || hasEntered || this.#inbox.isDurable;
       await this.#ports.store.write(ops, { sync });
       this.fold.written();
-      for (const block of this.#ordered.splice(0)) this.#payloads.forget(block);
+      for (const block of this.#ordered.splice(0)) this.#run.payloads.forget(block);
     }
-    this.#accepting = [];
-    for (const { resolve } of accepted) resolve();
+    this.#inbox.written();
     if (sealed) this.#host.publish(sealed);
     if (finals.length > 0) this.#host.finals(finals);
     const cuts = this.fold.cuts.take();
     if (cuts.length > 0) this.#host.cut(cuts);
-    if (sealed || this.#offered.length > 0 || this.#submissions.length > 0) this.#isWoken = true;
+    for (const twins of this.#twins.splice(0)) this.#host.equivocated(twins);
+    if (hasEntered) this.#host.entered();
+    if (this.orderer.isEnded && (hasEntered || !hadEnded)) this.#host.ended();
+    if (sealed || this.#offered.length > 0 || !this.#inbox.isEmpty) this.#isWoken = true;
   }
 
-  #takeSubmissions(ops: StoreOp[]): Submission[] {
-    const accepted: Submission[] = [];
-    for (const submission of this.#submissions.splice(0, SUBMISSIONS_PER_TURN)) {
-      const { pending, isDurable, reject } = submission;
-      const { id } = pending.entry;
-      try {
-        if (this.fold.isFinalEntry(pending.entry) || !this.pool.add(pending)) {
-          // known, but perhaps since this turn: acknowledged after the write all the same
-          accepted.push({ ...submission, isDurable: false });
-          continue;
-        }
-        if (this.#payloads.carrierOf(id)) this.pool.carried(id);
-        if (isDurable) ops.push(...pendingOps(pending, (key) => this.#storedKeys.has(key)));
-        accepted.push(submission);
-      } catch (error) {
-        reject(error);
-      }
-    }
-    return accepted;
+  /**
+   * The way from an ended epoch into the next: its start and the orderer's new state are written
+   * together, so that a node is in one epoch or the other. Returns whether it was taken.
+   */
+  async #enter(ops: StoreOp[]): Promise<boolean> {
+    const start = this.#entering;
+    const { orderer, payloads } = this.#run;
+    if (!start || !orderer.isEnded) return false;
+    this.#entering = undefined;
+    const { committee } = start;
+    if (committee.epoch !== this.committee.epoch + 1) return false;
+    const last = { ...orderer.state.last, leaderRound: 0 };
+    const next = new Orderer(this.#chain.id, committee, last.ts_ms, { cursor: undefined, last });
+    const blocks = payloads.drain();
+    const before = this.committee;
+    this.#run = new EpochRun(next, this.pool, this.#self.actor, this.#now_ms());
+    this.#watchClock();
+    ops.push(this.epochs.enter(start), ...this.fold.ops(next.state));
+    const parts = { fold: this.fold, pool: this.pool, self: this.#self };
+    const due_ms = (id: Id) => this.#host.dueTime_ms(id);
+    const hasKey = (id: Id) => this.#storedKeys.has(id);
+    const isAuthor = this.#run.self !== undefined && !this.#hasForgotten;
+    ops.push(...(await returnEvents(blocks, before, isAuthor, parts, due_ms, hasKey)));
+    this.#ports.log.info(
+      { epoch: committee.epoch, n: committee.size, author: this.#run.self },
+      'a new epoch begins',
+    );
+    return true;
   }
 
   #takeBlocks(ops: StoreOp[]): void {
     for (const { block, from } of this.#offered.splice(0, BLOCKS_PER_TURN)) {
       this.#offeredBytes -= block.bytes;
-      if (this.isKnown(block.ref)) continue;
-      if (block.ref.author === this.#author?.index) this.#noteForgotten(block.ref, ops);
+      if (block.header.epoch !== this.committee.epoch || this.isKnown(block.ref)) continue;
+      if (block.ref.author === this.#run.self) this.#noteForgotten(block.ref, ops);
       const missing = this.orderer.dag.missing(block.header.parents);
       if (missing.length === 0) {
         this.#acceptWithChildren(block, ops);
@@ -375,7 +414,10 @@ export class Replica {
     });
     this.roundClock.add(ref.round, ref.author, this.#now_ms());
     this.counters.blocksAccepted += 1;
-    if (dag.slot(ref.round, ref.author).length === 2) {
+    const [a, b, third] = dag.slot(ref.round, ref.author);
+    if (a && b && !third) {
+      const { epoch } = header;
+      this.#twins.push({ epoch, round: ref.round, author: ref.author, ids: [a.id, b.id] });
       this.counters.equivocations += 1;
       this.#ports.log.warn(
         { author: ref.author, round: ref.round },
@@ -383,12 +425,7 @@ export class Replica {
       );
     }
     ops.push(...archiveOps(block, (id) => this.#storedKeys.has(id)));
-    this.#note(block);
-  }
-
-  /** Keeps the payload of an accepted block at hand until it is ordered. */
-  #note(block: Block): void {
-    if (!this.orderer.isOrdered(block.ref.id)) this.#payloads.add(block);
+    this.#run.note(block);
   }
 
   /** Runs the commit rule and folds the new commits. */
@@ -396,10 +433,9 @@ export class Replica {
     if (this.isHalted) return [];
     const finals: FinalEvent[] = [];
     try {
-      const { commits, lost } = this.orderer.advance();
-      for (const commit of commits) {
+      const { commits, lost } = this.orderer.advance((commit) => {
         const blocks = commit.blocks.map(
-          (ref) => this.#payloads.get(ref.id) ?? { ref, entries: [] },
+          (ref) => this.#run.payloads.get(ref.id) ?? { ref, entries: [] },
         );
         finals.push(...this.fold.apply(commit, blocks));
         for (const block of blocks) {
@@ -408,8 +444,9 @@ export class Replica {
           }
           this.#ordered.push(block);
         }
-      }
-      for (const { id } of lost) this.#payloads.release(id, this.#author?.index);
+        return this.fold.seats.epoch > this.committee.epoch;
+      });
+      for (const { id } of lost) this.#run.payloads.release(id, this.#run.self);
       if (commits.length > 0) {
         this.counters.commits += commits.length;
         this.counters.finals += finals.length;
@@ -430,69 +467,13 @@ export class Replica {
   }
 
   async #seal(ops: StoreOp[]): Promise<Block | undefined> {
-    const author = this.#author;
-    if (!author || !this.#isSealing || !this.#last) return undefined;
-    if (this.#hasForgotten || !this.#host.maySeal()) return undefined;
-    const now_ms = this.#now_ms();
-    const proposal = propose(this.#situation(author, this.#last, now_ms), this.#pace, now_ms);
-    this.#arm(proposal.type === 'wait' ? proposal.until_ms : undefined, now_ms);
-    if (proposal.type !== 'seal' || !this.clockGuard?.maySeal()) return undefined;
-    this.#lateness.woke(now_ms);
-    const { committee, id: chain } = this.#chain;
-    const { entries, keys } = pickPayload(this.pool.ready(now_ms), author.index, committee);
-    const { last } = this.orderer.state;
-    const draft = {
-      chain,
-      epoch: committee.epoch,
-      committee: committee.id,
-      round: proposal.round,
-      author: author.index,
-      ts_ms: this.#ports.clock.wall_ms(),
-      parents: proposal.parents,
-      ...(last.index > 0 && { vote: { index: last.index, id: last.id } }),
-    };
-    const table = keysFor(entries, author.index, committee, (id) => keys.get(id));
-    const block = await sealBlock(draft, entries, table, author.signer);
-    this.#lastSeal_ms = now_ms;
-    this.#last = block.ref;
-    for (const parent of proposal.parents) this.#referenced.set(parent.author, parent.round);
-    ops.push({ type: 'put', key: storeKeys.ownLast, value: encode(encodeRef(block.ref)) });
+    if (!this.#isSealing || this.#hasForgotten || !this.#host.maySeal()) return undefined;
+    const block = await this.#sealer.seal(this.#run, this.pool);
+    if (!block) return undefined;
+    const value = encodeOwnLast({ epoch: this.committee.epoch, ref: block.ref });
+    ops.push({ type: 'put', key: storeKeys.ownLast, value });
     this.counters.blocksSealed += 1;
     this.#acceptWithChildren(block, ops);
     return block;
-  }
-
-  #situation(author: Author, last: Ref, now_ms: number): Situation {
-    const hasOwn = this.pool.ownWaiting > 0;
-    const due_ms = hasOwn ? undefined : this.pool.nextDue_ms();
-    return {
-      orderer: this.orderer,
-      committee: this.#chain.committee,
-      self: author.index,
-      clockRound: this.roundClock.round,
-      entered_ms: this.roundClock.entered_ms,
-      last,
-      lastSeal_ms: this.#lastSeal_ms,
-      lateness_ms: this.#lateness.smoothed_ms,
-      referenced: this.#referenced,
-      hasPayload: hasOwn || (due_ms !== undefined && due_ms <= now_ms),
-      isConnected: (index) => this.#host.isConnected(index),
-    };
-  }
-
-  /** The next turn comes at the latest at `until_ms`, or when another's pending event is due. */
-  #arm(until_ms: number | undefined, now_ms: number): void {
-    this.#cancelTimer?.();
-    if (until_ms !== undefined) this.#lateness.waits(until_ms);
-    const due_ms = this.pool.nextDue_ms();
-    const times = [until_ms, due_ms !== undefined && due_ms > now_ms ? due_ms : undefined];
-    const next_ms = Math.min(...times.filter((time) => time !== undefined));
-    if (!Number.isFinite(next_ms)) return;
-    this.#cancelTimer = this.#ports.clock.after(Math.max(0, next_ms - now_ms), () => this.wake());
-  }
-
-  #refuseAll(code: string, message: string): void {
-    const error = new X0tError(code, message);
-    for (const { reject } of [...this.#accepting, ...this.#submissions.splice(0)]) reject(error);
   }
 }

@@ -12,6 +12,7 @@ import {
   signingKeyId,
 } from './event.ts';
 import type { Body, Entry, Event } from './event.ts';
+import { innerJobs } from './evidence.ts';
 import { HybridClock } from './hlc.ts';
 import { sha256, textOf } from './ids.ts';
 import type { Clock, Id, Signer, Verifier } from './ports.ts';
@@ -30,8 +31,6 @@ export interface Self {
   readonly actor: Id;
   readonly coseKey: Uint8Array;
   readonly signer: Signer;
-  /** Index in the committee; none for an observer. */
-  readonly author: number | undefined;
 }
 
 export interface SubmissionCounters {
@@ -106,13 +105,13 @@ export class Submissions {
     if (!isElsewhere) this.#admit(event, isKept);
     const leaf = entryLeaf(entry);
     if (!this.#verified.has(leaf)) {
-      const [isValid] = await this.#verifier.verify([job]);
-      if (!isValid) {
+      const results = await this.#verifier.verify([job, ...innerJobs(event)]);
+      if (results.includes(false)) {
         fail('bad_event_signature', 'The signature does not fit the event and the key.', { id });
       }
       this.#verified.add(leaf);
     }
-    const due_ms = isOrigin ? 0 : this.#dueTime_ms(id);
+    const due_ms = isOrigin ? 0 : this.dueTime_ms(id);
     await this.#replica.submit({ entry, coseKey, isOwn: isOrigin, due_ms }, true);
     this.counters.accepted += 1;
     return entry;
@@ -124,7 +123,7 @@ export class Submissions {
    * final (validators only).
    */
   async author(kind: string, body: Body, isSigned: boolean): Promise<Entry> {
-    const { actor, coseKey, signer, author } = this.#self;
+    const { actor, coseKey, signer } = this.#self;
     const draft: Event = {
       chain: this.#chain.id,
       actor,
@@ -140,7 +139,7 @@ export class Submissions {
     const event = decodeEvent(bytes);
     this.#admit(event, false);
     this.#nextSeq += 1;
-    const isBare = !isSigned && author !== undefined;
+    const isBare = !isSigned && this.#replica.author !== undefined;
     const entry = isBare ? entryOf(event, undefined, bytes) : await signEvent(event, signer, bytes);
     if (!isBare) this.#verified.add(entryLeaf(entry));
     const pending = { entry, coseKey: isBare ? undefined : coseKey, isOwn: true, due_ms: 0 };
@@ -184,10 +183,9 @@ export class Submissions {
           kind: event.kind,
           detail: kinds.explain(event.kind, event.body),
         });
-      case 'applied':
-      case 'kv_precondition':
-      case 'dep_missing':
-        // a missing dependency may still come before it in the final order
+      default:
+        // a missing dependency may still come before it in the final order; the rest is not
+        // foreseen, or applies
         return undefined;
     }
   }
@@ -196,8 +194,8 @@ export class Submissions {
    * When this node carries another's event if nobody has: the first by rendezvous hash soonest
    * (consensus.md 2.9).
    */
-  #dueTime_ms(id: Id): number {
-    const { committee } = this.#chain;
+  dueTime_ms(id: Id): number {
+    const { committee } = this.#replica;
     const ranked = rendezvous(
       id,
       committee.validators.map(({ actor }) => actor),

@@ -19,6 +19,22 @@ export const VERDICTS = {
   too_many_lanes: 6,
   /** `ifSeq` of a kv event does not match the key's last change. */
   kv_precondition: 256,
+  /** Only an operator of the genesis changes the committee. */
+  not_operator: 512,
+  /** Who is to be added sits in the committee. */
+  already_validator: 513,
+  /** Who is to be removed, or leaves, does not sit in the committee. */
+  not_validator: 514,
+  /** The committee would be empty or larger than `COMMITTEE_MAX`. */
+  committee_bounds: 515,
+  /** Two validators would have one libp2p peer id. */
+  peer_taken: 516,
+  /** A key that signed two blocks for one slot gets no seat again: make a new one. */
+  member_barred: 517,
+  /** Evidence for this epoch and author is recorded. */
+  evidence_known: 518,
+  /** The headers are of another network or committee, or the key is not the author's. */
+  evidence_unfounded: 519,
 } as const;
 
 export type VerdictName = keyof typeof VERDICTS;

@@ -4,6 +4,7 @@ import { decode, encode } from '#ledger/codec.ts';
 import { decodeCommit } from '#ledger/commit.ts';
 import type { Commit } from '#ledger/commit.ts';
 import { compareSummaries } from '#ledger/audit/refold.ts';
+import { Epochs } from '#ledger/epochs.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { Fold } from '#ledger/fold.ts';
 import type { Summary } from '#ledger/fold.ts';
@@ -124,11 +125,13 @@ async function refold(
 ): Promise<Summary> {
   const fold = new Fold(store, chain.genesis, schema);
   const total = state?.last.index ?? 0;
+  const epochs = new Epochs(chain, store);
   let last = fold.ordererState?.last ?? { index: 0, id: chain.id, ts_ms: 0, leaderRound: 0 };
   let written = fold.size;
   while (last.index < total) {
     const commit = nextCommit(store, last);
-    const blocks = commit.blocks.map((ref) => readBlock(store, ref, chain.id, chain.committee));
+    const committee = epochs.need(commit.epoch);
+    const blocks = commit.blocks.map((ref) => readBlock(store, ref, chain.id, committee));
     fold.apply(commit, blocks);
     const { index, id, ts_ms, leader } = commit;
     last = { index, id, ts_ms, leaderRound: leader.round };

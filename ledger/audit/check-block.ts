@@ -1,9 +1,10 @@
 import { assembleBlock, blockJob } from '#ledger/block.ts';
 import type { Block } from '#ledger/block.ts';
-import type { Chain } from '#ledger/chain.ts';
+import type { Committee, Committees } from '#ledger/committee.ts';
 import { jobOf } from '#ledger/cose.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { decodeEntry, entryJob, signingKeyId } from '#ledger/event.ts';
+import { innerJobs } from '#ledger/evidence.ts';
 import { decodeHeader } from '#ledger/header.ts';
 import { idOf } from '#ledger/ids.ts';
 import type { Id, SignatureJob } from '#ledger/ports.ts';
@@ -12,7 +13,9 @@ import { placed } from './place.ts';
 
 /** What checking a block needs beside its bytes. */
 export interface CheckTools {
-  readonly chain: Pick<Chain, 'id' | 'committee'>;
+  readonly chain: Id;
+  /** Those of the epochs that were reached. */
+  readonly committees: Committees;
   /** The COSE_Key whose SHA-256 is `id`; that it is, is checked elsewhere. */
   keyOf(id: Id): Uint8Array | undefined;
   verify(job: SignatureJob): boolean;
@@ -62,16 +65,22 @@ function checkHeaderId({ header, headerId, body }: BlockBytes, tools: CheckTools
   });
 }
 
-function headerJob(header: Uint8Array, sign1: Uint8Array, { chain }: CheckTools): SignatureJob {
-  const { author } = decodeHeader(header, chain.id, chain.committee);
-  return jobOf('block', header, sign1, chain.committee.at(author).coseKey);
+function headerJob(header: Uint8Array, sign1: Uint8Array, tools: CheckTools): SignatureJob {
+  const { author, epoch } = decodeHeader(header, tools.chain, tools.committees);
+  return jobOf('block', header, sign1, committeeAt(tools, epoch).at(author).coseKey);
+}
+
+/** A header that was read has a committee. */
+function committeeAt({ committees }: CheckTools, epoch: number): Committee {
+  return committees.ofEpoch(epoch) as Committee;
 }
 
 function checkParts(header: Uint8Array, body: Uint8Array, tools: CheckTools): CheckedBlock {
   const { sign1, keyIds, entries } = readBody(body);
-  const { id, committee } = tools.chain;
+  const { chain, committees } = tools;
   const keys = keyIds.map((key) => tools.keyOf(key) ?? unknownKey(key));
-  const block = assembleBlock(header, sign1, keys, entries, id, committee, { keyIds });
+  const block = assembleBlock(header, sign1, keys, entries, chain, committees, { keyIds });
+  const committee = committeeAt(tools, block.header.epoch);
   if (!tools.verify(blockJob(block, committee))) {
     fail('bad_block_signature', "The author's signature does not fit the block.");
   }
@@ -80,10 +89,13 @@ function checkParts(header: Uint8Array, body: Uint8Array, tools: CheckTools): Ch
   keyOf.set(committee.keyIdAt(author), committee.at(author).coseKey);
   let signatures = 1;
   for (const [entry, signed] of block.entries.entries()) {
-    if (!signed.sign1) continue;
-    signatures += 1;
-    const key = keyOf.get(signingKeyId(signed.event)) ?? unknownKey(signingKeyId(signed.event));
-    if (tools.verify(entryJob(signed, key))) continue;
+    const jobs = [...innerJobs(signed.event)];
+    if (signed.sign1) {
+      const id = signingKeyId(signed.event);
+      jobs.unshift(entryJob(signed, keyOf.get(id) ?? unknownKey(id)));
+    }
+    signatures += jobs.length;
+    if (jobs.every((job) => tools.verify(job))) continue;
     const message = 'A signature does not fit its event.';
     fail('bad_event_signature', message, { part: 'entry', entry, event: signed.id });
   }
@@ -100,15 +112,15 @@ function whatDiffers(
   body: Uint8Array,
   tools: CheckTools,
 ): { part: string; entry?: number; event?: Id } {
-  const { chain } = tools;
-  const known = attempt(() => decodeHeader(header, chain.id, chain.committee));
+  const known = attempt(() => decodeHeader(header, tools.chain, tools.committees));
   if (!known) return { part: 'header' };
   const parts = attempt(() => readBody(body));
   if (!parts) return { part: 'body' };
   const isSigned = attempt(() => tools.verify(headerJob(header, parts.sign1, tools)));
   if (isSigned !== true) return { part: 'blockSignature' };
-  const author = chain.committee.at(known.author);
-  const keys = new Map<Id, Uint8Array>([[chain.committee.keyIdAt(known.author), author.coseKey]]);
+  const committee = committeeAt(tools, known.epoch);
+  const author = committee.at(known.author);
+  const keys = new Map<Id, Uint8Array>([[committee.keyIdAt(known.author), author.coseKey]]);
   for (const id of parts.keyIds) {
     const key = tools.keyOf(id);
     if (!key) return { part: 'keyTable' };
@@ -120,7 +132,8 @@ function whatDiffers(
     const key = keys.get(signingKeyId(entry.event));
     const isRight =
       !entry.sign1 || (key && attempt(() => tools.verify(entryJob(entry, key)))) === true;
-    if (!isRight) return { part: 'entry', entry: index, event: entry.id };
+    const isInside = innerJobs(entry.event).every((job) => tools.verify(job));
+    if (!isRight || !isInside) return { part: 'entry', entry: index, event: entry.id };
   }
   const isWhole = attempt(() => checkParts(header, body, tools)) !== undefined;
   return { part: isWhole ? 'cid' : 'entries' };

@@ -1,4 +1,5 @@
 import { decode, encode } from '#ledger/codec.ts';
+import { fail } from '#ledger/errors.ts';
 import * as field from '#ledger/fields.ts';
 import type { Summary } from '#ledger/fold.ts';
 import { bytesOf, linkOf } from '#ledger/ids.ts';
@@ -14,12 +15,17 @@ export interface Manifest extends Summary {
   readonly blocks: number;
   /** Distinct keys in the file. */
   readonly keys: number;
+  /** Blocks of each epoch, where there is more than the first. */
+  readonly epochs?: readonly number[];
 }
 
 const KNOWN = new Set([
   't', 'v', 'chain', 'size', 'commit', 'logRoot', 'stateRoot', 'projections', 'blocks', 'keys',
+  'epochs',
 ]);
 const PROJECTIONS_MAX = 256;
+/** Epochs in one export. */
+const EPOCHS_MAX = 65_536;
 const MOST = Number.MAX_SAFE_INTEGER;
 
 /** The manifest of a fold that stands at `last`. */
@@ -27,13 +33,13 @@ export function manifestOf(
   chain: Id,
   summary: Summary,
   last: OrdererState['last'],
-  counts: Pick<Manifest, 'blocks' | 'keys'>,
+  counts: Pick<Manifest, 'blocks' | 'keys' | 'epochs'>,
 ): Manifest {
   return { chain, ...summary, commit: { index: last.index, id: last.id }, ...counts };
 }
 
 export function encodeManifest(manifest: Manifest): Uint8Array {
-  const { chain, size, commit, logRoot, stateRoot, projections, blocks, keys } = manifest;
+  const { chain, size, commit, logRoot, stateRoot, projections, blocks, keys, epochs } = manifest;
   return encode({
     t: 'export',
     v: 1,
@@ -45,6 +51,7 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
     projections: projections.map(({ name, version, root }) => [name, version, bytesOf(root)]),
     blocks,
     keys,
+    ...(epochs && { epochs }),
   });
 }
 
@@ -73,5 +80,18 @@ export function decodeManifest(bytes: Uint8Array): Manifest {
     }),
     blocks: field.integerOf(fields, 'blocks', 0, MOST),
     keys: field.integerOf(fields, 'keys', 0, MOST),
+    ...('epochs' in fields && { epochs: decodeEpochs(fields) }),
   };
+}
+
+function decodeEpochs({ epochs: value, blocks }: field.Fields): readonly number[] {
+  const epochs = field
+    .listOf(value, 'epochs', EPOCHS_MAX)
+    .map((count) => field.asInteger(count, 'epochs', 0, MOST));
+  if (epochs.length < 2 || epochs.reduce((sum, count) => sum + count, 0) !== blocks) {
+    fail('out_of_range', 'The blocks of all epochs, two or more, are the blocks.', {
+      field: 'epochs',
+    });
+  }
+  return epochs;
 }

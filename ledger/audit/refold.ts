@@ -1,6 +1,7 @@
 import type { Block } from '#ledger/block.ts';
 import type { Chain } from '#ledger/chain.ts';
 import type { Commit } from '#ledger/commit.ts';
+import { Committee } from '#ledger/committee.ts';
 import { fail } from '#ledger/errors.ts';
 import { Fold } from '#ledger/fold.ts';
 import type { Summary } from '#ledger/fold.ts';
@@ -47,7 +48,8 @@ const FINALS_PER_TAKING = 65_536;
 export class Refold {
   readonly state = new AuditState();
   readonly fold: Fold;
-  readonly #orderer: Orderer;
+  readonly #chain: Chain;
+  #orderer: Orderer;
   readonly #target: Manifest['commit'];
   readonly #watcher: RefoldWatcher | undefined;
   readonly #open = new Map<Id, RefoldBlock>();
@@ -67,11 +69,46 @@ export class Refold {
     target: Manifest['commit'],
     watcher?: RefoldWatcher,
   ) {
+    this.#chain = chain;
     this.fold = new Fold(this.state, chain.genesis, schema);
     this.#orderer = new Orderer(chain.id, chain.committee, chain.genesis.created_ms);
     this.#target = target;
     this.#watcher = watcher;
     this.#lastFolded = { index: 0, id: chain.id, ts_ms: 0, leaderRound: 0 };
+  }
+
+  /** The committees that followed on that of the genesis. */
+  readonly committees: Committee[] = [];
+
+  /** The committee of the epoch whose blocks come now. */
+  get committee(): Committee {
+    return this.#orderer.committee;
+  }
+
+  /**
+   * All blocks of an epoch were taken, and others follow: decides its end, from which the next
+   * committee follows. Throws `audit_epoch_open` where the log does not end the epoch.
+   */
+  nextEpoch(): Committee {
+    this.run();
+    const { epoch } = this.committee;
+    const end = this.fold.cuts.take().at(-1);
+    if (!this.#orderer.isEnded || end?.cut !== 'epoch' || end.epoch !== epoch) {
+      return fail('audit_epoch_open', 'Blocks of a later epoch follow, and the log ends none.', {
+        kind: 'commit',
+        commit: this.#commits,
+        epoch,
+      });
+    }
+    const next = new Committee(epoch + 1, this.fold.seats.validators, end.id);
+    this.committees.push(next);
+    const last = { ...this.#lastFolded, leaderRound: 0 };
+    this.#lastFolded = last;
+    this.#orderer = new Orderer(this.#chain.id, next, last.ts_ms, { cursor: undefined, last });
+    this.#open.clear();
+    this.#last = undefined;
+    this.#runRound = 0;
+    return next;
   }
 
   /** Commits that were folded. */
@@ -122,8 +159,10 @@ export class Refold {
     this.#runRound = this.#last?.round ?? 0;
     if (this.#isHalted) return;
     try {
-      const { commits, lost } = this.#orderer.advance();
-      for (const commit of commits) this.#apply(commit);
+      const { lost } = this.#orderer.advance((commit) => {
+        this.#apply(commit);
+        return this.fold.seats.epoch > this.committee.epoch;
+      });
       for (const { id } of lost) this.#open.delete(id);
     } catch (error) {
       if (!(error instanceof TwoCertificates)) throw error;

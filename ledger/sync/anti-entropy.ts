@@ -1,4 +1,4 @@
-import type { Committee } from '#ledger/committee.ts';
+import type { EpochGate } from '#ledger/epoch-gate.ts';
 import { codeOf, fail } from '#ledger/errors.ts';
 import type { BlockIntake } from '#ledger/intake.ts';
 import { GC_DEPTH } from '#ledger/limits.ts';
@@ -31,10 +31,10 @@ export interface CatchUp {
  * a gap, so liveness needs this.
  */
 export class AntiEntropy {
-  readonly #committee: Committee;
   readonly #replica: Replica;
   readonly #intake: BlockIntake;
   readonly #server: SyncServer;
+  readonly #gate: Pick<EpochGate, 'take'>;
   readonly #network: Network;
   readonly #clock: Clock;
   readonly #entropy: Entropy;
@@ -53,16 +53,21 @@ export class AntiEntropy {
   exchanges = 0;
 
   constructor(
-    committee: Committee,
-    parts: { replica: Replica; intake: BlockIntake; server: SyncServer; network: Network },
+    parts: {
+      replica: Replica;
+      intake: BlockIntake;
+      server: SyncServer;
+      gate: Pick<EpochGate, 'take'>;
+      network: Network;
+    },
     ports: { clock: Clock; entropy: Entropy; log: Log },
     take: (items: readonly PoolItem[], from: PeerName) => Promise<void>,
     period_ms: number,
   ) {
-    this.#committee = committee;
     this.#replica = parts.replica;
     this.#intake = parts.intake;
     this.#server = parts.server;
+    this.#gate = parts.gate;
     this.#network = parts.network;
     this.#clock = ports.clock;
     this.#entropy = ports.entropy;
@@ -82,7 +87,7 @@ export class AntiEntropy {
 
   /** Whether a peer has told all it holds since the start, and nothing old is being fetched. */
   get isInStep(): boolean {
-    return (this.#hasHeard || this.#committee.size === 1) && !this.#isProgressing;
+    return (this.#hasHeard || this.#replica.committee.size === 1) && !this.#isProgressing;
   }
 
   /** Whether old commits come in; a peer that promises them and sends none holds nothing up. */
@@ -125,16 +130,24 @@ export class AntiEntropy {
   #noteClock(peer: PeerName, { wall_ms }: Frontier): void {
     const guard = this.#replica.clockGuard;
     const actor = this.#network.peers().find((one) => one.peer === peer)?.actor;
-    const author = actor === undefined ? undefined : this.#committee.indexOf(actor);
+    const author = actor === undefined ? undefined : this.#replica.committee.indexOf(actor);
     if (!guard || author === undefined) return;
     guard.note(author, wall_ms);
     if (guard.isSuspect) this.#replica.wake();
   }
 
-  #lacks({ newest, commit, waiting }: Frontier): boolean {
+  /** Another asked for blocks of an epoch that is not entered here yet. */
+  ahead(peer: PeerName): void {
+    const now_ms = this.#clock.monotonic_ms();
+    if (now_ms - (this.#asked_ms.get(peer) ?? -AGAIN_MS) >= AGAIN_MS) void this.exchange(peer);
+  }
+
+  #lacks({ epoch, newest, commit, waiting }: Frontier): boolean {
+    const mine = this.#replica.committee.epoch;
     return (
+      epoch > mine ||
       commit > this.#replica.orderer.state.last.index ||
-      newest.some((ref) => !this.#replica.isKnown(ref)) ||
+      (epoch === mine && newest.some((ref) => !this.#replica.isKnown(ref))) ||
       waiting.some((id) => this.#isNew(id))
     );
   }
@@ -169,9 +182,12 @@ export class AntiEntropy {
    * The gate of `isInStep` opens once a peer's newest own block is known here, so that a block
    * which this store has lost was seen; one on its way opens it in a later exchange.
    */
-  #noteHeard({ newest }: Frontier): void {
-    const self = this.#replica.author;
-    const knowsOwn = newest.every((ref) => ref.author !== self || this.#replica.isKnown(ref));
+  #noteHeard({ epoch, newest }: Frontier): void {
+    const { author: self, committee } = this.#replica;
+    const knowsOwn =
+      epoch < committee.epoch ||
+      (epoch === committee.epoch &&
+        newest.every((ref) => ref.author !== self || this.#replica.isKnown(ref)));
     if (this.#hasHeard || !knowsOwn) return;
     this.#hasHeard = true;
     this.#replica.wake();
@@ -195,8 +211,9 @@ export class AntiEntropy {
   }
 
   /** Rounds that this node would have to take one by one, or that lie below the peer's horizon. */
-  #isFarBehind({ newest, commit, horizon }: Frontier): boolean {
-    const { orderer, roundClock } = this.#replica;
+  #isFarBehind({ epoch, newest, commit, horizon }: Frontier): boolean {
+    const { committee, orderer, roundClock } = this.#replica;
+    if (epoch !== committee.epoch) return epoch > committee.epoch;
     if (commit <= orderer.state.last.index) return false;
     const top = newest.reduce((most, { round }) => Math.max(most, round), 0);
     return top - roundClock.round > BEHIND_ROUNDS || horizon >= roundClock.round;
@@ -232,10 +249,12 @@ export class AntiEntropy {
       let from = commits() + 1;
       for (let more = true; more && !this.#isStopped && this.#catchingUp === mine; ) {
         const before = commits();
+        const { epoch } = this.#replica.committee;
         const last = await this.#range(peer, from, checks);
         const mustWait = commits() === before || this.#replica.backlogBytes > ANSWER_BYTES_MAX;
         if (mustWait) await this.#folded(checks);
-        more = last >= from && commits() > before;
+        const hasEntered = this.#replica.committee.epoch > epoch;
+        more = (last >= from && commits() > before) || hasEntered;
         from = last + 1;
       }
       await this.#folded(checks);
@@ -269,8 +288,23 @@ export class AntiEntropy {
         this.#target = Math.max(this.#target, last);
         continue;
       }
+      if ('seal' in frame) {
+        await this.#folded(checks);
+        await this.#enter(frame.seal);
+        continue;
+      }
       await checks.add(this.#intake.take(frame.block, peer));
     }
     return last;
+  }
+
+  /**
+   * All that decides the last commit of an epoch has come: the next one is entered before its
+   * blocks are looked at.
+   */
+  async #enter(seal: Uint8Array): Promise<void> {
+    await this.#replica.settled();
+    await this.#gate.take(seal);
+    await this.#replica.settled();
   }
 }

@@ -3,7 +3,7 @@ import type { Ref } from '#ledger/header.ts';
 import type { BlockIntake } from '#ledger/intake.ts';
 import type { Clock, Entropy, Id, Log, Network, PeerName } from '#ledger/ports.ts';
 import type { Replica } from '#ledger/replica.ts';
-import { encodeRefs, REFS_MAX } from './messages.ts';
+import { encodeBlocksRequest, REFS_MAX } from './messages.ts';
 import { ANSWER_BYTES_MAX } from './server.ts';
 
 /** Missing blocks under request at once; waiting blocks name them again later. */
@@ -108,8 +108,10 @@ export class Fetcher {
 
   async #request(peer: PeerName, refs: readonly Ref[]): Promise<void> {
     const limits = { timeout_ms: TIMEOUT_MS, responseBytes_max: ANSWER_BYTES_MAX + REFS_MAX * 16 };
+    const { epoch } = this.#replica.committee;
+    const message = encodeBlocksRequest({ epoch, refs });
     try {
-      for await (const frame of this.#network.request(peer, 'blocks', encodeRefs(refs), limits)) {
+      for await (const frame of this.#network.request(peer, 'blocks', message, limits)) {
         this.fetched += 1;
         await this.#intake.take(frame, peer);
       }

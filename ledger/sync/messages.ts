@@ -4,7 +4,7 @@ import * as field from '#ledger/fields.ts';
 import { decodeRef, encodeRef } from '#ledger/header.ts';
 import type { Ref } from '#ledger/header.ts';
 import { concatBytes, linkOf } from '#ledger/ids.ts';
-import { COMMITTEE_MAX } from '#ledger/limits.ts';
+import { COMMITTEE_MAX, ROUND_MAX } from '#ledger/limits.ts';
 import type { Id } from '#ledger/ports.ts';
 
 /**
@@ -82,12 +82,22 @@ export function decodeFrontier(bytes: Uint8Array): Frontier {
   };
 }
 
-export function encodeRefs(refs: readonly Ref[]): Uint8Array {
-  return encode(refs.map(encodeRef));
+/** Blocks of one epoch. */
+export interface BlocksRequest {
+  readonly epoch: number;
+  readonly refs: readonly Ref[];
 }
 
-export function decodeRefs(bytes: Uint8Array): readonly Ref[] {
-  return field.listOf(decode(bytes), 'refs', REFS_MAX).map(decodeRef);
+export function encodeBlocksRequest({ epoch, refs }: BlocksRequest): Uint8Array {
+  return encode([epoch, refs.map(encodeRef)]);
+}
+
+export function decodeBlocksRequest(bytes: Uint8Array): BlocksRequest {
+  const [epoch, refs] = field.listOf(decode(bytes), 'request for blocks', 2);
+  return {
+    epoch: field.asInteger(epoch, 'epoch', 0, ROUND_MAX),
+    refs: field.listOf(refs, 'refs', REFS_MAX).map(decodeRef),
+  };
 }
 
 /** `{from}`: the blocks of all commits from this index on. */
@@ -101,17 +111,24 @@ export function decodeRangeRequest(bytes: Uint8Array): number {
 }
 
 /**
- * A frame of a range: a sealed block, or the index of the commit whose blocks are complete with it.
+ * A frame of a range: a sealed block, the index of the commit whose blocks are complete with it, or
+ * the certificate with which an epoch ended.
  */
-export type RangeFrame = { readonly block: Uint8Array } | { readonly commit: number };
+export type RangeFrame =
+  | { readonly block: Uint8Array }
+  | { readonly commit: number }
+  | { readonly seal: Uint8Array };
 
 export function encodeRangeFrame(frame: RangeFrame): Uint8Array {
-  return 'block' in frame ? frame.block : encode(frame.commit);
+  if ('block' in frame) return frame.block;
+  return 'seal' in frame ? frame.seal : encode(frame.commit);
 }
 
 export function decodeRangeFrame(bytes: Uint8Array): RangeFrame {
-  // major type 0 is a number, anything else a block that is checked later
-  if ((bytes[0] ?? 0xff) >> 5 !== 0) return { block: bytes };
+  // major type 0 is a number, 5 a certificate, anything else a block; those are checked later
+  const major = (bytes[0] ?? 0xff) >> 5;
+  if (major === 5) return { seal: bytes };
+  if (major !== 0) return { block: bytes };
   return { commit: field.asInteger(decode(bytes), 'commit', 1, Number.MAX_SAFE_INTEGER) };
 }
 

@@ -1,10 +1,12 @@
 import { readSealed } from '#ledger/archive.ts';
 import type { Chain } from '#ledger/chain.ts';
 import { decodeCommit } from '#ledger/commit.ts';
+import type { Commit } from '#ledger/commit.ts';
 import type { Ref } from '#ledger/header.ts';
-import { storeKeys } from '#ledger/keys.ts';
-import { FRAME_BYTES_MAX } from '#ledger/limits.ts';
-import type { BlockStore, Clock, Network, PeerName } from '#ledger/ports.ts';
+import { epochRange, refOfBlockKey, storeKeys } from '#ledger/keys.ts';
+import { FRAME_BYTES_MAX, GC_DEPTH } from '#ledger/limits.ts';
+import { gcRoundAfter } from '#ledger/linearise.ts';
+import type { BlockStore, Clock, Id, Network, PeerName } from '#ledger/ports.ts';
 import type { Replica } from '#ledger/replica.ts';
 import * as messages from './messages.ts';
 import type { Frontier, PoolItem } from './messages.ts';
@@ -26,14 +28,14 @@ export interface ServerHooks {
 export class SyncServer {
   readonly #chain: Chain;
   readonly #replica: Replica;
-  readonly #store: Pick<BlockStore, 'get'>;
+  readonly #store: Pick<BlockStore, 'get' | 'range'>;
   readonly #clock: Pick<Clock, 'wall_ms'>;
   #offset = 0;
 
   constructor(
     chain: Chain,
     replica: Replica,
-    store: Pick<BlockStore, 'get'>,
+    store: Pick<BlockStore, 'get' | 'range'>,
     clock: Pick<Clock, 'wall_ms'>,
   ) {
     this.#chain = chain;
@@ -44,7 +46,7 @@ export class SyncServer {
 
   /** Registers the handlers. */
   serve(network: Network, hooks: ServerHooks): void {
-    network.serve('blocks', (message) => this.#blocks(messages.decodeRefs(message)));
+    network.serve('blocks', (message) => this.#blocks(messages.decodeBlocksRequest(message)));
     network.serve('frontier', (message, from) =>
       this.#answerFrontier(messages.decodeFrontier(message), from, hooks),
     );
@@ -54,8 +56,7 @@ export class SyncServer {
 
   /** What this node holds now. Waiting events rotate through it where they are more than fit. */
   frontier(): Frontier {
-    const { orderer, pool } = this.#replica;
-    const { committee } = this.#chain;
+    const { committee, orderer, pool } = this.#replica;
     // a node that seals blocks carries its events itself
     const waiting = this.#replica.isStuck
       ? [...pool.waitingSigned()].map(({ entry }) => entry.id)
@@ -76,14 +77,14 @@ export class SyncServer {
     };
   }
 
-  async *#blocks(refs: readonly Ref[]): AsyncIterable<Uint8Array> {
-    yield* this.#sealed(refs);
+  async *#blocks({ refs, epoch }: messages.BlocksRequest): AsyncIterable<Uint8Array> {
+    yield* this.#sealed(refs, epoch);
   }
 
-  *#sealed(refs: Iterable<Ref>): Iterable<Uint8Array> {
+  *#sealed(refs: Iterable<Ref>, epoch: number): Iterable<Uint8Array> {
     let bytes = 0;
     for (const ref of refs) {
-      const sealed = readSealed(this.#store, ref);
+      const sealed = readSealed(this.#store, ref, epoch);
       if (!sealed) continue;
       bytes += sealed.length;
       if (bytes > ANSWER_BYTES_MAX) return;
@@ -98,7 +99,9 @@ export class SyncServer {
   ): AsyncIterable<Uint8Array> {
     yield messages.encodeFrontier(this.frontier());
     hooks.frontierOf(from, theirs);
-    yield* this.#sealed(this.#lackedBy(theirs));
+    const { epoch } = this.#replica.committee;
+    // who stands in another epoch takes commits first, or has all of this one
+    if (theirs.epoch === epoch) yield* this.#sealed(this.#lackedBy(theirs), epoch);
   }
 
   /**
@@ -123,16 +126,52 @@ export class SyncServer {
 
   async *#range(from: number): AsyncIterable<Uint8Array> {
     let bytes = 0;
+    let epoch = this.#commitAt(from - 1)?.epoch ?? 0;
     for (let index = from; bytes < ANSWER_BYTES_MAX; index++) {
-      const row = this.#store.get(storeKeys.commit(index));
-      if (!row) return;
-      for (const ref of decodeCommit(row).blocks) {
-        const block = readSealed(this.#store, ref);
+      const commit = this.#commitAt(index);
+      // the commits of an epoch end where it ended, and with what those decide who have them
+      while (epoch < (commit?.epoch ?? this.#replica.committee.epoch)) {
+        for await (const block of this.#tail(epoch, index - 1)) {
+          bytes += block.length;
+          yield messages.encodeRangeFrame({ block });
+        }
+        epoch += 1;
+        const start = this.#replica.epochs.startOf(epoch);
+        if (!start) return;
+        yield messages.encodeRangeFrame({ seal: start.certificate });
+      }
+      if (!commit) return;
+      for (const ref of commit.blocks) {
+        const block = readSealed(this.#store, ref, epoch);
         if (!block) return;
         bytes += block.length;
         yield messages.encodeRangeFrame({ block });
       }
       yield messages.encodeRangeFrame({ commit: index });
+    }
+  }
+
+  #commitAt(index: number): Commit | undefined {
+    const row = index > 0 ? this.#store.get(storeKeys.commit(index)) : undefined;
+    return row && decodeCommit(row);
+  }
+
+  /**
+   * The blocks of an epoch that decide its last commit, number `last`, and that no commit brings:
+   * they stand above the horizon and unordered.
+   */
+  async *#tail(epoch: number, last: number): AsyncIterable<Uint8Array> {
+    const ordered = new Set<Id>();
+    const horizon = gcRoundAfter(this.#commitAt(last)?.leader.round ?? 0, GC_DEPTH);
+    for (let index = last; ; index--) {
+      const commit = this.#commitAt(index);
+      if (commit?.epoch !== epoch || commit.leader.round <= horizon) break;
+      for (const { id } of commit.blocks) ordered.add(id);
+    }
+    for await (const [key] of this.#store.range(epochRange(epoch, horizon + 1))) {
+      const ref = refOfBlockKey(key);
+      const block = ordered.has(ref.id) ? undefined : readSealed(this.#store, ref, epoch);
+      if (block) yield block;
     }
   }
 

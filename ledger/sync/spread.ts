@@ -1,10 +1,8 @@
 import { codeOf } from '#ledger/errors.ts';
-import type { Chain } from '#ledger/chain.ts';
 import type { Clock, Id, Log, Network } from '#ledger/ports.ts';
 import type { Pending } from '#ledger/pool.ts';
 import type { Replica } from '#ledger/replica.ts';
 import { rendezvous } from '#ledger/submissions.ts';
-import type { Self } from '#ledger/submissions.ts';
 import { encodeEventsRequest, encodePoolItems } from './messages.ts';
 import type { PoolItem } from './messages.ts';
 import { batches } from './server.ts';
@@ -36,30 +34,24 @@ interface Spread {
  * validator's without a quorum to all it reaches.
  */
 export class Spreader {
-  readonly #chain: Chain;
   readonly #replica: Replica;
   readonly #network: Network;
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #self: Self;
   readonly #spread = new Map<Id, Spread>();
   #cancel: (() => void) | undefined;
   #isStopped = false;
 
   constructor(
-    chain: Chain,
     replica: Replica,
     network: Network,
     clock: Clock,
     log: Log,
-    self: Self,
   ) {
-    this.#chain = chain;
     this.#replica = replica;
     this.#network = network;
     this.#clock = clock;
     this.#log = log;
-    this.#self = self;
   }
 
   start(): void {
@@ -85,7 +77,7 @@ export class Spreader {
     const due: Pending[] = [];
     for (const pending of this.#replica.pool.waitingSigned()) {
       if (!pending.isOwn || due.length >= PER_TICK_MAX) break;
-      const isObserver = this.#self.author === undefined;
+      const isObserver = this.#replica.author === undefined;
       const known = this.#spread.get(pending.entry.id);
       const spread = known ?? {
         since_ms: now_ms,
@@ -96,7 +88,7 @@ export class Spreader {
       if (spread.next_ms <= now_ms) due.push(pending);
     }
     if (due.length === 0) return;
-    if (this.#self.author === undefined) this.#handOver(due, now_ms);
+    if (this.#replica.author === undefined) this.#handOver(due, now_ms);
     else if (this.#replica.isStuck) this.#gossip(due);
   }
 
@@ -112,7 +104,7 @@ export class Spreader {
 
   #handOver(due: readonly Pending[], now_ms: number): void {
     const connected = new Map(this.#network.peers().map(({ peer, actor }) => [actor, peer]));
-    const validators = this.#chain.committee.validators
+    const validators = this.#replica.committee.validators
       .map(({ actor }) => actor)
       .filter((actor) => connected.has(actor));
     if (validators.length === 0) return;

@@ -15,6 +15,9 @@ const LEDGER = {
   role: Type.Enum(['validator', 'observer']),
   actor: Hash,
   epoch: Count,
+  epochEnding: Type.Boolean({
+    description: 'the epoch has ended here and waits for its certificate',
+  }),
   n: Type.Integer({ description: 'validators in the committee' }),
   quorum: Count,
   round: Type.Integer({ description: 'of the threshold clock' }),
@@ -57,6 +60,8 @@ export const StatusReply = Type.Object(
     version: Type.String({ description: 'of the software' }),
     engine: Type.String({ description: 'what checks signatures' }),
     peer: Type.String({ description: 'libp2p peer id' }),
+    key: Type.String({ description: "the actor's COSE_Key, base64" }),
+    addrs: Type.Array(Type.String(), { description: 'multiaddrs at which it can be reached' }),
     ...LEDGER,
     limitations: Type.Array(Type.String(), {
       description: 'what this node cannot do, in sentences',
@@ -71,26 +76,26 @@ const LedgerPart = Type.Object(LEDGER);
 export type NodeStatus = Static<typeof StatusReply>;
 export type LedgerStatus = Static<typeof LedgerPart>;
 
-/** The node as far as the status needs it; `author` is none for an observer. */
+/** The node as far as the status needs it. */
 export interface StatusOfSelf {
   readonly actor: Id;
-  readonly author: number | undefined;
 }
 
 /** What the ledger says of itself; `peers` are those with an accepted hello. */
 export function statusOf(core: Core, self: StatusOfSelf, peers: readonly PeerInfo[]): LedgerStatus {
   const { chain, replica, antiEntropy } = core;
-  const { fold, orderer, pool, roundClock } = replica;
+  const { committee, fold, orderer, pool, roundClock } = replica;
   const summary = fold.summary();
   const { target, isRunning } = antiEntropy.catchUp;
   return {
     network: chain.genesis.name,
     chain: textOf(chain.id),
-    role: self.author === undefined ? 'observer' : 'validator',
+    role: replica.author === undefined ? 'observer' : 'validator',
     actor: self.actor,
-    epoch: chain.committee.epoch,
-    n: chain.committee.size,
-    quorum: chain.committee.quorum,
+    epoch: committee.epoch,
+    epochEnding: orderer.isEnded,
+    n: committee.size,
+    quorum: committee.quorum,
     round: roundClock.round,
     commits: orderer.state.last.index,
     finalSeq: summary.size,
@@ -100,7 +105,7 @@ export function statusOf(core: Core, self: StatusOfSelf, peers: readonly PeerInf
     projections: summary.projections.map((one) => ({ ...one })),
     pending: pool.size,
     peers: peers.length,
-    quorumReachable: isQuorumReachable(core, self, peers),
+    quorumReachable: isQuorumReachable(core, peers),
     catchUp: { target, isRunning },
     ...checkpointOf(core),
     alarms: alarmsOf(core),
@@ -109,8 +114,7 @@ export function statusOf(core: Core, self: StatusOfSelf, peers: readonly PeerInf
 
 /** Whether this node and the validators it is connected to have a quorum's stake. */
 export function isQuorumReachable(
-  { chain: { committee } }: Pick<Core, 'chain'>,
-  { author }: Pick<StatusOfSelf, 'author'>,
+  { replica: { author, committee } }: Pick<Core, 'replica'>,
   peers: readonly PeerInfo[],
 ): boolean {
   const seen = new Set(peers.flatMap(({ actor }) => committee.indexOf(actor) ?? []));

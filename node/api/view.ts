@@ -52,7 +52,7 @@ export class ReadView {
       commitIndex: this.#commitIndex,
       pendingCount: this.#pendingCount(),
       quorumReachable: this.#isQuorumReachable(),
-      epoch: this.#core.chain.committee.epoch,
+      epoch: this.#core.replica.committee.epoch,
     };
   }
 

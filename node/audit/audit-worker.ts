@@ -7,6 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { checkBlock } from '#ledger/audit/check-block.ts';
 import type { CheckTools, CheckedBlock } from '#ledger/audit/check-block.ts';
 import { openChain } from '#ledger/chain.ts';
+import { Committee } from '#ledger/committee.ts';
 import { publicKeyOf } from '#ledger/cose.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { idOf } from '#ledger/ids.ts';
@@ -14,12 +15,15 @@ import type { Id, SignatureJob } from '#ledger/ports.ts';
 import { loadEngine } from '#native/engine.ts';
 import { UNIT, UNIT_FIELDS } from './chunks.ts';
 import type { BlockResult, Chunk, ChunkResult } from './chunks.ts';
+import type { NewSeats } from './crew.ts';
 import { KEY_ROW_BYTES } from './key-shelf.ts';
 
 const port = parentPort ?? fail('engine_failed', 'Start audit-worker.ts as a worker thread only');
 const chain = openChain(workerData.genesis);
 const engine = await loadEngine(workerData.engine);
 const ID_BYTES = 32;
+/** The committee of the epoch that is checked now. */
+let committee = chain.committee;
 
 class ChunkCheck {
   readonly #bytes: Uint8Array<ArrayBuffer>;
@@ -40,7 +44,8 @@ class ChunkCheck {
       known.set(id, keys.subarray(at + ID_BYTES, at + KEY_ROW_BYTES));
     }
     const verify = (job: SignatureJob) => engine.verify(job);
-    this.#tools = { chain, keyOf: (id) => known.get(id), verify };
+    const keyOf = (id: Id) => known.get(id);
+    this.#tools = { chain: chain.id, committees: committee, keyOf, verify };
   }
 
   run(): ChunkResult {
@@ -100,8 +105,8 @@ class ChunkCheck {
   #note(unit: number, { block, signatures }: CheckedBlock): void {
     const { ref, header, entries } = block;
     const parents = header.parents.map(({ round, author, id }) => [round, author, id] as const);
-    const { ts_ms } = header;
-    this.#blocks.push({ ...ref, ts_ms, parents, unit, count: entries.length, signatures });
+    const { epoch, ts_ms } = header;
+    this.#blocks.push({ ...ref, epoch, ts_ms, parents, unit, count: entries.length, signatures });
     for (const { id, eventBytes } of entries) {
       this.#ids.push(id);
       const start = eventBytes.byteOffset - this.#bytes.byteOffset;
@@ -110,7 +115,11 @@ class ChunkCheck {
   }
 }
 
-port.on('message', (chunk: Pick<Chunk, 'bytes' | 'units' | 'keys'>) => {
+port.on('message', (chunk: Pick<Chunk, 'bytes' | 'units' | 'keys'> | NewSeats) => {
+  if ('validators' in chunk) {
+    committee = new Committee(chunk.epoch, chunk.validators, chunk.base);
+    return;
+  }
   const result = new ChunkCheck(chunk).run();
   const { bytes, ids, events } = result;
   port.postMessage(result, [bytes.buffer, ids.buffer, events.buffer]);

@@ -69,6 +69,8 @@ export interface Subject {
   readonly reported: Manifest;
   readonly source: ChunkSource;
   readonly watcher?: RefoldWatcher;
+  /** The epoch in which it stands, which may have no block yet. */
+  readonly epoch?: number;
   /** What else is compared, after the log itself. */
   finish(refold: Refold): Promise<void>;
   close(): Promise<void>;
@@ -126,6 +128,7 @@ class AuditRun {
     this.#crew = await startCrew(this.#workers, engine, chain.genesisBytes);
     this.#start_ms = performance.now();
     await this.#checkAll(this.#crew, source);
+    while (this.#refold.committee.epoch < (subject.epoch ?? 0)) this.#refold.nextEpoch();
     this.#summary = this.#refold.finish(reported);
     await subject.finish(this.#refold);
     return this.report();
@@ -140,6 +143,10 @@ class AuditRun {
     };
     try {
       for await (const chunk of source.chunks()) {
+        while (chunk.epoch > (this.#refold as Refold).committee.epoch) {
+          while (underWay.length > 0) await takeFirst();
+          crew.sit((this.#refold as Refold).nextEpoch());
+        }
         const result = crew.check(chunk);
         // Awaited in its turn; until then a rejection waits for it.
         result.catch(() => undefined);
@@ -162,7 +169,7 @@ class AuditRun {
       const place = chunk.places[block.unit] as Place;
       try {
         const { id, round, author, ts_ms, count } = block;
-        if (place.row !== undefined && place.row !== storeKeys.block(block)) {
+        if (place.row !== undefined && place.row !== storeKeys.block(block, block.epoch)) {
           fail('store_corrupt', 'A stored block is not the one that its row names.', { id });
         }
         const entries = () => entriesOf(result, entriesFrom, count);

@@ -69,13 +69,15 @@ export class CarSource implements ChunkSource {
       const bytes = new Uint8Array(Math.min(CHUNK_BYTES, this.total - this.#at));
       await readAt(this.#file, bytes, this.#at);
       const isLast = this.#at + bytes.length === this.total;
+      const { epoch } = this;
       const framed = this.#frame(bytes, isLast);
-      const { chunk, failure } = this.#chunkOf(bytes, framed.sections, this.#at + framed.used);
+      const done = this.#at + framed.used;
+      const { chunk, failure } = this.#chunkOf(bytes, framed.sections, epoch, done);
       if (chunk.units.length > 0) yield chunk;
       const wrong = failure ?? framed.failure;
       if (wrong !== undefined) throw wrong;
       this.#at += framed.used;
-      if (isLast) break;
+      if (isLast && (framed.used === bytes.length || framed.used === 0)) break;
     }
     if (this.#framer.blocks !== this.manifest.blocks) {
       fail('car_truncated', 'The file holds fewer blocks than its manifest counts.', {
@@ -95,12 +97,31 @@ export class CarSource implements ChunkSource {
     }
   }
 
+  /** The epoch of the next block, by the manifest's counts. */
+  get epoch(): number {
+    let blocks = 0;
+    const counts = this.manifest.epochs ?? [];
+    const at = counts.findIndex((count) => (blocks += count) > this.#framer.blocks);
+    return at < 0 ? Math.max(0, counts.length - 1) : at;
+  }
+
+  /** How many blocks come before the next epoch. */
+  get #endOfEpoch(): number {
+    let blocks = 0;
+    for (const count of this.manifest.epochs ?? []) {
+      blocks += count;
+      if (blocks > this.#framer.blocks) return blocks;
+    }
+    return Number.POSITIVE_INFINITY;
+  }
+
   /** Sections up to the first that is wrong, so that what stands before it is looked at first. */
   #frame(bytes: Uint8Array, isLast: boolean): Framed {
     const sections: Section[] = [];
     let used = 0;
     try {
-      while (used < bytes.length) {
+      const end = this.#endOfEpoch;
+      while (used < bytes.length && this.#framer.blocks < end) {
         const next = this.#framer.frame(bytes.subarray(used), this.#at + used, isLast, 1);
         if (next.used === 0) break;
         for (const { kind, index, offset, idAt, start, end } of next.sections) {
@@ -118,6 +139,7 @@ export class CarSource implements ChunkSource {
   #chunkOf(
     bytes: Uint8Array<ArrayBuffer>,
     sections: readonly Section[],
+    epoch: number,
     done: number,
   ): { readonly chunk: Chunk; readonly failure: Error | undefined } {
     const units: number[] = [];
@@ -140,7 +162,7 @@ export class CarSource implements ChunkSource {
       failure = asError(error);
     }
     const keys = this.#shelf.pack(needed);
-    const chunk = { bytes, units: Int32Array.from(units), places, keys, done };
+    const chunk = { bytes, units: Int32Array.from(units), places, keys, epoch, done };
     return { chunk, failure };
   }
 

@@ -19,12 +19,15 @@ export interface Chunk {
   readonly places: readonly Place[];
   /** The COSE_Keys that the bodies need, each after its id (`KeyShelf.pack`). */
   readonly keys: Uint8Array<ArrayBuffer>;
+  /** The epoch of all its blocks, as the source says: what a block's header says is checked. */
+  readonly epoch: number;
   /** How far the source is after this chunk, in its own unit. */
   readonly done: number;
 }
 
 /** What a thread says of one block. */
 export interface BlockResult {
+  readonly epoch: number;
   readonly round: number;
   readonly author: number;
   readonly id: Id;

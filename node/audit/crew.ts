@@ -1,10 +1,19 @@
 import { Worker } from 'node:worker_threads';
+import type { Committee, Validator } from '#ledger/committee.ts';
 import { X0tError } from '#ledger/errors.ts';
+import type { Id } from '#ledger/ports.ts';
 import type { EngineName } from '#native/engine.ts';
 import type { Chunk, ChunkResult } from './chunks.ts';
 
 /** Chunks at one thread: one at work, one waiting, so that it never idles between two. */
 const CHUNKS_PER_WORKER = 2;
+
+/** A committee as it goes to the threads. */
+export interface NewSeats {
+  readonly epoch: number;
+  readonly validators: readonly Validator[];
+  readonly base: Id;
+}
 
 interface Seat {
   readonly worker: Worker;
@@ -37,6 +46,12 @@ export class Crew {
       const moved = [bytes.buffer, keys.buffer];
       seat.worker.postMessage({ bytes, units, keys }, moved);
     });
+  }
+
+  /** Chunks that are given from now on are of this committee's epoch. */
+  sit({ epoch, validators, base }: Committee): void {
+    const seats: NewSeats = { epoch, validators, base: base as Id };
+    for (const { worker } of this.#seats) worker.postMessage(seats);
   }
 
   async close(): Promise<void> {

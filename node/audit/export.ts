@@ -81,11 +81,18 @@ async function manifestNow({ store, chain, schema }: ExportOptions): Promise<Man
   const summary = fold.summary();
   const keys = new Set<Id>();
   let blocks = 0;
-  for await (const { keyIds } of storedBlocks(store)) {
+  const epochs: number[] = [];
+  for await (const { keyIds, epoch } of storedBlocks(store)) {
     blocks += 1;
+    while (epochs.length <= epoch) epochs.push(0);
+    epochs[epoch] = (epochs[epoch] ?? 0) + 1;
     for (const id of keyIds) keys.add(id);
   }
-  return manifestOf(chain.id, summary, last, { blocks, keys: keys.size });
+  return manifestOf(chain.id, summary, last, {
+    blocks,
+    keys: keys.size,
+    ...(epochs.length > 1 && { epochs }),
+  });
 }
 
 async function writeAll(

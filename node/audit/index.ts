@@ -16,6 +16,7 @@ export function auditCar(file: string, options: AuditOptions): Promise<AuditRepo
     return {
       chain,
       reported: manifest,
+      epoch: Math.max(0, (manifest.epochs?.length ?? 1) - 1),
       source,
       finish: () => Promise.resolve(),
       close: () => source.close(),

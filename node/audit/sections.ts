@@ -3,7 +3,7 @@ import { codeOf } from '#ledger/errors.ts';
 import { encodeBody, splitStored } from '#ledger/audit/body.ts';
 import type { StoredBlock } from '#ledger/audit/body.ts';
 import { placed } from '#ledger/audit/place.ts';
-import { prefixRange, storeKeys } from '#ledger/keys.ts';
+import { epochOfBlockKey, prefixRange, storeKeys } from '#ledger/keys.ts';
 import type { BlockStore, Id } from '#ledger/ports.ts';
 
 /** A stored block as the two sections of an export. */
@@ -12,6 +12,7 @@ export interface StoredSections {
   readonly row: string;
   /** The id in the row's key. */
   readonly id: Id;
+  readonly epoch: number;
   readonly header: Uint8Array;
   readonly body: Uint8Array;
   readonly keyIds: readonly Id[];
@@ -20,7 +21,7 @@ export interface StoredSections {
 /** All rows of blocks. */
 export const ALL_BLOCKS = prefixRange('b/');
 
-/** The blocks of a store by round, author and id; throws `store_corrupt` with the row. */
+/** The blocks of a store by epoch, round, author and id; throws `store_corrupt` with the row. */
 export async function* storedBlocks(
   store: Pick<BlockStore, 'range'>,
 ): AsyncIterable<StoredSections> {
@@ -29,6 +30,7 @@ export async function* storedBlocks(
     yield {
       row,
       id: row.slice(-64),
+      epoch: epochOfBlockKey(row),
       header: stored.header,
       body: encodeBody(stored),
       keyIds: stored.keyIds,

@@ -37,6 +37,11 @@ export class StoreSource implements ChunkSource {
     let bytes = 0;
     let done = 0;
     for await (const block of storedBlocks(this.#store)) {
+      if (held[0] && held[0].epoch !== block.epoch) {
+        yield this.#chunkOf(held, done);
+        held = [];
+        bytes = 0;
+      }
       held.push(block);
       bytes += block.header.length + block.body.length;
       done += 1;
@@ -67,7 +72,8 @@ export class StoreSource implements ChunkSource {
       at = end + body.length;
     }
     const keys = this.#shelf.pack(needed);
-    return { bytes, units: Int32Array.from(units), places, keys, done };
+    const epoch = blocks[0]?.epoch ?? 0;
+    return { bytes, units: Int32Array.from(units), places, keys, epoch, done };
   }
 
   #readKey(id: Id): Uint8Array {

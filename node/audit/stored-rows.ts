@@ -1,11 +1,16 @@
+import { placed } from '#ledger/audit/place.ts';
+import type { Place } from '#ledger/audit/place.ts';
+import { decodeCertificate, verifyCertificate } from '#ledger/certificate.ts';
 import type { Chain } from '#ledger/chain.ts';
 import { decode } from '#ledger/codec.ts';
+import type { Committee } from '#ledger/committee.ts';
 import { keyId } from '#ledger/cose.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { decodeEntry, entryJob, signingKeyId } from '#ledger/event.ts';
-import { decodeRef } from '#ledger/header.ts';
-import { prefixRange, storeKeys } from '#ledger/keys.ts';
-import type { BlockStore } from '#ledger/ports.ts';
+import { epochRange, prefixRange, refOfBlockKey, storeKeys } from '#ledger/keys.ts';
+import { decodeEpochStart } from '#ledger/epochs.ts';
+import { decodeOwnLast } from '#ledger/own-last.ts';
+import type { BlockStore, SignatureJob } from '#ledger/ports.ts';
 import { loadEngine } from '#native/engine.ts';
 
 /** Rows of a store that no commit gives: keys, pending events, and the last own block. */
@@ -49,15 +54,50 @@ export async function checkOwnLast(store: Store): Promise<void> {
   const value = store.get(storeKeys.ownLast);
   if (!value) return;
   const place = { kind: 'row', row: storeKeys.ownLast };
-  const own = attempt(() => decodeRef(decode(value)));
-  if (!own || !store.get(storeKeys.block(own))) {
+  const own = attempt(() => decodeOwnLast(value));
+  if (!own || !store.get(storeKeys.block(own.ref, own.epoch))) {
     fail('store_corrupt', 'The last own block is not in the store.', place);
   }
-  const later = { gte: storeKeys.blocksOfRound(own.round + 1), lt: prefixRange('b/').lt };
-  for await (const [row] of store.range(later)) {
-    if (Number.parseInt(row.split('/')[2] ?? '', 16) !== own.author) continue;
+  const { epoch, ref } = own;
+  for await (const [row] of store.range(epochRange(epoch, ref.round + 1))) {
+    if (refOfBlockKey(row).author !== ref.author) continue;
     fail('store_corrupt', 'The last own block has a successor.', { ...place, later: row });
   }
+}
+
+/** How every epoch began is what the log gives, and a quorum of the one before it signed that. */
+export async function checkEpochs(
+  store: Store,
+  chain: Chain,
+  committees: readonly Committee[],
+): Promise<void> {
+  const engine = await loadEngine('liboqs');
+  const verify = (jobs: readonly SignatureJob[]) =>
+    Promise.resolve(jobs.map((job) => engine.verify(job)));
+  let found = 0;
+  let before = chain.committee;
+  for await (const [row, value] of store.range(prefixRange('g/'))) {
+    const next = committees[found];
+    found += 1;
+    const place = { kind: 'state', row };
+    const start = attempt(() => decodeEpochStart(found, value));
+    if (!next || start?.committee.id !== next.id || start.committee.base !== next.base) {
+      fail('audit_row_differs', 'The start of an epoch is not what the log gives.', place);
+    }
+    try {
+      const certificate = decodeCertificate(start.certificate);
+      if (certificate.checkpoint.id !== next.base) {
+        fail('audit_row_differs', 'The certificate is of another checkpoint.', place);
+      }
+      await verifyCertificate(certificate, before, { verify });
+    } catch (error) {
+      throw placed(error, place as Place);
+    }
+    before = next;
+  }
+  if (found === committees.length) return;
+  const row = storeKeys.epoch(found + 1);
+  fail('audit_row_differs', 'The start of an epoch is missing.', { kind: 'state', row });
 }
 
 function attempt<T>(work: () => T): T | undefined {

@@ -17,7 +17,7 @@ import { assertNotRebuilding } from '#node/rebuild.ts';
 import type { Subject } from './audit.ts';
 import { StoreSource } from './store-source.ts';
 import { checkCertificates } from './stored-certificates.ts';
-import { checkKeys, checkOwnLast, checkPending } from './stored-rows.ts';
+import { checkEpochs, checkKeys, checkOwnLast, checkPending } from './stored-rows.ts';
 
 type Store = Pick<BlockStore, 'get' | 'range'>;
 
@@ -40,10 +40,12 @@ export async function openStoreSubject(store: Store, schema: Schema): Promise<Su
     reported: { ...reported, size, blocks: source.total },
     source,
     watcher: rows,
+    epoch: epochOf(store),
     finish: async (refold) => {
       rows.checkFold(refold);
       await rows.checkNothingElse(size, reported.commit.index);
       await rows.checkProjections(refold.state.rows);
+      await checkEpochs(store, chain, refold.committees);
       await checkKeys(store);
       await checkPending(store, chain);
       await checkOwnLast(store);
@@ -86,6 +88,16 @@ function reportedBy(store: Store, chain: Chain, schema: Schema): Manifest {
   }
 }
 
+/** The epoch that the node entered last: one for each row, without a gap. */
+function epochOf(store: Store): number {
+  let epoch = 0;
+  while (store.get(storeKeys.epoch(epoch + 1))) epoch += 1;
+  return epoch;
+}
+
+/** What the fold writes about checkpoints. */
+const CUT_ROWS = ['t/', 'h/own/', 'h/committee/'];
+
 /** Compares every row that a fold derives with the one in the store. */
 class StoredRows implements RefoldWatcher {
   readonly #store: Store;
@@ -106,7 +118,7 @@ class StoredRows implements RefoldWatcher {
       if (op.type !== 'put') continue;
       const { key: row, value } = op;
       if (row.startsWith('a/')) this.#foldRows.set(row, value);
-      if (row.startsWith('t/') || row.startsWith('h/own/')) this.#compareCut(row, value);
+      if (CUT_ROWS.some((prefix) => row.startsWith(prefix))) this.#compareCut(row, value);
       if (row.startsWith('f/')) {
         const place = { kind: 'final', row, seq: Number.parseInt(row.slice(2), 16) };
         this.#compare(row, value, { ...place, event: value.subarray(0, 32).toHex() });

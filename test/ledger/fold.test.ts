@@ -28,6 +28,14 @@ test('verdicts have the numbers of the wire format', (t) => {
     bad_body: 5,
     too_many_lanes: 6,
     kv_precondition: 256,
+    not_operator: 512,
+    already_validator: 513,
+    not_validator: 514,
+    committee_bounds: 515,
+    peer_taken: 516,
+    member_barred: 517,
+    evidence_known: 518,
+    evidence_unfounded: 519,
   });
   t.is(verdictName(4711), 'verdict_4711');
 });

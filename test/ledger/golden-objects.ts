@@ -11,8 +11,8 @@ import { makeCommit } from '#ledger/commit.ts';
 import { leafHash, rootOf } from '#ledger/merkle.ts';
 import { leaderSchedule } from '#ledger/leaders.ts';
 import type { Signer } from '#ledger/ports.ts';
-import { schema } from '#projections/index.ts';
 import { CREATED_MS } from '#test/support/cluster.ts';
+import { genesisBeforeEpochs, schemaBeforeEpochs as schema } from '#test/support/members-1.ts';
 import { MemoryStore } from '#test/support/memory-store.ts';
 import { seededNet } from '#test/support/seeded-actor.ts';
 
@@ -23,7 +23,7 @@ export interface Golden {
   readonly values: Readonly<Record<string, string | number | readonly (string | number)[]>>;
 }
 
-export const net = seededNet(4, 1, 'golden');
+export const net = seededNet(4, 1, 'golden', genesisBeforeEpochs);
 export const [author, other] = net.validators as [
   (typeof net.validators)[number],
   (typeof net.validators)[number],

@@ -20,15 +20,20 @@ export class Rogue {
     this.last = { round: 0, author, id: genesisBlockId(chain.id, chain.committee, author) };
   }
 
-  /** Signs a block over the blocks that node 0 holds; `undefined` where they are no quorum. */
+  /**
+   * Signs a block over the blocks that node 0 holds; `undefined` where they are no quorum, or where
+   * it has lost its seat.
+   */
   async seal(
     round: number,
     key: string | undefined,
     changes: { ts_ms?: number; previous?: Ref; parents?: readonly Ref[] } = {},
   ): Promise<Block | undefined> {
     const { net, clock } = this.#cluster;
-    const { committee, id: chain } = net.chain;
-    const { dag } = this.#cluster.at(0).core.replica.orderer;
+    const { id: chain } = net.chain;
+    const { committee, orderer } = this.#cluster.at(0).core.replica;
+    const { dag } = orderer;
+    if (committee.epoch > 0) return undefined;
     const others = committee.validators.flatMap((_, author) => {
       const [block] = dag.slot(round - 1, author);
       return block && author !== this.author ? [{ round: block.round, author, id: block.id }] : [];
@@ -51,7 +56,7 @@ export class Rogue {
     };
     const draft = {
       chain,
-      epoch: 0,
+      epoch: committee.epoch,
       committee: committee.id,
       round,
       author: this.author,

@@ -26,10 +26,15 @@ export function seededActor(name: string): TestActor {
 }
 
 /** As `makeNet`, with keys and salt that follow from the names. */
-export function seededNet(validators: number, operators = 1, name = 'test'): TestNet {
+export function seededNet(
+  validators: number,
+  operators = 1,
+  name = 'test',
+  schema = genesisSchema(),
+): TestNet {
   const seats = Array.from({ length: validators }, (_, i) => seededActor(`${name} validator ${i}`));
   const others = Array.from({ length: operators }, (_, i) => seededActor(`${name} operator ${i}`));
-  return netOf(seats, others, name);
+  return netOf(seats, others, name, schema);
 }
 
 /** The network of these validators and operators; peers are named `peer-0` and so on. */
@@ -37,6 +42,7 @@ export function netOf(
   seats: readonly TestActor[],
   others: readonly TestActor[],
   name: string,
+  schema = genesisSchema(),
 ): TestNet {
   const chain = openChain(
     encodeGenesis({
@@ -49,7 +55,7 @@ export function netOf(
       })),
       operators: others.map(({ actor }) => actor),
       created_ms: CREATED_MS,
-      ...genesisSchema(),
+      ...schema,
       policy: 'members/1',
       salt: new Uint8Array(32).fill(7),
     }),

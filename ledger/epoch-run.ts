@@ -1,0 +1,56 @@
+import type { Block } from './block.ts';
+import type { Committee } from './committee.ts';
+import type { Ref } from './header.ts';
+import { OpenPayloads } from './open-payloads.ts';
+import type { Orderer } from './orderer.ts';
+import type { Pool } from './pool.ts';
+import type { Id } from './ports.ts';
+import { RoundClock } from './round-clock.ts';
+import { WaitingBlocks } from './waiting.ts';
+
+/**
+ * What a replica holds of one epoch: its DAG and all that refers to it. It is left behind as a
+ * whole when the next epoch is entered.
+ */
+export class EpochRun {
+  readonly committee: Committee;
+  readonly orderer: Orderer;
+  readonly roundClock: RoundClock;
+  readonly waiting = new WaitingBlocks();
+  /** Accepted blocks with payload that are not ordered, and the events in them. */
+  readonly payloads: OpenPayloads;
+  /** The own index in the committee; none for an observer. */
+  readonly self: number | undefined;
+  /** The last own block; at first the own block at round 0. */
+  last: Ref | undefined;
+  /** The highest round of every author that an own block has referenced. */
+  readonly referenced = new Map<number, number>();
+
+  /** `blocks`: those of a stored DAG that `orderer` holds. */
+  constructor(
+    orderer: Orderer,
+    pool: Pool,
+    actor: Id,
+    now_ms: number,
+    ownLast?: Ref,
+    blocks: readonly Block[] = [],
+  ) {
+    const { committee, dag } = orderer;
+    this.committee = committee;
+    this.orderer = orderer;
+    this.payloads = new OpenPayloads(pool);
+    this.self = committee.indexOf(actor);
+    if (this.self !== undefined) this.last = ownLast ?? dag.slot(0, this.self)[0];
+    const start = Math.max(0, dag.horizon);
+    this.roundClock = new RoundClock(committee, (index) => committee.at(index).stake, start);
+    for (let round = start; round <= dag.top; round++) {
+      for (const author of dag.authors(round)) this.roundClock.add(round, author, now_ms);
+    }
+    for (const block of blocks) this.note(block);
+  }
+
+  /** Keeps the payload of an accepted block at hand until it is ordered. */
+  note(block: Block): void {
+    if (!this.orderer.isOrdered(block.ref.id)) this.payloads.add(block);
+  }
+}

@@ -1,0 +1,64 @@
+import type { Block } from './block.ts';
+import type { Committee } from './committee.ts';
+import { signEvent, signingKeyId } from './event.ts';
+import type { Entry } from './event.ts';
+import type { Fold } from './fold.ts';
+import type { Pool } from './pool.ts';
+import { pendingOps } from './pool-store.ts';
+import type { Id, StoreOp } from './ports.ts';
+import type { Author } from './replica-ports.ts';
+
+/**
+ * At the end of an epoch (consensus.md 2.10): the events of blocks that no commit ordered wait
+ * again, so that the next epoch carries them; lane and seq see to it that each is applied once.
+ * Others' events become due here after the usual fallback, since their origin carries them first.
+ * The node's own bare events were covered by blocks that count no more: a validator carries them
+ * again, and one that left signs them (wire.md, "Event"); their ids stay. Returns what keeps the
+ * signed ones. Bounded by the payload of a few rounds.
+ */
+export async function returnEvents(
+  blocks: readonly Block[],
+  committee: Committee,
+  isAuthor: boolean,
+  { fold, pool, self }: { readonly fold: Fold; readonly pool: Pool; readonly self: Author },
+  dueTime_ms: (id: Id) => number,
+  hasKey: (id: Id) => boolean,
+): Promise<StoreOp[]> {
+  const ops: StoreOp[] = [];
+  for (const block of blocks) {
+    for (const entry of block.entries) {
+      const { id, event, sign1 } = entry;
+      if (fold.isFinal(id)) continue;
+      if (pool.get(id)) pool.released(id);
+      else if (!fold.reducer.counts(event) || !fold.reducer.isFree(event)) continue;
+      else if (sign1) {
+        const coseKey = keyIn(block, entry, committee);
+        const pending = { entry, coseKey, isOwn: false, due_ms: dueTime_ms(id) };
+        pool.restore(pending);
+        ops.push(...pendingOps(pending, hasKey));
+      } else if (event.actor === self.actor) {
+        pool.restore({ entry, coseKey: undefined, isOwn: true, due_ms: 0 });
+      }
+    }
+  }
+  if (isAuthor) return ops;
+  for (const { entry } of [...pool.values()]) {
+    if (entry.sign1) continue;
+    const signed = await signEvent(entry.event, self.signer, entry.eventBytes);
+    const pending = { entry: signed, coseKey: self.coseKey, isOwn: true, due_ms: 0 };
+    pool.remove(entry.id);
+    pool.restore(pending);
+    ops.push(...pendingOps(pending, hasKey));
+  }
+  return ops;
+}
+
+function keyIn(
+  { header, keyIds, keys }: Block,
+  { event }: Entry,
+  committee: Committee,
+): Uint8Array | undefined {
+  const id = signingKeyId(event);
+  if (id === committee.keyIdAt(header.author)) return committee.at(header.author).coseKey;
+  return keys[keyIds.indexOf(id)];
+}
