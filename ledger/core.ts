@@ -332,7 +332,10 @@ export class Core {
   /** Pool events from a peer. What is merely late or full here is no fault of the peer's. */
   async #takeEvents(items: readonly PoolItem[], isOrigin: boolean, from: PeerName): Promise<void> {
     const results = await Promise.allSettled(
-      items.map(({ entry, coseKey }) => this.submissions.submit(entry, coseKey, isOrigin)),
+      // what an observer hands over, it has acknowledged
+      items.map(({ entry, coseKey }) =>
+        this.submissions.submit(entry, coseKey, isOrigin, isOrigin),
+      ),
     );
     for (const result of results) {
       if (result.status === 'fulfilled') continue;
@@ -421,6 +424,7 @@ const HARMLESS = new Set([
   'not_member',
   'too_many_lanes',
   'stopping',
+  'store_failed',
   'engine_closed',
   'unknown_kind',
 ]);
@@ -466,7 +470,7 @@ async function restore(
   }
   const pool = new Pool(limits);
   for await (const { entry, coseKey, isOwn } of readPending(store)) {
-    if (!fold.isFinal(entry.id)) {
+    if (!fold.isFinalEntry(entry)) {
       pool.restore({ entry, coseKey, isOwn, due_ms: isOwn ? 0 : clock.monotonic_ms() });
     }
   }

@@ -147,6 +147,11 @@ export class Fold {
     return this.#overlay.get(storeKeys.finalOfEvent(id)) !== undefined;
   }
 
+  /** The same as `isFinal`, mostly without a look into the store. */
+  isFinalEntry({ id, event }: Pick<Entry, 'id' | 'event'>): boolean {
+    return !this.reducer.isUnused(event) && this.isFinal(id);
+  }
+
   /**
    * Applies a commit whose blocks are given in its order. Returns the events that became final, in
    * order.
@@ -185,7 +190,7 @@ export class Fold {
   };
 
   #applyEntry(commit: Commit, block: Ref, index: number, entry: Entry): FinalEvent | undefined {
-    if (this.isFinal(entry.id) || !this.reducer.counts(entry.event)) return undefined;
+    if (this.isFinalEntry(entry) || !this.reducer.counts(entry.event)) return undefined;
     const seq = this.#log.size + 1;
     const name = this.reducer.apply({ id: entry.id, event: entry.event, seq, ts_ms: commit.ts_ms });
     const verdict = VERDICTS[name];

@@ -91,6 +91,15 @@ export class Reducer {
     return isFree(this.#lanes.get(storeKeys.lane(actor, lane)), seq);
   }
 
+  /**
+   * Whether its lane exists and its seq was not used: then it is not in the final log, since
+   * nothing gets into an existing lane without using up a seq.
+   */
+  isUnused({ actor, lane, seq }: Event): boolean {
+    const row = this.#lanes.get(storeKeys.lane(actor, lane));
+    return row !== undefined && isFree(row, seq);
+  }
+
   /** The verdict that the event would get now, without its own projection's say. */
   foresee(event: Event, ts_ms: number): Foreseen {
     return this.#judge(event, this.#lanes.get(storeKeys.lane(event.actor, event.lane)), ts_ms);

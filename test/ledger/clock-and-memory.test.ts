@@ -47,6 +47,20 @@ test('a step of the wall clock stops sealing until a quorum tells the same time'
   t.false(guard.isSuspect);
 });
 
+test('a start with a clock that the first peer contradicts waits for a quorum', (t) => {
+  const { committee } = seededNet(4, 0).chain;
+  const { clock } = stepping();
+  const guard = new ClockGuard(clock, committee, 0, silentLog);
+  guard.note(1, clock.wall_ms() + 86_400_000);
+  t.false(guard.maySeal());
+  guard.note(2, clock.wall_ms());
+  t.false(guard.maySeal(), 'two of four are no quorum');
+  guard.note(3, clock.wall_ms());
+  t.true(guard.maySeal());
+  guard.note(3, clock.wall_ms() + 86_400_000);
+  t.true(guard.maySeal(), 'later only a step of the own clock is in doubt');
+});
+
 test('what peers told long ago confirms nothing', (t) => {
   const { committee } = seededNet(4, 0).chain;
   const { clock, step } = stepping();
