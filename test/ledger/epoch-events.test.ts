@@ -180,7 +180,10 @@ test('a forged certificate, or one of too few, leads nobody into an epoch', asyn
   t.is(await take(flipped), 'bad_checkpoint_signature');
   await cluster.run(2000);
   t.is(epochOf(cluster.at(0)), 0);
+  t.is(certifier.committeeOf(1)?.size, 5);
+  t.is(certifier.committeeOf(1)?.base, undefined, 'not known before the certificate');
   t.is(await take(good), 'taken');
+  t.is(certifier.committeeOf(1)?.base, certifier.endOf(0)?.checkpoint.id);
   t.true(await cluster.until(() => areIn(cluster, 1), 5000));
   await cluster.stop();
 });
