@@ -58,7 +58,7 @@ export class AcceptedView {
       .toSorted((a, b) => compareHlc(a.hlc, b.hlc) || (a.entry.id < b.entry.id ? -1 : 1));
     let seq = fold.size;
     for (const { entry } of sorted) {
-      if (fold.isFinal(entry.id) || !reducer.counts(entry.event)) continue;
+      if (fold.isFinalEntry(entry) || !reducer.counts(entry.event)) continue;
       seq += 1;
       reducer.apply({ id: entry.id, event: entry.event, seq, ts_ms: wall_ms });
     }

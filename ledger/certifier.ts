@@ -6,7 +6,7 @@ import { CheckpointStore } from './checkpoint-store.ts';
 import type { Divergence, HeldCheckpoints } from './checkpoint-store.ts';
 import { slotName } from './checkpoint.ts';
 import type { Checkpoint, CheckpointSlot } from './checkpoint.ts';
-import type { Committee } from './committee.ts';
+import { Committee } from './committee.ts';
 import { codeOf, fail } from './errors.ts';
 import type { BlockStore, Clock, GossipVerdict, Id, Log, Signer, Verifier } from './ports.ts';
 import type { Tally } from './votes.ts';
@@ -62,6 +62,8 @@ export interface CertifierCounters {
 const UNDER_WAY_MAX = 256;
 /** Own checkpoints at hand: those that wait for a certificate. */
 const OWN_MAX = 64;
+/** Committees at hand: 128 validators are 250 KB. */
+const COMMITTEES_MAX = 16;
 
 /** Signs own checkpoints, collects votes, and keeps certificates. */
 export class Certifier {
@@ -74,6 +76,7 @@ export class Certifier {
   readonly #host: CertifierHost;
   // what is known
   readonly #own = new Map<string, Checkpoint>();
+  readonly #committees = new Map<number, Committee>();
   #latest: Certificate | undefined;
   #diverged: Divergence | undefined;
   // work under way, one after the other
@@ -182,8 +185,17 @@ export class Certifier {
 
   /** The committee of an epoch; `undefined` while this node does not know it. */
   committeeOf(epoch: number): Committee | undefined {
-    const { committee } = this.#chain;
-    return epoch === committee.epoch ? committee : this.store.committee(epoch);
+    const { committee, genesis } = this.#chain;
+    if (epoch === committee.epoch) return committee;
+    const known = this.#committees.get(epoch);
+    if (known) return known;
+    const found =
+      epoch === 0 ? new Committee(0, genesis.committee) : this.store.committee(epoch);
+    // its base comes with the certificate of the epoch before: until then it is read anew
+    if (!found || (epoch > 0 && found.base === undefined)) return found;
+    if (this.#committees.size >= COMMITTEES_MAX) this.#committees.clear();
+    this.#committees.set(epoch, found);
+    return found;
   }
 
   /** Own cuts that are in the store: compares them with what others signed, and signs them. */

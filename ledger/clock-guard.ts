@@ -11,8 +11,9 @@ const FRESH_MS = 10_000;
 /**
  * Stops a proposer whose wall clock stepped: its timestamps would move commit times and with them
  * leases and closings. It goes on when validators with a quorum of stake, itself among them, tell a
- * time within the bound; alone in its committee it is that quorum. Restarting the node is the
- * operator's confirmation.
+ * time within the bound; alone in its committee it is that quorum. A restart confirms the clock,
+ * unless a validator that is heard before the first block tells another time: one block from the
+ * far future would keep all later ones of its author waiting for it.
  */
 export class ClockGuard {
   readonly #clock: Clock;
@@ -21,6 +22,8 @@ export class ClockGuard {
   readonly #log: Log;
   #offset_ms: number;
   #isSuspect = false;
+  /** Whether it was held against what others tell since the start. */
+  #isCompared = false;
   /** By author: how far ahead of the own monotonic clock its wall clock is, and when it said so. */
   readonly #told = new Map<number, { readonly offset_ms: number; readonly at_ms: number }>();
 
@@ -66,6 +69,7 @@ export class ClockGuard {
         'the wall clock stepped: sealing waits until peers confirm it',
       );
     }
+    this.#compare(offset_ms);
     if (this.#isSuspect && this.#isConfirmed(offset_ms)) {
       this.#isSuspect = false;
       this.#log.info({}, 'a quorum confirms the wall clock');
@@ -73,14 +77,34 @@ export class ClockGuard {
     return !this.#isSuspect;
   }
 
-  #isConfirmed(offset_ms: number): boolean {
+  /** Once after the start, as soon as somebody has told a time. */
+  #compare(offset_ms: number): void {
+    if (this.#isCompared) return;
+    const told = this.#fresh();
+    if (told.length === 0) return;
+    this.#isCompared = true;
+    if (told.every(([, theirs_ms]) => isNear(theirs_ms, offset_ms))) return;
+    this.#isSuspect = true;
+    this.#log.error({}, 'peers tell another time: sealing waits until a quorum confirms the clock');
+  }
+
+  /** What validators told lately: author and offset. */
+  #fresh(): [author: number, offset_ms: number][] {
     const since_ms = this.#clock.monotonic_ms() - FRESH_MS;
+    return [...this.#told].flatMap(([author, { offset_ms, at_ms }]) =>
+      at_ms >= since_ms ? [[author, offset_ms]] : [],
+    );
+  }
+
+  #isConfirmed(offset_ms: number): boolean {
     const agreeing = new Set([this.#self]);
-    for (const [author, told] of this.#told) {
-      if (told.at_ms >= since_ms && Math.abs(told.offset_ms - offset_ms) <= STEP_MS_MAX) {
-        agreeing.add(author);
-      }
+    for (const [author, theirs_ms] of this.#fresh()) {
+      if (isNear(theirs_ms, offset_ms)) agreeing.add(author);
     }
     return this.#committee.stakeOf(agreeing) >= this.#committee.quorum;
   }
+}
+
+function isNear(a_ms: number, b_ms: number): boolean {
+  return Math.abs(a_ms - b_ms) <= STEP_MS_MAX;
 }

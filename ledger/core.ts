@@ -37,6 +37,7 @@ import { ReceiptMaker } from './receipt-maker.ts';
 import { Replica } from './replica.ts';
 import { restore } from './restore.ts';
 import type { ReplicaHost, Restored } from './replica-ports.ts';
+import { Returning } from './returning.ts';
 import { Submissions } from './submissions.ts';
 import type { Self } from './submissions.ts';
 import { install } from '#ledger/snapshot/install.ts';
@@ -102,6 +103,7 @@ export class Core {
   readonly #server: SyncServer;
   readonly #gate: EpochGate;
   readonly #witness: Witness;
+  readonly #returning: Returning;
   readonly #spreader: Spreader;
   readonly #accepted: AcceptedView;
   readonly #waiters = new Map<Id, Set<(event: FinalEvent) => void>>();
@@ -182,6 +184,10 @@ export class Core {
       },
       config.fallback_ms,
     );
+    this.#returning = new Returning(this.replica, { store, clock, entropy, log }, {
+      isInStep: () => this.antiEntropy.isInStep,
+      author: (kind, body) => this.author(kind, body, true),
+    });
     this.#accepted = new AcceptedView(this.replica, clock);
     this.#idle = new IdleCut(this.replica, clock);
   }
@@ -218,10 +224,14 @@ export class Core {
         this.#onFailure?.(error);
       },
       maySeal: () => this.antiEntropy.isInStep,
+      forgot: () => this.#returning.begin(),
+      mayReturn: () => this.#returning.mayReturn,
       equivocated: (twins) => this.#witness.saw(twins),
       ended: () => this.#gate.begin(),
       entered: () => {
         this.intake.entered();
+        this.#spreader.entered();
+        this.#returning.begin();
         for (const listener of this.#epochListeners) listener(this.replica.committee);
       },
       dueTime_ms: (id: Id) => this.submissions.dueTime_ms(id),
@@ -273,6 +283,7 @@ export class Core {
     this.certifier.start();
     this.#gate.begin();
     this.#witness.start();
+    this.#returning.begin();
     this.#idle.arm();
     void this.snapshots.start();
     const { committee, last } = this.replica;
@@ -300,6 +311,7 @@ export class Core {
     this.#spreader.stop();
     this.#gate.stop();
     this.#witness.stop();
+    this.#returning.stop();
     this.fetcher.stop();
     this.intake.stop();
     this.#checkpoints.stop();
@@ -344,7 +356,10 @@ export class Core {
   /** Pool events from a peer. What is merely late or full here is no fault of the peer's. */
   async #takeEvents(items: readonly PoolItem[], isOrigin: boolean, from: PeerName): Promise<void> {
     const results = await Promise.allSettled(
-      items.map(({ entry, coseKey }) => this.submissions.submit(entry, coseKey, isOrigin)),
+      // what an observer hands over, it has acknowledged
+      items.map(({ entry, coseKey }) =>
+        this.submissions.submit(entry, coseKey, isOrigin, isOrigin),
+      ),
     );
     for (const result of results) {
       if (result.status === 'fulfilled') continue;
@@ -433,6 +448,7 @@ const HARMLESS = new Set([
   'not_member',
   'too_many_lanes',
   'stopping',
+  'store_failed',
   'engine_closed',
   'unknown_kind',
 ]);

@@ -78,9 +78,16 @@ export class Dag implements DagView<DagBlock> {
     return undefined;
   }
 
-  /** The parents above the horizon that are not held. */
+  /**
+   * The parents above the horizon that are not held. A reference that gives a held block another
+   * slot names a block that nobody has: else a header could claim any quorum and any round.
+   */
   missing(parents: readonly Ref[]): Ref[] {
-    return parents.filter(({ round, id }) => round > this.#horizon && !this.#blocks.has(id));
+    return parents.filter(({ round, author, id }) => {
+      if (round <= this.#horizon) return false;
+      const held = this.#blocks.get(id);
+      return held?.round !== round || held.author !== author;
+    });
   }
 
   /** Adds a block whose parents are all present; throws `dag_hole` otherwise. Idempotent. */

@@ -147,6 +147,11 @@ export class Fold {
     return this.#overlay.get(storeKeys.finalOfEvent(id)) !== undefined;
   }
 
+  /** The same as `isFinal`, mostly without a look into the store. */
+  isFinalEntry({ id, event }: Pick<Entry, 'id' | 'event'>): boolean {
+    return !this.reducer.isUnused(event) && this.isFinal(id);
+  }
+
   /**
    * Applies a commit whose blocks are given in its order. Returns the events that became final, in
    * order.
@@ -186,8 +191,10 @@ export class Fold {
 
   #applyEntry(commit: Commit, block: Ref, index: number, entry: Entry): FinalEvent | undefined {
     const seq = this.#log.size + 1;
-    const isRepeated = this.reducer.remembers(entry.id, seq) !== undefined;
-    if (isRepeated || !this.reducer.counts(entry.event)) return undefined;
+    const { event } = entry;
+    const isRepeated =
+      !this.reducer.isUnused(event) && this.reducer.remembers(entry.id, seq) !== undefined;
+    if (isRepeated || !this.reducer.counts(event)) return undefined;
     const name = this.reducer.apply({ id: entry.id, event: entry.event, seq, ts_ms: commit.ts_ms });
     const verdict = VERDICTS[name];
     this.#log.append(finalLeaf(entry.id, verdict), this.#keepNode);

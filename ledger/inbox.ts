@@ -45,7 +45,7 @@ export class Inbox {
       const { pending, isDurable, reject } = submission;
       const { id } = pending.entry;
       try {
-        if (fold.isFinal(id) || !pool.add(pending)) {
+        if (fold.isFinalEntry(pending.entry) || !pool.add(pending)) {
           // known, but perhaps since this turn: acknowledged after the write all the same
           accepted.push({ ...submission, isDurable: false });
           continue;

@@ -1,6 +1,5 @@
-import { hash } from 'node:crypto';
 import { fail } from './errors.ts';
-import { concatBytes } from './ids.ts';
+import { concatBytes, sha256 } from './ids.ts';
 import { EVENT_BYTES_MAX } from './limits.ts';
 
 /**
@@ -17,10 +16,10 @@ const prefixed = new Uint8Array(1 + EVENT_BYTES_MAX + 4096);
 /** SHA-256(0x00 ‖ leaf). */
 export function leafHash(leaf: Uint8Array): Hash {
   if (leaf.length >= prefixed.length) {
-    return hash('sha256', concatBytes([Uint8Array.of(0), leaf]), 'buffer');
+    return sha256(concatBytes([Uint8Array.of(0), leaf]));
   }
   prefixed.set(leaf, 1);
-  return hash('sha256', prefixed.subarray(0, leaf.length + 1), 'buffer');
+  return sha256(prefixed.subarray(0, leaf.length + 1));
 }
 
 const pair = new Uint8Array(65);
@@ -30,12 +29,12 @@ pair[0] = 1;
 export function nodeHash(left: Hash, right: Hash): Hash {
   pair.set(left, 1);
   pair.set(right, 33);
-  return hash('sha256', pair, 'buffer');
+  return sha256(pair);
 }
 
 /** The root of the empty tree: SHA-256 of nothing. */
 export function emptyRoot(): Hash {
-  return hash('sha256', new Uint8Array(0), 'buffer');
+  return sha256(new Uint8Array(0));
 }
 
 /** The root over leaf hashes. */

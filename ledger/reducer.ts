@@ -28,6 +28,18 @@ export function rememberedBy({ remembered = REMEMBERED_EVENTS }: Schema): number
   return remembered;
 }
 
+/** What is judged before an event's own projection is asked. */
+export type Foreseen = Extract<
+  VerdictName,
+  | 'applied'
+  | 'replayed'
+  | 'too_many_lanes'
+  | 'expired'
+  | 'dep_missing'
+  | 'unknown_kind'
+  | 'bad_body'
+>;
+
 /** The digests that changes go into; none for a view that is thrown away. */
 export interface Digests {
   readonly replay: StateHash;
@@ -88,8 +100,17 @@ export class Reducer {
     return isFree(this.#lanes.get(storeKeys.lane(actor, lane)), seq);
   }
 
+  /**
+   * Whether its lane exists and its seq was not used: then it is not in the final log, since
+   * nothing gets into an existing lane without using up a seq.
+   */
+  isUnused({ actor, lane, seq }: Event): boolean {
+    const row = this.#lanes.get(storeKeys.lane(actor, lane));
+    return row !== undefined && isFree(row, seq);
+  }
+
   /** The verdict that the event would get now, without its own projection's say. */
-  foresee(event: Event, ts_ms: number): VerdictName {
+  foresee(event: Event, ts_ms: number): Foreseen {
     const row = this.#lanes.get(storeKeys.lane(event.actor, event.lane));
     return this.#judge(event, row, ts_ms, 0);
   }
@@ -105,7 +126,7 @@ export class Reducer {
   }
 
   /** `row` is the window of the event's lane; none where the event opens the lane. */
-  #judge(event: Event, row: LaneRow | undefined, ts_ms: number, seq: number): VerdictName {
+  #judge(event: Event, row: LaneRow | undefined, ts_ms: number, seq: number): Foreseen {
     if (!isFree(row, event.seq)) return 'replayed';
     if (!row && this.#laneCount(event.actor) >= LANES_MAX) return 'too_many_lanes';
     if (event.notAfter_ms !== undefined && event.notAfter_ms < ts_ms) return 'expired';

@@ -39,6 +39,10 @@ export interface ReplicaHost {
   stands(): void;
   /** The replica has stopped for good: the store failed. */
   failed(error: unknown): void;
+  /** Own blocks turned out to be forgotten. */
+  forgot(): void;
+  /** Asked when an epoch is entered: whether it began after own blocks were forgotten. */
+  mayReturn(): boolean;
   /** Two blocks of one slot are in the store. */
   equivocated(twins: Twins): void;
   /** The last commit of the epoch is in the store: it wants its certificate. */
@@ -84,4 +88,15 @@ export interface ReplicaCounters {
   finals: number;
   equivocations: number;
   turns: number;
+}
+
+export function noCounters(): ReplicaCounters {
+  return {
+    blocksAccepted: 0,
+    blocksSealed: 0,
+    commits: 0,
+    finals: 0,
+    equivocations: 0,
+    turns: 0,
+  };
 }

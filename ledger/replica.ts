@@ -16,10 +16,10 @@ import { encodeOwnLast } from './own-last.ts';
 import type { Pending, Pool } from './pool.ts';
 import type { Id, StoreOp } from './ports.ts';
 import type { Pace } from './propose.ts';
+import { noCounters } from './replica-ports.ts';
 import type {
   Author,
   Offered,
-  ReplicaCounters,
   ReplicaHost,
   ReplicaPorts,
   Restored,
@@ -79,14 +79,7 @@ export class Replica {
    */
   #hasForgotten = false;
   #clockGuard: ClockGuard | undefined;
-  readonly counters: ReplicaCounters = {
-    blocksAccepted: 0,
-    blocksSealed: 0,
-    commits: 0,
-    finals: 0,
-    equivocations: 0,
-    turns: 0,
-  };
+  readonly counters = noCounters();
 
   constructor(
     chain: Chain,
@@ -104,7 +97,7 @@ export class Replica {
     this.fold = restored.fold;
     this.pool = restored.pool;
     this.epochs = restored.epochs;
-    this.#run = this.#runOf(restored);
+    this.#run = EpochRun.restored(restored, this.#self.actor, this.#now_ms());
     this.#hasForgotten = restored.hasForgotten;
     this.#watchClock();
     this.#sealer = new Sealer(chain.id, self, pace, ports.clock, {
@@ -112,11 +105,6 @@ export class Replica {
       isConnected: (actor) => this.#host.isConnected(actor),
       wake: () => this.wake(),
     });
-  }
-
-  #runOf({ orderer, ownLast, blocks, pool }: Restored): EpochRun {
-    const own = ownLast?.epoch === orderer.committee.epoch ? ownLast.ref : undefined;
-    return new EpochRun(orderer, pool, this.#self.actor, this.#now_ms(), own, blocks);
   }
 
   /** A validator's clock is watched from its first epoch in a committee on. */
@@ -215,6 +203,11 @@ export class Replica {
     return this.#hasForgotten ? undefined : this.#run.self;
   }
 
+  /** Whether it sits in the committee, also where it only follows. */
+  get hasSeat(): boolean {
+    return this.#run.self !== undefined;
+  }
+
   /** The last own block of this epoch. */
   get last(): Ref | undefined {
     return this.#run.last;
@@ -243,7 +236,7 @@ export class Replica {
     this.#reloading = undefined;
     const restored = await load();
     ({ fold: this.fold, pool: this.pool, epochs: this.epochs } = restored);
-    this.#run = this.#runOf(restored);
+    this.#run = EpochRun.restored(restored, this.#self.actor, this.#now_ms());
     this.#hasForgotten ||= restored.hasForgotten;
     this.#watchClock();
   }
@@ -370,6 +363,10 @@ export class Replica {
     const next = new Orderer(this.#chain.id, committee, last.ts_ms, { cursor: undefined, last });
     const blocks = payloads.drain();
     const before = this.committee;
+    if (this.#hasForgotten && this.#host.mayReturn()) {
+      this.#hasForgotten = false;
+      ops.push({ type: 'del', key: storeKeys.lost }, { type: 'del', key: storeKeys.returning });
+    }
     this.#run = new EpochRun(next, this.pool, this.#self.actor, this.#now_ms());
     this.#watchClock();
     ops.push(this.epochs.enter(start), ...this.fold.ops(next.state));
@@ -387,7 +384,9 @@ export class Replica {
     for (const { block, from } of this.#offered.splice(0, BLOCKS_PER_TURN)) {
       this.#offeredBytes -= block.bytes;
       if (block.header.epoch !== this.committee.epoch || this.isKnown(block.ref)) continue;
-      if (block.ref.author === this.#run.self) this.#noteForgotten(block.ref, ops);
+      // up to the last own block nothing is signed again, whether it is held or not
+      const isNewOwn = block.ref.round > (this.last?.round ?? 0);
+      if (block.ref.author === this.#run.self && isNewOwn) this.#noteForgotten(block.ref, ops);
       const missing = this.orderer.dag.missing(block.header.parents);
       if (missing.length === 0) {
         this.#acceptWithChildren(block, ops);
@@ -402,7 +401,10 @@ export class Replica {
   #noteForgotten(ref: Ref, ops: StoreOp[]): void {
     if (this.#hasForgotten) return;
     this.#hasForgotten = true;
-    ops.push({ type: 'put', key: storeKeys.lost, value: Uint8Array.of(1) });
+    ops.push(
+      { type: 'put', key: storeKeys.lost, value: Uint8Array.of(1) },
+      { type: 'del', key: storeKeys.returning },
+    );
     const message = 'peers hold an own block that this store has lost: this node only follows now';
     this.#ports.log.error(ref, message);
   }

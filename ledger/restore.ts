@@ -55,7 +55,7 @@ export async function restore(
   }
   const pool = new Pool(limits);
   for await (const { entry, coseKey, isOwn } of readPending(store)) {
-    if (!fold.isFinal(entry.id)) {
+    if (!fold.isFinalEntry(entry)) {
       pool.restore({ entry, coseKey, isOwn, due_ms: isOwn ? 0 : clock.monotonic_ms() });
     }
   }

@@ -17,10 +17,14 @@ import { HybridClock } from './hlc.ts';
 import { sha256, textOf } from './ids.ts';
 import type { Clock, Id, Signer, Verifier } from './ports.ts';
 import type { Replica } from './replica.ts';
+import type { VerdictName } from './verdicts.ts';
 import type { VerifiedEntries } from './verified.ts';
 
 /** The lane that a node uses for what it authors itself. */
 export const NODE_LANE = 0;
+
+/** Verdicts that an event may get although it was in order when a node acknowledged it. */
+const TOO_LATE: ReadonlySet<VerdictName> = new Set(['replayed', 'expired', 'too_many_lanes']);
 
 /** The node as an actor: it authors events for callers of its API and for itself. */
 export interface Self {
@@ -70,9 +74,15 @@ export class Submissions {
    * Takes a signed event made elsewhere. Resolves when it is kept (`accepted`), or at once when it
    * is known. Throws the codes of its form, `bad_event_signature`, `not_member`, or the reason why
    * it would not be applied. `isOrigin`: a client or an observer gave it to this node, which
-   * carries it in its next block.
+   * carries it in its next block. `isKept`: another node has acknowledged it, so it gets its place
+   * in the log, also where its verdict will be that it came too late.
    */
-  async submit(entryBytes: Uint8Array, coseKey: Uint8Array, isOrigin: boolean): Promise<Entry> {
+  async submit(
+    entryBytes: Uint8Array,
+    coseKey: Uint8Array,
+    isOrigin: boolean,
+    isKept = false,
+  ): Promise<Entry> {
     const entry = decodeEntry(entryBytes);
     const { event, id } = entry;
     if (event.chain !== this.#chain.id) {
@@ -89,9 +99,10 @@ export class Submissions {
       return entry;
     }
     // a block may carry it that is never ordered: what a client hands over is kept all the same
-    const isElsewhere = this.#replica.fold.isFinal(id) || this.#replica.carrierOf(id) !== undefined;
+    const { fold } = this.#replica;
+    const isElsewhere = fold.isFinalEntry(entry) || this.#replica.carrierOf(id) !== undefined;
     if (isElsewhere && !isOrigin) return entry;
-    if (!isElsewhere) this.#admit(event);
+    if (!isElsewhere) this.#admit(event, isKept);
     const leaf = entryLeaf(entry);
     if (!this.#verified.has(leaf)) {
       const results = await this.#verifier.verify([job, ...innerJobs(event)]);
@@ -113,6 +124,9 @@ export class Submissions {
    */
   async author(kind: string, body: Body, isSigned: boolean): Promise<Entry> {
     const { actor, coseKey, signer } = this.#self;
+    // a store that began anew has learned since what its node authored before
+    const { reducer } = this.#replica.fold;
+    this.#nextSeq = Math.max(this.#nextSeq, reducer.topOfLane(actor, NODE_LANE) + 1);
     const draft: Event = {
       chain: this.#chain.id,
       actor,
@@ -126,7 +140,7 @@ export class Submissions {
     // none
     const bytes = encodeEvent(draft);
     const event = decodeEvent(bytes);
-    this.#admit(event);
+    this.#admit(event, false);
     this.#nextSeq += 1;
     const isBare = !isSigned && this.#replica.author !== undefined;
     const entry = isBare ? entryOf(event, undefined, bytes) : await signEvent(event, signer, bytes);
@@ -148,7 +162,7 @@ export class Submissions {
   }
 
   /** Refuses what would not be applied now: cheaper for all than ordering it. */
-  #admit(event: Event): void {
+  #admit(event: Event, isKept: boolean): void {
     const { reducer, kinds } = this.#replica.fold;
     if (!reducer.counts(event)) {
       fail('not_member', 'The actor is no member of this network, or the key is not its own.', {
@@ -156,6 +170,7 @@ export class Submissions {
       });
     }
     const verdict = reducer.foresee(event, this.#clock.wall_ms());
+    if (isKept && TOO_LATE.has(verdict)) return;
     switch (verdict) {
       case 'replayed':
         return fail('replayed', 'This lane and seq were used: take a higher seq.', {
@@ -176,9 +191,9 @@ export class Submissions {
           kind: event.kind,
           detail: kinds.explain(event.kind, event.body),
         });
-      default:
-        // a missing dependency may still come before it in the final order; the rest is not
-        // foreseen, or applies
+      case 'applied':
+      case 'dep_missing':
+        // a missing dependency may still come before it in the final order
         return undefined;
     }
   }

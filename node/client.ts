@@ -38,6 +38,19 @@ export interface KvPage extends ReadEnvelope {
   readonly next?: string;
 }
 
+export interface MembersJson {
+  readonly epoch: number;
+  readonly quorum: number;
+  readonly members: readonly {
+    readonly actor: string;
+    readonly roles: readonly string[];
+    readonly author?: number;
+    readonly peer?: string;
+    readonly addrs?: readonly string[];
+    readonly barred?: boolean;
+  }[];
+}
+
 export interface LogPage {
   readonly events: readonly EventJson[];
   readonly finalSeq: number;
@@ -101,6 +114,10 @@ export class Client {
   /** Whether the node serves requests, and what it waits for. */
   ready(): Promise<Readiness> {
     return this.#json('/readyz', { accepts: [503] });
+  }
+
+  members(): Promise<MembersJson> {
+    return this.#json('/v1/members');
   }
 
   /** The genesis object, DAG-CBOR. */

@@ -1,4 +1,4 @@
-import { hostname } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import type { CoreConfig } from '#ledger/core.ts';
 import type { EngineName } from '#native/engine.ts';
 
@@ -34,7 +34,8 @@ export const DEFAULT_CONFIG: NodeConfig = {
   name: hostname(),
   api: { host: '127.0.0.1', port: API_PORT },
   p2p: { listen: [`/ip4/0.0.0.0/tcp/${P2P_PORT}`], announce: [], bootstrap: [], mdns: false },
-  crypto: { engine: 'liboqs', workers: 1 },
+  // the main thread is as busy as one that verifies
+  crypto: { engine: 'liboqs', workers: Math.max(1, Math.min(4, availableParallelism() - 1)) },
   log: 'info',
   // five rounds make an isolated event final: 25 ms of pauses
   roundDelay_ms: 5,

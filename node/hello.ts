@@ -1,5 +1,6 @@
 import type { Chain } from '#ledger/chain.ts';
 import { decode, encode } from '#ledger/codec.ts';
+import type { Committee } from '#ledger/committee.ts';
 import { jobOf, keyId, sign } from '#ledger/cose.ts';
 import { fail } from '#ledger/errors.ts';
 import * as field from '#ledger/fields.ts';
@@ -13,9 +14,14 @@ const KNOWN = new Set(['t', 'v', 'chain', 'actor', 'peer', 'challenge']);
 /**
  * The hello object (wire.md, "Peers"): `{t:'hello', v, chain, actor, peer, challenge}` signed with
  * the actor's ML-DSA-65 key, sent as `[object, COSE_Sign1, COSE_Key]`. It binds the libp2p key of
- * the connection to the actor.
+ * the connection to the actor. `committee` is the present one, as far as this node knows it.
  */
-export function helloAuth(chain: Chain, self: Self, verifier: Verifier): HelloAuth {
+export function helloAuth(
+  chain: Chain,
+  self: Self,
+  verifier: Verifier,
+  committee: () => Committee,
+): HelloAuth {
   return {
     async make(challenge, peer) {
       const object = encode({
@@ -42,9 +48,10 @@ export function helloAuth(chain: Chain, self: Self, verifier: Verifier): HelloAu
       if (keyId(coseKey) !== actor) fail('hello_invalid', 'The key is not the one of the actor.');
       const [isValid] = await verifier.verify([jobOf('hello', object, sign1, coseKey)]);
       if (!isValid) fail('hello_invalid', 'The signature does not fit the hello.');
-      const validator = chain.committee.validators.find((one) => one.actor === actor);
+      const { validators } = committee();
+      const validator = validators.find((one) => one.actor === actor);
       if (validator && validator.peer !== peer) {
-        fail('hello_invalid', 'This validator has another libp2p key in the genesis.');
+        fail('hello_invalid', 'This validator sits in the committee with another libp2p key.');
       }
       return { actor };
     },

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fail } from '#ledger/errors.ts';
 import { Client } from './client.ts';
+import { FRUGAL } from './frugal.ts';
 
 /** How a node's process ended. */
 export interface NodeExit {
@@ -21,11 +22,6 @@ export interface NodeProcessOptions {
 }
 
 const MAIN = join(import.meta.dirname, 'cli', 'main.ts');
-/**
- * V8's young generation: with the default a node keeps 60 MB more for objects that live for
- * milliseconds. `npm start` sets the same.
- */
-export const HEAP: readonly string[] = ['--max-semi-space-size=8'];
 const STOP_MS = 10_000;
 const POLL_MS = 50;
 
@@ -47,10 +43,11 @@ export class NodeProcess {
     this.directory = directory;
     this.client = new Client(url);
     const log = openSync(this.logFile, 'a', 0o600);
-    const command = [...HEAP, MAIN, 'start', '--data', directory, '--json', ...args];
+    const command = [...FRUGAL.flags, MAIN, 'start', '--data', directory, '--json', ...args];
     this.#child = spawn(process.execPath, command, {
       stdio: ['ignore', log, log, 'ipc'],
       detached: true,
+      env: { ...process.env, ...FRUGAL.env },
     });
     closeSync(log);
     this.exited = new Promise((resolve) => {

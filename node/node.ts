@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
+import type { Committee } from '#ledger/committee.ts';
 import { Core } from '#ledger/core.ts';
 import { codeOf, fail } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
@@ -25,6 +26,7 @@ import { registerNetworkMetrics } from './network-metrics.ts';
 import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
 import { systemClock, systemEntropy } from './system.ts';
+import { reachValidators } from './validators.ts';
 
 /** A part that does not close in this time holds up the others no longer. */
 const CLOSE_MS_MAX = 10_000;
@@ -103,12 +105,17 @@ async function assemble(
     coseKey: data.coseKey,
     signer: data.signer,
   };
-  const network = await openNetwork(data, config, self, verifier, log);
+  // links are made only after the core is open
+  const opened: { core?: Core } = {};
+  const committee = () => opened.core?.replica.committee ?? chain.committee;
+  const network = await openNetwork(data, config, self, verifier, log, committee);
   closers.push(() => network.stop());
   const ports = { clock: systemClock, entropy: systemEntropy, store, verifier, network, log };
   const core = await Core.open(chain, schema, self, config, ports);
+  opened.core = core;
   closers.push(() => core.stop());
   core.attach();
+  reachValidators(core, network, self.actor, log);
 
   const startedAt = new Date(systemClock.wall_ms()).toISOString();
   const started_ms = systemClock.monotonic_ms();
@@ -118,8 +125,10 @@ async function assemble(
     version: VERSION,
     engine: verifier.engine,
     peer: data.peer,
+    key: Buffer.from(data.coseKey).toString('base64'),
+    addrs: [...network.status().addrs],
     ...statusOf(core, self, network.peers()),
-    limitations: limitationsOf(config, remembers, core.replica.fold.cuts.isActive),
+    limitations: limitationsOf(config, core),
     startedAt,
     uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
   });
@@ -198,18 +207,14 @@ function readiness({ antiEntropy, replica }: Core, isUp: boolean): Readiness {
 }
 
 /** What this node cannot do, said at start and in the status. */
-function limitationsOf(
-  { crypto, p2p }: NodeConfig,
-  remembers: boolean,
-  cuts: boolean,
-): string[] {
+function limitationsOf({ crypto, p2p }: NodeConfig, { replica }: Core): string[] {
   const limitations = [
     'Links between peers are not yet secure against quantum computers; events and blocks are.',
   ];
-  if (!remembers) {
+  if (replica.hasForgotten) {
     limitations.push('The store was lost: this node follows and seals no blocks in this epoch.');
   }
-  if (!cuts) {
+  if (!replica.fold.cuts.isActive) {
     limitations.push('The store is older than checkpoints: none is signed until `x0t rebuild`.');
   }
   if (crypto.workers === 0) limitations.push('Signatures are checked on the main thread.');
@@ -225,6 +230,7 @@ function openNetwork(
   self: Self,
   verifier: Verifier,
   log: Logger,
+  committee: () => Committee,
 ): Promise<ManagedNetwork> {
   return createNetwork({
     key: data.peerKey,
@@ -233,7 +239,7 @@ function openNetwork(
     announce: p2p.announce,
     bootstrap: p2p.bootstrap,
     mdns: p2p.mdns,
-    hello: helloAuth(data.chain, self, verifier),
+    hello: helloAuth(data.chain, self, verifier, committee),
     clock: systemClock,
     log,
   });

@@ -4,6 +4,7 @@ import type { BlockIntake } from '#ledger/intake.ts';
 import { BLOCK_BYTES_MAX, GC_DEPTH } from '#ledger/limits.ts';
 import type { Clock, Entropy, Log, Network, PeerName } from '#ledger/ports.ts';
 import type { Replica } from '#ledger/replica.ts';
+import { Checks } from './checks.ts';
 import * as messages from './messages.ts';
 import type { Frontier, PoolItem } from './messages.ts';
 import { ANSWER_BYTES_MAX } from './server.ts';
@@ -15,8 +16,6 @@ type Snapshots = Pick<SnapshotSync, 'run' | 'isRunning' | 'progress'>;
 const TIMEOUT_MS = 15_000;
 /** Further behind than this, blocks are taken by commits instead of by rounds. */
 const BEHIND_ROUNDS = GC_DEPTH / 2;
-/** Frames of a range that are checked at the same time. */
-const CHECKS_AT_ONCE = 16;
 /** A catch-up that brings no commit for so long has stalled. */
 const STALLED_MS = 5000;
 /** Behind by fewer commits than this, a snapshot is not worth it. */
@@ -312,37 +311,44 @@ export class AntiEntropy {
   /**
    * Takes commit after commit with their blocks, in the order of the log, until the peer has no
    * more. The blocks go the way of all blocks, so the rule decides here again, and never over a
-   * hole: a block is accepted after its parents.
+   * hole: a block is accepted after its parents. The next answer is on its way while the blocks of
+   * the last one are checked and folded; one that brought no commit ends it.
    */
   async #catchUpFrom(peer: PeerName): Promise<void> {
     if (this.#isProgressing) return;
     const mine = {};
     this.#catchingUp = mine;
     const commits = (): number => this.#replica.orderer.state.last.index;
+    const checks = new Checks();
     try {
       await this.#fetchAbsent(peer);
       let from = commits() + 1;
       for (let more = true; more && !this.#isStopped && this.#catchingUp === mine; ) {
         const before = commits();
         const { epoch } = this.#replica.committee;
-        const last = await this.#range(peer, from);
-        await this.#replica.settled();
+        const last = await this.#range(peer, from, checks);
+        const mustWait = commits() === before || this.#replica.backlogBytes > ANSWER_BYTES_MAX;
+        if (mustWait) await this.#folded(checks);
         const hasEntered = this.#replica.committee.epoch > epoch;
         more = (last >= from && commits() > before) || hasEntered;
         from = last + 1;
       }
+      await this.#folded(checks);
     } finally {
       if (this.#catchingUp === mine) this.#catchingUp = undefined;
       this.#replica.wake();
     }
   }
 
+  async #folded(checks: Checks): Promise<void> {
+    await checks.all();
+    await this.#replica.settled();
+  }
+
   /** One answer; returns the last commit that is complete with it, or `from - 1`. */
-  async #range(peer: PeerName, from: number): Promise<number> {
+  async #range(peer: PeerName, from: number, checks: Checks): Promise<number> {
     const limits = { timeout_ms: 4 * TIMEOUT_MS, responseBytes_max: 2 * ANSWER_BYTES_MAX };
-    const checks = new Set<Promise<unknown>>();
     let last = from - 1;
-    const failures: Error[] = [];
     for await (const bytes of this.#network.request(
       peer,
       'range',
@@ -359,21 +365,12 @@ export class AntiEntropy {
         continue;
       }
       if ('seal' in frame) {
-        await Promise.all(checks);
-        throwLast(failures);
+        await this.#folded(checks);
         await this.#enter(frame.seal);
         continue;
       }
-      const check: Promise<unknown> = this.#intake
-        .take(frame.block, peer)
-        .catch((error: unknown) => failures.push(asError(error)))
-        .finally(() => checks.delete(check));
-      checks.add(check);
-      if (checks.size >= CHECKS_AT_ONCE) await Promise.race(checks);
-      throwLast(failures);
+      await checks.add(this.#intake.take(frame.block, peer));
     }
-    await Promise.all(checks);
-    throwLast(failures);
     return last;
   }
 
@@ -386,13 +383,4 @@ export class AntiEntropy {
     await this.#gate.take(seal);
     await this.#replica.settled();
   }
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
-}
-
-function throwLast(failures: readonly Error[]): void {
-  const failure = failures.at(-1);
-  if (failure) throw failure;
 }

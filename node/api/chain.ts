@@ -15,10 +15,14 @@ const MembersReply = Type.Object(
         roles: Type.Array(Type.String()),
         author: Type.Optional(Type.Integer({ description: 'index in the committee' })),
         peer: Type.Optional(Type.String({ description: 'libp2p peer id' })),
+        addrs: Type.Optional(Type.Array(Type.String(), { description: 'multiaddrs' })),
+        barred: Type.Optional(
+          Type.Boolean({ description: 'it signed two blocks for one slot: no seat any more' }),
+        ),
       }),
     ),
   },
-  { description: 'Validators and operators in the order of the genesis' },
+  { description: 'All members in the order of their coming' },
 );
 const KindsReply = Type.Object(
   {
@@ -51,9 +55,10 @@ export async function chainRoutes(app: Api, { core }: LedgerParts): Promise<void
       chain: textOf(chain.id),
       epoch: core.replica.committee.epoch,
       quorum: core.replica.committee.quorum,
-      members: listMembers(core.rows('members', 'final')).map(({ roles, ...rest }) => ({
+      members: listMembers(core.rows('members', 'final')).map(({ roles, addrs, ...rest }) => ({
         ...rest,
         roles: [...roles],
+        ...(addrs && { addrs: [...addrs] }),
       })),
     }),
   );

@@ -15,6 +15,9 @@ const LEDGER = {
   role: Type.Enum(['validator', 'observer']),
   actor: Hash,
   epoch: Count,
+  epochEnding: Type.Boolean({
+    description: 'the epoch has ended here and waits for its certificate',
+  }),
   n: Type.Integer({ description: 'validators in the committee' }),
   quorum: Count,
   round: Type.Integer({ description: 'of the threshold clock' }),
@@ -68,6 +71,8 @@ export const StatusReply = Type.Object(
     version: Type.String({ description: 'of the software' }),
     engine: Type.String({ description: 'what checks signatures' }),
     peer: Type.String({ description: 'libp2p peer id' }),
+    key: Type.String({ description: "the actor's COSE_Key, base64" }),
+    addrs: Type.Array(Type.String(), { description: 'multiaddrs at which it can be reached' }),
     ...LEDGER,
     limitations: Type.Array(Type.String(), {
       description: 'what this node cannot do, in sentences',
@@ -99,6 +104,7 @@ export function statusOf(core: Core, self: StatusOfSelf, peers: readonly PeerInf
     role: replica.author === undefined ? 'observer' : 'validator',
     actor: self.actor,
     epoch: committee.epoch,
+    epochEnding: orderer.isEnded,
     n: committee.size,
     quorum: committee.quorum,
     round: roundClock.round,

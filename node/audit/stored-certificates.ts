@@ -38,8 +38,8 @@ function checkAgainst(store: Store, tree: LogTree, { checkpoint }: Certificate):
   if (own && Buffer.compare(own, checkpoint.bytes) !== 0) damaged('another checkpoint');
 }
 
-function committeeOf(store: Store, { committee }: Chain, epoch: number): Committee {
-  if (epoch === committee.epoch) return committee;
+function committeeOf(store: Store, { genesis }: Chain, epoch: number): Committee {
+  if (epoch === 0) return new Committee(0, genesis.committee);
   const row = store.get(storeKeys.committee(epoch));
   return row ? new Committee(epoch, decodeValidators(decode(row))) : damaged('no such epoch');
 }

@@ -22,6 +22,8 @@ export interface SigningOptions extends DataOption {
  * actor.
  */
 const LANE = 0;
+/** The lane of what is signed with a node's own key here, apart from what the node says itself. */
+export const LANE_BESIDE_NODE = 1;
 /** Tries to find a free sequence number, when others use the same key at the same time. */
 const TRIES_MAX = 64;
 
@@ -53,11 +55,12 @@ export async function submitSigned(
   body: Body,
   isFinal: boolean,
   timeout_ms?: number,
+  lane = LANE,
 ): Promise<Written> {
   const chain = await chainOf(client);
   let seq = freshSeq();
   for (let tries = 1; ; tries++) {
-    const entry = await signAs(key, chain, seq, kind, body);
+    const entry = await signAs(key, chain, seq, kind, body, lane);
     try {
       return await handOver(client, entry, key.coseKey, isFinal, timeout_ms);
     } catch (error) {
@@ -91,9 +94,10 @@ function signAs(
   seq: number,
   kind: string,
   body: Body,
+  lane = LANE,
 ): Promise<Entry> {
   const wall_ms = systemClock.wall_ms();
-  return signStatement(key, { chain, lane: LANE, seq, kind, body, wall_ms });
+  return signStatement(key, { chain, lane, seq, kind, body, wall_ms });
 }
 
 /** A higher number after a refusal because of the number; `undefined` for any other refusal. */

@@ -6,6 +6,7 @@ import { textOf } from '#ledger/ids.ts';
 import { addressFile } from '#node/address-file.ts';
 import type { NodeConfig, PartialConfig } from '#node/config.ts';
 import { isInitialised } from '#node/data-dir.ts';
+import { becomeFrugal } from '#node/frugal.ts';
 import { replaceFile } from '#node/keys.ts';
 import { startNode } from '#node/node.ts';
 import type { Node } from '#node/node.ts';
@@ -42,6 +43,7 @@ export function registerStart(program: Command): void {
     .option('--mdns', 'find peers on the local network')
     .addOption(new Option('--log <level>', 'what to log to stderr').choices(LOG_LEVELS));
   does(async (out, options) => {
+    becomeFrugal();
     const { data } = options;
     const isDefault = resolve(data) === resolve(DATA_DIRECTORY);
     if (isDefault && !isInitialised(data)) await initialiseNetwork(data, 'local', {});

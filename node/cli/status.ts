@@ -32,6 +32,7 @@ function describe(status: NodeStatus, url: string): string {
     ['network', status.network],
     ['chain', status.chain],
     ['role', `${status.role}, ${status.n} validators, quorum ${status.quorum}`],
+    ['epoch', `${status.epoch}${status.epochEnding ? ', ending' : ''}`],
     ['actor', status.actor],
     ['peer', status.peer],
     ['peers', status.peers],

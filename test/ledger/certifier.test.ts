@@ -185,3 +185,16 @@ test('the end of an epoch is certified, waited for, and brings the next committe
   const unknown = makeCheckpoint({ ...later, epoch: 2 });
   t.is(await made.certifier.take(await voteOf(unknown, 0)), 'ignore', 'no such committee yet');
 });
+
+test('a rebuild that gives what the others signed ends the halt; evidence stays', async (t) => {
+  const made = await certifierOf(seats[0], [[storeKeys.ownCheckpoint(other), other.bytes]]);
+  for (const author of [1, 2]) await made.certifier.take(await voteOf(periodic, author));
+  t.deepEqual(made.halts, [1]);
+  const before = await certifierOf(seats[0], made.store.rows);
+  t.deepEqual(before.halts, [1]);
+  made.store.rows.set(storeKeys.ownCheckpoint(periodic), periodic.bytes);
+  const mended = await certifierOf(seats[0], made.store.rows);
+  t.deepEqual(mended.halts, []);
+  t.is(mended.certifier.diverged, undefined);
+  t.is([...mended.store.rows.keys()].filter((key) => key.startsWith('h/evidence/')).length, 2);
+});

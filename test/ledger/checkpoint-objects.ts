@@ -2,6 +2,7 @@ import { formCertificate } from '#ledger/certificate.ts';
 import { makeCheckpoint } from '#ledger/checkpoint.ts';
 import { sign1Of, toBeSigned } from '#ledger/cose.ts';
 import { CREATED_MS } from '#test/support/cluster.ts';
+import { genesisBeforeEpochs } from '#test/support/members-1.ts';
 import { seededNet } from '#test/support/seeded-actor.ts';
 
 /** What `checkpoint-golden.json` holds: bytes in base64, ids in hex, signatures made once. */
@@ -12,7 +13,7 @@ export interface CheckpointGolden {
   readonly values: Readonly<Record<string, string>>;
 }
 
-export const net = seededNet(4, 1, 'golden');
+export const net = seededNet(4, 1, 'golden', genesisBeforeEpochs);
 export const AUTHORS = [0, 2, 3];
 
 export const periodic = makeCheckpoint({

@@ -47,6 +47,20 @@ test('a step of the wall clock stops sealing until a quorum tells the same time'
   t.false(guard.isSuspect);
 });
 
+test('a start with a clock that the first peer contradicts waits for a quorum', (t) => {
+  const { committee } = seededNet(4, 0).chain;
+  const { clock } = stepping();
+  const guard = new ClockGuard(clock, committee, 0, silentLog);
+  guard.note(1, clock.wall_ms() + 86_400_000);
+  t.false(guard.maySeal());
+  guard.note(2, clock.wall_ms());
+  t.false(guard.maySeal(), 'two of four are no quorum');
+  guard.note(3, clock.wall_ms());
+  t.true(guard.maySeal());
+  guard.note(3, clock.wall_ms() + 86_400_000);
+  t.true(guard.maySeal(), 'later only a step of the own clock is in doubt');
+});
+
 test('what peers told long ago confirms nothing', (t) => {
   const { committee } = seededNet(4, 0).chain;
   const { clock, step } = stepping();
@@ -77,11 +91,13 @@ test('a validator whose store was set back follows and seals nothing', async (t)
   const { replica } = cluster.at(3).core;
   t.true(await cluster.until(() => replica.hasForgotten, 5000));
   await cluster.put(0, 'third', 'v');
-  t.true(await cluster.until(() => cluster.haveFinal(3), 5000), 'it follows, and the others go on');
+  const all = [0, 1, 2, 3];
+  const have = (count: number) => cluster.haveFinal(count, all);
+  t.true(await cluster.until(() => have(4), 5000), 'it follows, and has told its loss');
   t.is(replica.counters.blocksSealed, 0);
   await cluster.restart(3, await cluster.crash(3));
   await cluster.put(0, 'fourth', 'v');
-  t.true(await cluster.until(() => cluster.haveFinal(4), 5000));
+  t.true(await cluster.until(() => have(5), 5000));
   t.true(cluster.at(3).core.replica.hasForgotten, 'a later start knows it too');
   t.is(cluster.at(3).core.replica.counters.blocksSealed, 0);
   t.is(new Set(cluster.summaries()).size, 1);

@@ -50,9 +50,10 @@ export async function* fakeRequest(request: FakeRequest): AsyncGenerator<Uint8Ar
   const cancel = clock.after(options.timeout_ms, () => {
     stop(new X0tError('request_timeout', 'The peer did not answer in time.', { peer: to }));
   });
-  link.lane()(() => {
-    void serve(request.handler(), request.message.slice(), from, state, link.lane(), arrive);
-  });
+  const sent = request.message.slice();
+  const ask = (): void =>
+    void serve(request.handler(), sent, from, state, link.lane(to), arrive);
+  link.lane(from)(ask, sent);
   let bytes = 0;
   try {
     for (;;) {
@@ -95,7 +96,7 @@ async function serve(
   message: Uint8Array,
   from: PeerName,
   state: { inFlight: number; readonly done: boolean; wakeServer: () => void },
-  lane: (deliver: () => void) => void,
+  lane: (take: () => void, bytes?: Uint8Array) => void,
   arrive: (arrival: Arrival) => void,
 ): Promise<void> {
   if (handler === undefined) {
@@ -111,7 +112,7 @@ async function serve(
       }
       const copy = chunk.slice();
       state.inFlight += 1;
-      lane(() => arrive({ kind: 'data', chunk: copy }));
+      lane(() => arrive({ kind: 'data', chunk: copy }), copy);
       while (state.inFlight >= WINDOW_FRAMES && !state.done) {
         await new Promise<void>((resolve) => {
           state.wakeServer = resolve;

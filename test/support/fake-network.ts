@@ -22,7 +22,7 @@ import { PeerScores } from '#p2p/score.ts';
 import { fakeRequest } from './fake-exchange.ts';
 import type { FakeHandler } from './fake-exchange.ts';
 import { FakeLink, seeded } from './fake-link.ts';
-import type { LinkShape } from './fake-link.ts';
+import type { LinkShape, Way } from './fake-link.ts';
 
 export type { LinkShape } from './fake-link.ts';
 
@@ -35,6 +35,15 @@ export interface HubOptions {
   readonly detect_ms?: number;
   /** From a healed link or a started node to the notice that the peer is up; default 1. */
   readonly reconnect_ms?: number;
+  /** Is told of everything that is published and delivered. */
+  readonly watch?: HubWatch;
+}
+
+export interface HubWatch {
+  /** A node hands a message of its own to its peers. */
+  published(from: PeerName, topic: Topic, message: Uint8Array): void;
+  /** A gossiped message or a frame of a stream arrives. */
+  delivered(from: PeerName, to: PeerName, bytes: Uint8Array): void;
 }
 
 type Listener = Parameters<Network['onPeer']>[0];
@@ -42,6 +51,8 @@ type Handler = (message: Uint8Array, from: PeerName) => Promise<GossipVerdict>;
 
 /** Message ids a node remembers to drop duplicates; the adapter remembers two minutes. */
 const SEEN_MAX = 16_384;
+
+const OPEN: Omit<Way, 'waiting'> = { isClogged: false, isLost: false, lag_ms: 0 };
 
 export class FakeHub {
   readonly clock: Clock;
@@ -51,6 +62,9 @@ export class FakeHub {
   readonly #reconnect_ms: number;
   readonly #nodes = new Map<PeerName, FakeNetwork>();
   readonly #links = new Map<string, FakeLink>();
+  readonly watch: HubWatch | undefined;
+  /** What has come to stalled nodes. */
+  readonly #stalled = new Map<PeerName, (() => void)[]>();
 
   constructor(options: HubOptions) {
     this.clock = options.clock;
@@ -58,6 +72,7 @@ export class FakeHub {
     this.#shape = { delay_ms: [1, 1], loss: 0, duplicate: 0, ...options.link };
     this.#detect_ms = options.detect_ms ?? 0;
     this.#reconnect_ms = options.reconnect_ms ?? 1;
+    this.watch = options.watch;
   }
 
   /** A new node that is not started; a name can join again after the former bearer stopped. */
@@ -98,7 +113,38 @@ export class FakeHub {
   }
 
   healAll(): void {
-    this.#pairs((a, b) => this.heal(a, b));
+    this.#pairs((a, b) => {
+      for (const from of [a, b]) Object.assign(this.link(a, b).way(from), OPEN);
+      this.heal(a, b);
+    });
+  }
+
+  /** Changes one direction of a link; what waited comes when it is open again. */
+  setWay(from: PeerName, to: PeerName, change: Partial<Omit<Way, 'waiting'>>): void {
+    const link = this.link(from, to);
+    Object.assign(link.way(from), change);
+    link.flush();
+  }
+
+  /** Nothing reaches the node until it resumes, and it does not notice. */
+  stall(name: PeerName): void {
+    if (!this.#stalled.has(name)) this.#stalled.set(name, []);
+  }
+
+  resume(name: PeerName): void {
+    const waiting = this.#stalled.get(name) ?? [];
+    this.#stalled.delete(name);
+    for (const take of waiting) take();
+  }
+
+  #deliver(from: PeerName, to: PeerName, bytes: Uint8Array | undefined, take: () => void): void {
+    const arrive = (): void => {
+      if (bytes) this.watch?.delivered(from, to, bytes);
+      take();
+    };
+    const stalled = this.#stalled.get(to);
+    if (stalled) stalled.push(arrive);
+    else arrive();
   }
 
   node(name: PeerName): FakeNetwork | undefined {
@@ -114,7 +160,9 @@ export class FakeHub {
     const key = ends.join(' ');
     let link = this.#links.get(key);
     if (link === undefined) {
-      link = new FakeLink(ends, this.#shape, this.clock, this.#random);
+      link = new FakeLink(ends, this.#shape, this.clock, this.#random, (...message) =>
+        this.#deliver(...message),
+      );
       this.#links.set(key, link);
     }
     return link;
@@ -167,6 +215,7 @@ export class FakeNetwork implements Network {
   readonly #topics = new Map<Topic, Handler>();
   readonly #protocols = new Map<Protocol, FakeHandler>();
   #listener: Listener | undefined;
+  readonly #up = new Map<PeerName, FakeNetwork>();
   /** Ids that were handled, and those on their way that will not be lost. */
   readonly #seen = new Set<string>();
   readonly #expected = new Set<string>();
@@ -195,7 +244,7 @@ export class FakeNetwork implements Network {
   }
 
   peers(): readonly PeerInfo[] {
-    return this.#linked().map((node) => this.#info(node));
+    return Array.from(this.#linked(), (node) => this.#info(node));
   }
 
   onPeer(listener: Listener): void {
@@ -210,7 +259,16 @@ export class FakeNetwork implements Network {
     const id = hash('sha256', message);
     if (this.#seen.has(id)) return;
     this.#remember(id);
+    this.#hub.watch?.published(this.self, topic, message);
     this.#spread(topic, message.slice(), id, undefined);
+  }
+
+  /** Sends a message to some peers only, unasked and as often as it is called: for traitors. */
+  tell(peers: readonly PeerName[], topic: Topic, message: Uint8Array): void {
+    const id = hash('sha256', message);
+    for (const peer of [...this.#linked()]) {
+      if (peers.includes(peer.self)) this.#send(peer, topic, message, id);
+    }
   }
 
   subscribe(topic: Topic, handler: Handler): void {
@@ -258,6 +316,8 @@ export class FakeNetwork implements Network {
   }
 
   notify(peer: FakeNetwork, change: 'up' | 'down'): void {
+    if (change === 'up') this.#up.set(peer.self, peer);
+    else this.#up.delete(peer.self);
     this.#listener?.(this.#info(peer), change);
   }
 
@@ -286,26 +346,28 @@ export class FakeNetwork implements Network {
   }
 
   #spread(topic: Topic, message: Uint8Array, id: string, from: PeerName | undefined): void {
-    for (const peer of this.#linked()) {
+    for (const peer of [...this.#linked()]) {
       // what IDONTWANT does: nobody is sent what it has or is about to get
       if (peer.self === from || peer.#seen.has(id) || peer.#expected.has(id)) continue;
-      const link = this.#hub.link(this.self, peer.self);
-      for (let copies = link.copies(); copies > 0; copies -= 1) {
-        peer.#expected.add(id);
-        this.#hub.clock.after(link.delay_ms(), () => {
-          if (link.up && !link.cut) void peer.receive(topic, message, id, this.self);
-          else peer.#expected.delete(id);
-        });
-      }
+      this.#send(peer, topic, message, id);
     }
   }
 
-  #linked(): FakeNetwork[] {
-    if (!this.running) return [];
-    return this.#hub.others(this.self).flatMap((name) => {
-      const node = this.#hub.node(name);
-      return node !== undefined && this.#hub.link(this.self, name).up ? [node] : [];
-    });
+  #send(peer: FakeNetwork, topic: Topic, message: Uint8Array, id: string): void {
+    const link = this.#hub.link(this.self, peer.self);
+    for (let copies = link.copies(); copies > 0; copies -= 1) {
+      peer.#expected.add(id);
+      link.gossip(
+        this.self,
+        message,
+        () => void peer.receive(topic, message, id, this.self),
+        () => void peer.#expected.delete(id),
+      );
+    }
+  }
+
+  #linked(): Iterable<FakeNetwork> {
+    return this.running ? this.#up.values() : [];
   }
 
   #info(node: FakeNetwork): PeerInfo {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createNodeKeys, finishDataDir, makeGenesis } from '#node/data-dir.ts';
 import type { PartialConfig } from '#node/config.ts';
-import { HEAP } from '#node/node-process.ts';
+import { FRUGAL } from '#node/frugal.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Command, Report } from './node-process.ts';
 
@@ -66,7 +66,8 @@ export async function makeNet(
 /** Starts a node process and waits until it is up. */
 export async function startProcess(directory: string): Promise<NodeProcess> {
   const child = fork(new URL('node-process.ts', import.meta.url), [directory], {
-    execArgv: [...process.execArgv, ...HEAP],
+    execArgv: [...process.execArgv, ...FRUGAL.flags],
+    env: { ...process.env, ...FRUGAL.env },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   const { url, peer } = (await answerOf(child, 'ready')) as { url: string; peer: string };

@@ -1,6 +1,5 @@
 import { createPrivateKey, createPublicKey, hash, sign } from 'node:crypto';
 import { openChain } from '#ledger/chain.ts';
-import type { Chain } from '#ledger/chain.ts';
 import { coseKeyOf, keyId } from '#ledger/cose.ts';
 import { encodeGenesis } from '#ledger/genesis.ts';
 import { PUBLIC_KEY_BYTES } from '#ledger/limits.ts';
@@ -35,16 +34,17 @@ export function seededNet(
 ): TestNet {
   const seats = Array.from({ length: validators }, (_, i) => seededActor(`${name} validator ${i}`));
   const others = Array.from({ length: operators }, (_, i) => seededActor(`${name} operator ${i}`));
-  return { chain: chainWith(seats, others, name, schema), validators: seats, operators: others };
+  return netOf(seats, others, name, schema);
 }
 
-function chainWith(
+/** The network of these validators and operators; peers are named `peer-0` and so on. */
+export function netOf(
   seats: readonly TestActor[],
   others: readonly TestActor[],
   name: string,
-  schema: ReturnType<typeof genesisSchema>,
-): Chain {
-  return openChain(
+  schema = genesisSchema(),
+): TestNet {
+  const chain = openChain(
     encodeGenesis({
       name,
       committee: seats.map(({ actor, coseKey }, i) => ({
@@ -60,4 +60,5 @@ function chainWith(
       salt: new Uint8Array(32).fill(7),
     }),
   );
+  return { chain, validators: seats, operators: others };
 }

@@ -212,7 +212,7 @@ export class SimCluster {
 const CALM = new Set(['peer_gone', 'request_timeout', 'stopping']);
 
 /** Real checks; each distinct signature is checked once for all nodes of the process. */
-async function rememberingVerifier(): Promise<Verifier> {
+export async function rememberingVerifier(): Promise<Verifier> {
   const engine = await loadEngine('liboqs');
   const known = new Map<string, boolean>();
   const verify = (job: SignatureJob): boolean => {

@@ -68,6 +68,8 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
       version: '0.0.0',
       engine: 'liboqs',
       peer: network.self,
+      key: '',
+      addrs: [],
       ...statusOf(core, self, network.peers()),
       limitations: [],
       startedAt: '2026-01-01T00:00:00.000Z',

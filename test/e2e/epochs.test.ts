@@ -1,0 +1,81 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import type { NodeStatus } from '#node/api/index.ts';
+import { createKeyFile } from '#node/keys.ts';
+import { x0t } from '#test/cli/support.ts';
+import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/processes.ts';
+import type { NodeProcess } from '#test/support/processes.ts';
+
+/** Real processes and the command line: an observer becomes the fifth of four, one leaves. */
+
+async function status({ url }: NodeProcess): Promise<NodeStatus> {
+  return (await (await fetch(`${url}/v1/status`)).json()) as NodeStatus;
+}
+
+async function untilIn(nodes: readonly NodeProcess[], epoch: number): Promise<void> {
+  for (let i = 0; i < 300; i++) {
+    const all = await Promise.all(nodes.map(status));
+    if (all.every((one) => one.epoch === epoch)) return;
+    await sleep(100);
+  }
+  throw new Error(`not all are in epoch ${epoch} after 30 s`);
+}
+
+async function put(node: NodeProcess, key: string): Promise<void> {
+  const answer = await fetch(`${node.url}/v1/kv/${key}`, { method: 'PUT', body: key });
+  if (answer.status !== 202) throw new Error(`PUT answered ${answer.status}`);
+}
+
+test('four become five by the command line, and four again', async (t) => {
+  t.timeout(180_000);
+  const base = await mkdtemp(join(tmpdir(), 'x0t-epochs-'));
+  const operator = join(base, 'operator.key');
+  const { actor } = await createKeyFile(operator);
+  const directories = await makeNet(join(base, 'net'), 4, [actor]);
+  const nodes: NodeProcess[] = [];
+  for (const directory of directories) nodes.push(await startProcess(directory));
+  await untilMeshed(nodes);
+  const [first, second, third, , fifth] = nodes as [
+    NodeProcess, NodeProcess, NodeProcess, NodeProcess, NodeProcess,
+  ];
+  const keys = ['a', 'b', 'c', 'd', 'e'];
+  await Promise.all(keys.map((key, i) => put(nodes[i % 4] as NodeProcess, key)));
+  const cli = (...args: string[]) => x0t(base, 'member', ...args, '--json');
+  const added = await cli('add', fifth.url, '--url', first.url, '--key', operator, '--wait');
+  t.is(added.code, 0, added.stderr);
+  t.is(JSON.parse(added.stdout).verdict, 'applied');
+  await untilIn(nodes, 1);
+  const now = await status(fifth);
+  t.deepEqual([now.role, now.n, now.quorum], ['validator', 5, 4]);
+  await Promise.all(keys.map((key, i) => put(nodes[i] as NodeProcess, `${key}-1`)));
+  await untilFinal(nodes, 11, 30);
+  const sealed = (await fifth.report()).blocksSealed;
+  t.true(sealed > 0, 'it seals without a restart');
+
+  // a restarted node goes on in the new epoch
+  await second.kill();
+  await put(first, 'while one is away');
+  nodes[1] = await startProcess(second.directory);
+  await untilFinal(nodes, 12, 30);
+  t.is((await status(nodes[1])).epoch, 1);
+
+  const left = await cli('leave', '--data', third.directory, '--url', third.url, '--wait');
+  t.is(left.code, 0, left.stderr);
+  await untilIn(nodes, 2);
+  t.is((await status(third)).role, 'observer');
+  await put(third, 'by way of a validator');
+  await untilFinal(nodes, 14, 30);
+  const listed = JSON.parse((await cli('list', '--url', first.url)).stdout);
+  t.is(listed.epoch, 2);
+  const isValidator = ({ roles }: { roles: string[] }) => roles.includes('validator');
+  t.is(listed.members.filter(isValidator).length, 4);
+  const hashes = new Set((await Promise.all(nodes.map(status))).map((one) => one.summaryHash));
+  t.is(hashes.size, 1);
+  const foreign = await cli('add', 'http://127.0.0.1:9', '--url', first.url, '--key', operator);
+  t.not(foreign.code, 0);
+  await Promise.all(nodes.map((node) => node.stop()));
+  await rm(base, { recursive: true, force: true });
+});

@@ -1,0 +1,78 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import { verifyReceipt } from '#ledger/receipt-check.ts';
+import { Client } from '#node/client.ts';
+import { directVerifier } from '#test/support/cluster.ts';
+import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/processes.ts';
+import type { NodeProcess } from '#test/support/processes.ts';
+
+/** Four real validators and an observer certify one log; what they hand out verifies anywhere. */
+
+const EVENTS = 1200;
+
+/** Waits until every node has the certificate over so many events; returns its id. */
+async function untilCertified(nodes: readonly NodeProcess[], size: number): Promise<string> {
+  const deadline = Date.now() + 30_000;
+  for (;;) {
+    const checkpoints = await Promise.all(
+      nodes.map(async ({ url }) => (await new Client(url).status()).checkpoint),
+    );
+    const ids = new Set(checkpoints.map((one) => (one?.size === size ? one.id : undefined)));
+    const [id] = ids;
+    if (ids.size === 1 && id !== undefined) return id;
+    if (Date.now() > deadline) {
+      throw new Error(`certified: ${checkpoints.map((one) => one?.size).join()} of ${size}`);
+    }
+    await sleep(100);
+  }
+}
+
+test('all nodes certify one log; receipts verify; a node that was away catches up', async (t) => {
+  t.timeout(180_000);
+  const base = await mkdtemp(join(tmpdir(), 'x0t-receipts-'));
+  const directories = await makeNet(base, 4, []);
+  const nodes: NodeProcess[] = [];
+  t.teardown(async () => {
+    await Promise.all(nodes.map((node) => node.stop()));
+    await rm(base, { recursive: true, force: true });
+  });
+  for (const directory of directories) nodes.push(await startProcess(directory));
+  await untilMeshed(nodes.slice(0, 4));
+
+  const ids: string[] = [];
+  const clients = nodes.map(({ url }) => new Client(url));
+  const value = new TextEncoder().encode('v');
+  while (ids.length < EVENTS) {
+    const batch = Array.from({ length: 50 }, (_, i) => {
+      const client = clients[i % 4] as Client;
+      return client.putKv(`key-${ids.length + i}`, value, undefined, { isFinal: i % 2 === 0 });
+    });
+    ids.push(...(await Promise.all(batch)).map(({ id }) => id));
+  }
+  await untilFinal(nodes, EVENTS, 60);
+  const certified = await untilCertified(nodes, EVENTS);
+  const genesis = new Uint8Array(await readFile(join(directories[0] as string, 'genesis.cbor')));
+  const verifier = await directVerifier();
+  const signedBy = new Set<string>();
+  for (const [i, id] of ids.entries()) {
+    if (i % 60 !== 0 && i % 60 !== 31) continue;
+    const receipt = await (clients[i % 5] as Client).receipt(id);
+    const proven = await verifyReceipt(receipt, genesis, verifier);
+    t.is(proven.signers.length, 3);
+    signedBy.add(proven.signedBy);
+  }
+  t.deepEqual([...signedBy].toSorted((a, b) => (a < b ? -1 : 1)), ['actor', 'block']);
+
+  const killed = nodes.pop() as NodeProcess;
+  await killed.kill();
+  const other = nodes.pop() as NodeProcess;
+  await other.kill();
+  await (clients[0] as Client).putKv('late', value, undefined, { isFinal: true });
+  t.not(await untilCertified(nodes, EVENTS + 1), certified);
+  for (const { directory } of [other, killed]) nodes.push(await startProcess(directory));
+  await untilCertified(nodes, EVENTS + 1);
+  for (const { url } of nodes) t.deepEqual((await new Client(url).status()).alarms, []);
+});

@@ -1,0 +1,178 @@
+import { encodeBlock } from '#ledger/block.ts';
+import type { Block } from '#ledger/block.ts';
+import type { Core } from '#ledger/core.ts';
+import { genesisBlockId } from '#ledger/genesis.ts';
+import type { Ref } from '#ledger/header.ts';
+import type { Clock, Network, Protocol } from '#ledger/ports.ts';
+import { propose } from '#ledger/propose.ts';
+import { DEFAULT_CONFIG } from '#node/config.ts';
+import type { FakeNetwork } from '#test/support/fake-network.ts';
+import type { SimNode } from '#test/sim/node.ts';
+import { randomOf } from '#test/sim/random.ts';
+import type { Random } from '#test/sim/random.ts';
+import type { Traitor } from '#test/sim/scenario.ts';
+import type { World } from '#test/sim/world.ts';
+import { HABITS } from './habits.ts';
+import type { Habit } from './habits.ts';
+import { Treason } from './treason.ts';
+
+/** How often it looks whether it can seal, and how seldom it does something on its own. */
+const TICK_MS = 8;
+const MISCHIEF_SHARE = 0.03;
+/** It keeps the protocol now and then, so that its peers go on listening. */
+const GOOD_SHARE = 0.25;
+
+/**
+ * Plays a traitor: its core follows the network as an observer would, and this seals in its name,
+ * by the product's own proposal rule where no habit says otherwise, with no memory of what it
+ * signed.
+ */
+export class TraitorDriver {
+  readonly #world: World;
+  readonly #node: SimNode;
+  readonly #habits: readonly Habit[];
+  readonly #random: Random;
+  #treason: Treason | undefined;
+  #clock: Clock | undefined;
+  #last: Ref | undefined;
+  #lastSeal_ms = Number.NEGATIVE_INFINITY;
+  #referenced = new Map<number, number>();
+  #life = 0;
+  #seq = 0;
+  /** Set for good when traitors have to be silent. */
+  #isSilenced = false;
+
+  constructor(world: World, node: SimNode, { habits }: Traitor) {
+    this.#world = world;
+    this.#node = node;
+    this.#habits = habits.map((name) => HABITS[name]);
+    this.#random = randomOf(world.scenario.seed, `traitor ${node.index}`);
+  }
+
+  /** The port for its core: requests of others go to its habits first. */
+  wrap(network: FakeNetwork): Network {
+    const serve: Network['serve'] = (protocol, handler) =>
+      network.serve(protocol, (message, from) => {
+        const answer = this.#answer(protocol, message, from);
+        return answer ?? handler(message, from);
+      });
+    return new Proxy<Network>(network, {
+      get: (target, name) => {
+        if (name === 'serve') return serve;
+        const value = Reflect.get(target, name, target) as unknown;
+        return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+      },
+    });
+  }
+
+  #answer(
+    protocol: Protocol,
+    message: Uint8Array,
+    from: string,
+  ): AsyncIterable<Uint8Array> | undefined {
+    const treason = this.#treason;
+    if (!treason || this.#isSilenced) return undefined;
+    for (const habit of this.#habits) {
+      const answer = habit.answer?.(treason, protocol, message, from);
+      if (answer) return answer;
+    }
+    return undefined;
+  }
+
+  start(core: Core, network: FakeNetwork, clock: Clock): void {
+    const { who, author } = this.#node;
+    if (author === undefined) return;
+    const life = ++this.#life;
+    this.#clock = clock;
+    this.#seq += 10_000;
+    const store = { get: (key: string) => this.#node.store?.get(key) };
+    this.#treason = new Treason({
+      core, network, store, random: this.#random, who, author, seq: this.#seq,
+    });
+    const { chain } = core;
+    this.#last ??= { round: 0, author, id: genesisBlockId(chain.id, chain.committee, author) };
+    const tick = (): void => {
+      if (life !== this.#life || this.#isSilenced) return;
+      this.#tick(life).catch((error: unknown) => {
+        this.#world.report('traitor', `${this.#node.name}: ${String(error)}`);
+      });
+    };
+    this.#again = () => clock.after(TICK_MS, tick);
+    this.#again();
+  }
+  #again: () => void = () => undefined;
+
+  stop(): void {
+    this.#life += 1;
+    this.#treason = undefined;
+  }
+
+  silence(): void {
+    this.#isSilenced = true;
+  }
+
+  async #tick(life: number): Promise<void> {
+    const treason = this.#treason;
+    if (!treason) return;
+    await this.#seal(treason);
+    if (this.#random.chance(MISCHIEF_SHARE)) {
+      for (const habit of this.#habits) await habit.tick?.(treason);
+    }
+    if (life === this.#life) this.#again();
+  }
+
+  async #seal(treason: Treason): Promise<void> {
+    const { core, author, committee } = treason;
+    const last = this.#last;
+    const clock = this.#clock;
+    if (!last || !clock) return;
+    const { orderer, roundClock } = core.replica;
+    const isHasty = this.#habits.some((habit) => habit.isHasty);
+    const now_ms = clock.monotonic_ms();
+    const situation = {
+      orderer,
+      committee,
+      self: author,
+      clockRound: roundClock.round,
+      entered_ms: isHasty ? 0 : roundClock.entered_ms,
+      last,
+      lastSeal_ms: isHasty ? Number.NEGATIVE_INFINITY : this.#lastSeal_ms,
+      lateness_ms: 0,
+      referenced: this.#referenced,
+      hasPayload: isHasty || this.#random.chance(0.01),
+      isConnected: () => !isHasty,
+    };
+    const proposal = propose(situation, DEFAULT_CONFIG, now_ms);
+    if (proposal.type !== 'seal') return;
+    const isGood = this.#random.chance(GOOD_SHARE);
+    const habits = isGood ? [] : this.#habits;
+    let draft = {
+      chain: core.chain.id,
+      epoch: committee.epoch,
+      committee: committee.id,
+      round: proposal.round,
+      author,
+      ts_ms: clock.wall_ms(),
+      parents: proposal.parents,
+    };
+    for (const habit of habits) draft = { ...draft, ...habit.draft?.(treason, draft) };
+    const fills = habits.find((habit) => habit.payload && this.#random.chance(0.3));
+    const made = fills?.payload?.(treason);
+    const entries = made?.entries ?? (this.#random.chance(0.1) ? [treason.event('own')] : []);
+    const block = await treason.seal(draft, entries, made?.keys);
+    this.#lastSeal_ms = now_ms;
+    this.#last = block.ref;
+    for (const parent of proposal.parents) this.#referenced.set(parent.author, parent.round);
+    treason.keep(block);
+    await core.intake.take(encodeBlock(block), undefined);
+    await this.#spread(treason, habits, block);
+  }
+
+  async #spread(treason: Treason, habits: readonly Habit[], block: Block): Promise<void> {
+    const habit = this.#random.pick([...habits.filter(({ spread }) => spread), undefined]);
+    const sendings = await habit?.spread?.(treason, block);
+    for (const { block: one, to } of sendings ?? [{ block, to: treason.peers() }]) {
+      treason.send(one, to);
+    }
+  }
+}

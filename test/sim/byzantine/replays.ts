@@ -1,0 +1,39 @@
+import type { Entry } from '#ledger/event.ts';
+import { storeKeys } from '#ledger/keys.ts';
+import { signingKeyId } from '#ledger/event.ts';
+import type { Habit } from './habits.ts';
+import type { Treason } from './treason.ts';
+
+/** Its blocks carry what others signed long ago, and the same event several times. */
+export const replays: Habit = {
+  payload(treason) {
+    const { core, random } = treason;
+    const { size } = core.replica.fold;
+    const entries: Entry[] = [];
+    for (let i = 0; i < 4 && size > 0; i++) {
+      const final = core.log.at(1 + random.below(size));
+      if (final?.entry.sign1) entries.push(final.entry, final.entry);
+    }
+    const own = treason.event('again');
+    entries.push(own, own);
+    const keys = new Map<string, Uint8Array>();
+    for (const { event, sign1 } of entries) {
+      const id = signingKeyId(event);
+      if (!sign1 || id === treason.committee.keyIdAt(treason.author)) continue;
+      const key = keyOf(treason, id);
+      if (key) keys.set(id, key);
+    }
+    const usable = entries.filter(
+      ({ event, sign1 }) =>
+        !sign1 ||
+        keys.has(signingKeyId(event)) ||
+        signingKeyId(event) === treason.committee.keyIdAt(treason.author),
+    );
+    return { entries: usable, keys: [...keys.values()].toSorted(Buffer.compare) };
+  },
+};
+
+function keyOf(treason: Treason, id: string): Uint8Array | undefined {
+  const member = treason.committee.validators.find(({ actor }) => actor === id);
+  return member?.coseKey ?? treason.stored(storeKeys.coseKey(id));
+}

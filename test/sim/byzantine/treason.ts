@@ -1,0 +1,88 @@
+import { encodeBlock, sealBlock } from '#ledger/block.ts';
+import type { Block, Draft } from '#ledger/block.ts';
+import { entryOf } from '#ledger/event.ts';
+import type { Entry } from '#ledger/event.ts';
+import type { Core } from '#ledger/core.ts';
+import type { BlockStore, PeerName } from '#ledger/ports.ts';
+import type { FakeNetwork } from '#test/support/fake-network.ts';
+import type { TestActor } from '#test/support/cluster.ts';
+import type { Random } from '#test/sim/random.ts';
+
+interface Means extends Pick<Treason, 'core' | 'network' | 'random' | 'who' | 'author'> {
+  readonly store: Pick<BlockStore, 'get'>;
+  /** The first sequence number of its events. */
+  readonly seq: number;
+}
+
+/** Own blocks that a traitor remembers. */
+const OWN_MAX = 200;
+
+/** What a traitor has at hand: its key, a core that follows the network, and its links. */
+export class Treason {
+  readonly core: Core;
+  readonly network: FakeNetwork;
+  readonly random: Random;
+  readonly who: TestActor;
+  readonly author: number;
+  /** Its own blocks, newest last, as they were sealed: some of them nobody else has. */
+  readonly own: Block[] = [];
+  readonly #store: Pick<BlockStore, 'get'>;
+  #seq: number;
+
+  constructor(means: Means) {
+    this.core = means.core;
+    this.network = means.network;
+    this.random = means.random;
+    this.who = means.who;
+    this.author = means.author;
+    this.#store = means.store;
+    this.#seq = means.seq;
+  }
+
+  get committee(): Core['chain']['committee'] {
+    return this.core.chain.committee;
+  }
+
+  peers(): PeerName[] {
+    return this.network.peers().map(({ peer }) => peer);
+  }
+
+  /** An event of its own, covered by its block. */
+  event(value: string): Entry {
+    return entryOf({
+      chain: this.core.chain.id,
+      actor: this.who.actor,
+      lane: 9,
+      seq: this.#seq++,
+      kind: 'kv.put/1',
+      body: { key: `k${this.random.below(6)}`, value: new TextEncoder().encode(value) },
+      hlc: [0, 0],
+    });
+  }
+
+  /** Signs anything. */
+  seal(draft: Draft, entries: readonly Entry[], keys: readonly Uint8Array[] = []): Promise<Block> {
+    return sealBlock(draft, entries, keys, this.who.signer);
+  }
+
+  /** The draft of one of its own blocks, to sign it once more with changes. */
+  draftOf({ header }: Block): Draft {
+    const { root: _root, count: _count, bytes: _bytes, ...draft } = header;
+    return draft;
+  }
+
+  /** Remembers an own block. */
+  keep(block: Block): void {
+    this.own.push(block);
+    if (this.own.length > OWN_MAX) this.own.shift();
+  }
+
+  /** A row of its core's store. */
+  stored(key: string): Uint8Array | undefined {
+    return this.#store.get(key);
+  }
+
+  send(block: Block, peers: readonly PeerName[]): void {
+    this.network.tell(peers, 'block', encodeBlock(block));
+  }
+}

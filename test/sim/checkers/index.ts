@@ -1,0 +1,51 @@
+import type { FinalEvent } from '#ledger/fold.ts';
+import type { StoreOp } from '#ledger/ports.ts';
+import type { SimNode } from '#test/sim/node.ts';
+import type { World } from '#test/sim/world.ts';
+import { boundedMemory } from './bounded-memory.ts';
+import { exactlyOnce } from './exactly-once.ts';
+import { finalPrefix } from './final-prefix.ts';
+import { kvModel } from './kv-model.ts';
+import { noAlarm } from './no-alarm.ts';
+import { nothingLost } from './nothing-lost.ts';
+import { nobodyBlamed } from './nobody-blamed.ts';
+import { replay } from './replay.ts';
+import { selfEquivocation } from './self-equivocation.ts';
+
+/**
+ * Watches a run and reports what must not happen. Hears of honest nodes only, but for `wrote`. A
+ * checker never changes the run.
+ */
+export interface Checker {
+  /** A node hands a sealed block of its own to its peers. */
+  published?(node: SimNode, block: Uint8Array): void;
+  /** A node hands a batch to its store. */
+  wrote?(node: SimNode, ops: readonly StoreOp[]): void;
+  /** A node tells of final events. */
+  finals?(node: SimNode, events: readonly FinalEvent[]): void;
+  /** Called again and again during the run. */
+  sample?(): void;
+  /** All is healed and quiet. */
+  end?(): void | Promise<void>;
+}
+
+export type MakeChecker = (world: World, report: (detail: string) => void) => Checker;
+
+/** The checkers by the name that a verdict shows. `diverged` is one of the card's three verdicts. */
+export const CHECKERS: Readonly<Record<string, MakeChecker>> = {
+  diverged: finalPrefix,
+  'exactly once': exactlyOnce,
+  'nothing lost': nothingLost,
+  'self-equivocation': selfEquivocation,
+  'no alarm': noAlarm,
+  'nobody blamed': nobodyBlamed,
+  'bounded memory': boundedMemory,
+  replay,
+  'kv model': kvModel,
+};
+
+export function makeCheckers(world: World): Checker[] {
+  return Object.entries(CHECKERS).map(([name, make]) =>
+    make(world, (detail) => world.report(name, detail)),
+  );
+}

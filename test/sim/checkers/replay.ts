@@ -1,0 +1,54 @@
+import { rebuildProjections } from '#node/rebuild.ts';
+import { schema } from '#projections/index.ts';
+import { MemoryStore } from '#test/support/memory-store.ts';
+import type { SimNode } from '#test/sim/node.ts';
+import type { MakeChecker } from './index.ts';
+
+/** What a fold derives from blocks and commits. */
+const DERIVED = /^(s|w|f|e|c|a\/hash)\//;
+
+function derived(rows: ReadonlyMap<string, Uint8Array>): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const [key, value] of rows) if (DERIVED.test(key)) found.set(key, value.toHex());
+  return found;
+}
+
+function difference(a: Map<string, string>, b: Map<string, string>): string | undefined {
+  for (const key of new Set([...a.keys(), ...b.keys()])) {
+    if (a.get(key) !== b.get(key)) return key;
+  }
+  return undefined;
+}
+
+/**
+ * The stored projections are what a fold from the first commit on gives, and all honest nodes have
+ * the same rows, byte by byte.
+ */
+export const replay: MakeChecker = (world, report) => ({
+  async end() {
+    const nodes = world.honest.filter(({ core }) => core);
+    const [first] = nodes;
+    if (!first) return;
+    const rows = stateRows(first);
+    for (const node of nodes.slice(1)) {
+      const key = difference(rows, stateRows(node));
+      if (key !== undefined) report(`${node.name} and ${first.name} differ in ${key}`);
+    }
+    const copy = new MemoryStore(first.store?.rows ?? []);
+    try {
+      await rebuildProjections(copy, world.chain, schema);
+    } catch (error) {
+      report(`${first.name}: ${String(error)}`);
+      return;
+    }
+    const key = difference(derived(first.store?.rows ?? new Map()), derived(copy.rows));
+    if (key !== undefined) report(`${first.name}: replay gives another ${key}`);
+  },
+});
+
+/** Commits are left out: the last empty ones may be decided by some only. */
+function stateRows({ store }: SimNode): Map<string, string> {
+  const rows = derived(store?.rows ?? new Map());
+  for (const key of rows.keys()) if (key.startsWith('c/')) rows.delete(key);
+  return rows;
+}

@@ -1,0 +1,100 @@
+import type { Fault } from './faults.ts';
+import type { LoadName, LoadOp } from './load.ts';
+import type { Scenario } from './scenario.ts';
+
+/** A run that once failed, or that shows one thing well, and what it is about. */
+export interface Regression {
+  readonly story: string;
+  readonly scenario: Scenario;
+}
+
+/** A quiet network to which a story adds its faults. */
+export function quiet(changes: Partial<Scenario>): Scenario {
+  return {
+    seed: 1,
+    validators: 4,
+    observers: 0,
+    traitors: [],
+    link: { delay_ms: [1, 5], loss: 0, duplicate: 0 },
+    disk: { write_ms: 0, sync_ms: 2 },
+    skew_ms: [],
+    config: {},
+    duration_ms: 2000,
+    verify_ms: 0,
+    faults: [],
+    load: steady(20, ['put', 'client']),
+    isReal: false,
+    ...changes,
+  };
+}
+
+/** `count` operations over two seconds, at all nodes of a committee of four. */
+export function steady(count: number, kinds: readonly LoadName[], nodes = 4): LoadOp[] {
+  return Array.from({ length: count }, (_, i) => ({
+    at_ms: Math.floor((2000 * i) / count),
+    kind: kinds[i % kinds.length] ?? 'put',
+    node: i % nodes,
+    key: `k${i % 5}`,
+    value: `${i}`,
+  }));
+}
+
+export function fault(
+  kind: Fault['kind'],
+  at_ms: number,
+  for_ms: number,
+  nodes: readonly number[] = [],
+  amount = 0,
+): Fault {
+  return { kind, at_ms, for_ms, nodes, amount };
+}
+
+const at = (at_ms: number, kind: LoadName, node: number): LoadOp => ({
+  at_ms,
+  kind,
+  node,
+  key: 'k',
+  value: `${at_ms}`,
+});
+
+export const REGRESSIONS: readonly Regression[] = [
+  {
+    story: 'an observer acknowledged an event that expired before a validator could take it',
+    scenario: quiet({
+      observers: 1,
+      load: [at(500, 'expiring', 4)],
+      faults: [fault('partition', 400, 1500, [4])],
+    }),
+  },
+  {
+    story: 'a client used one sequence number for two events, the second one at an observer',
+    scenario: quiet({
+      observers: 1,
+      load: [at(500, 'conflict', 3)],
+      faults: [fault('partition', 400, 1500, [4])],
+    }),
+  },
+  {
+    story: 'references that give blocks other slots were taken for blocks of those slots',
+    scenario: quiet({
+      seed: 2015,
+      link: { delay_ms: [20, 140], loss: 0, duplicate: 0 },
+      traitors: [{ author: 0, habits: ['invalidParents'] }],
+      load: steady(25, ['put']),
+    }),
+  },
+  {
+    story: 'a node restarted with its clock a day ahead, and its blocks kept it back for a day',
+    scenario: quiet({
+      faults: [fault('clockStep', 500, 1400, [2], 86_400_000), fault('power', 700, 100, [2])],
+    }),
+  },
+  {
+    story: 'a node with a failing disk held it against the peer that handed it events',
+    scenario: quiet({
+      observers: 1,
+      load: steady(20, ['put', 'client'], 5),
+      faults: [fault('failedSync', 300, 400, [0]), fault('failedSync', 900, 400, [1])],
+    }),
+  },
+];

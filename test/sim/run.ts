@@ -1,0 +1,200 @@
+import type { FaultName } from './faults.ts';
+import { FAULTS } from './faults.ts';
+import { LOADS } from './load.ts';
+import type { Scenario } from './scenario.ts';
+import type { Finding } from './world.ts';
+import { World } from './world.ts';
+
+/** From healing until everything that was acknowledged is final everywhere. */
+const PROGRESS_MS_MAX = 60_000;
+/** Without a block for so long the network is at rest: longer than any timer of a node. */
+const REST_MS = 12_000;
+const REST_MS_MAX = 120_000;
+/** With more traitors than the protocol stands nothing is demanded after this. */
+const BEYOND_MS = 5000;
+const SAMPLE_MS = 250;
+
+/** What a run came to. */
+export interface Outcome {
+  readonly seed: number;
+  readonly validators: number;
+  /** `pass`, `no progress`, `diverged`, or the name of the checker that found something first. */
+  readonly verdict: string;
+  readonly findings: readonly Finding[];
+  readonly trace: string;
+  readonly virtual_ms: number;
+  /** Faults that took place, by kind. */
+  readonly faults: Readonly<Record<string, number>>;
+  /** Habits of traitors, by kind. */
+  readonly habits: Readonly<Record<string, number>>;
+  readonly acknowledged: number;
+  /** Acknowledged and not final at some honest node in the end. */
+  readonly lost: number;
+  readonly finals: number;
+  readonly blocks: number;
+  /** From healing until all was final everywhere. */
+  readonly healed_ms: number | undefined;
+  readonly isBeyond: boolean;
+  /** Beyond what the protocol stands: whether honest nodes saw it. */
+  readonly isNoticed: boolean;
+}
+
+/** Plays a scenario: first safety under its faults, then healing, progress, and rest. */
+export async function play(scenario: Scenario): Promise<Outcome> {
+  const world = await World.create(scenario);
+  const counts = new Map<FaultName, number>();
+  const active = schedule(world, counts);
+  for (const node of world.nodes) if (!node.isHeldBack) world.restart(node.index);
+  await sampled(world, scenario.duration_ms, () => false);
+  for (const end of active) end();
+  world.heal();
+  const healedAt_ms = world.now_ms;
+  let healed_ms: number | undefined;
+  if (world.isBeyond) await sampled(world, BEYOND_MS, () => false);
+  else if (await sampled(world, PROGRESS_MS_MAX, () => isSettled(world))) {
+    healed_ms = world.now_ms - healedAt_ms;
+    await rest(world);
+  } else if (world.findings.length === 0) {
+    const gone = goneOf(world);
+    if (gone) world.report('nothing lost', `nobody has ${gone}, which was acknowledged`);
+    world.report('no progress', progressOf(world));
+  }
+  const findings = [...world.findings];
+  if (!world.isBeyond && findings.length === 0) {
+    await world.end();
+    findings.push(...world.findings);
+  }
+  const outcome = outcomeOf(world, findings, counts, healed_ms);
+  for (const { index } of world.nodes) world.crash(index, 'kill');
+  return outcome;
+}
+
+/** Sets the timers of load and faults; returns the ends of faults that are under way. */
+function schedule(world: World, counts: Map<FaultName, number>): Set<() => void> {
+  const active = new Set<() => void>();
+  for (const fault of world.scenario.faults) {
+    const { begin, end } = FAULTS[fault.kind];
+    const start = (): void => {
+      if (world.isHealing || begin(world, fault) === false) return;
+      counts.set(fault.kind, (counts.get(fault.kind) ?? 0) + 1);
+      world.trace.note(world.now_ms, `fault ${fault.kind}`);
+      const finish = (): void => {
+        if (active.delete(finish)) end?.(world, fault);
+      };
+      active.add(finish);
+      world.clock.after(fault.for_ms, finish);
+    };
+    if (fault.at_ms === 0) start();
+    else world.clock.after(fault.at_ms, start);
+  }
+  for (const op of world.scenario.load) {
+    world.clock.after(op.at_ms, () => {
+      // what a node refuses, or a node that is away, acknowledges nothing
+      LOADS[op.kind](world, op).catch(() => undefined);
+    });
+  }
+  return active;
+}
+
+/** Lets time pass and looks at the bounds now and then; stops at a finding. */
+async function sampled(world: World, limit_ms: number, isDone: () => boolean): Promise<boolean> {
+  const end_ms = world.now_ms + limit_ms;
+  while (world.now_ms < end_ms && world.findings.length === 0) {
+    await world.clock.run(Math.min(SAMPLE_MS, end_ms - world.now_ms));
+    world.sample();
+    if (isDone()) return true;
+  }
+  return isDone();
+}
+
+/** Whether all honest nodes have all that was acknowledged, and the same. */
+function isSettled(world: World): boolean {
+  const { honest } = world;
+  const sizes = new Set(honest.map(({ core }) => core?.replica.fold.size));
+  if (sizes.size !== 1 || sizes.has(undefined)) return false;
+  const isDue = (by: ReadonlySet<number>): boolean =>
+    [...by].some((index) => world.at(index).isHonest);
+  return [...world.owed].every(
+    ([id, { by }]) => !isDue(by) || honest.every(({ core }) => core?.log.finalEvent(id)),
+  );
+}
+
+/** An acknowledged event that no honest node holds any more. */
+function goneOf(world: World): string | undefined {
+  for (const [id, { by }] of world.owed) {
+    if (![...by].some((index) => world.at(index).isHonest)) continue;
+    if (!world.honest.some(({ core }) => core?.log.event(id))) return id;
+  }
+  return undefined;
+}
+
+function progressOf(world: World): string {
+  const nodes = world.nodes.map(({ name, core, isHonest, isUp }) => {
+    if (!core) return `${name} ${isUp ? 'is starting' : 'is down'}`;
+    const { fold, roundClock, orderer, pool, waiting } = core.replica;
+    const what = `${fold.size} final, round ${roundClock.round}, decided ${orderer.decidedRound}`;
+    const queues = `${pool.size} in the pool, ${waiting.size} waiting`;
+    return `${name}${isHonest ? '' : ' (faulty)'}: ${what}, ${queues}`;
+  });
+  return `${world.owed.size} acknowledged; ${nodes.join('; ')}`;
+}
+
+/** No honest node seals for a while, when traitors are silent and all is final. */
+async function rest(world: World): Promise<void> {
+  for (const { driver } of world.nodes) driver?.silence();
+  const sealed = (): number => world.honest.reduce((sum, node) => sum + node.sealed, 0);
+  let before = sealed();
+  let since_ms = world.now_ms;
+  const isAtRest = (): boolean => {
+    if (sealed() !== before) since_ms = world.now_ms;
+    before = sealed();
+    return world.now_ms - since_ms >= REST_MS;
+  };
+  if (await sampled(world, REST_MS_MAX, isAtRest)) return;
+  if (world.findings.length === 0) {
+    world.report('quiescence', `blocks without an end: ${before} so far`);
+  }
+}
+
+function outcomeOf(
+  world: World,
+  findings: readonly Finding[],
+  counts: ReadonlyMap<FaultName, number>,
+  healed_ms: number | undefined,
+): Outcome {
+  const { scenario } = world;
+  const habits: Record<string, number> = {};
+  for (const name of scenario.traitors.flatMap((traitor) => traitor.habits)) {
+    habits[name] = (habits[name] ?? 0) + 1;
+  }
+  const isFinal = (id: string): boolean =>
+    world.honest.every(({ core }) => core?.log.finalEvent(id) !== undefined);
+  const isNoticed = world.honest.some(
+    ({ core }) => core && (core.replica.alarm || core.replica.counters.equivocations > 0),
+  );
+  return {
+    seed: scenario.seed,
+    validators: scenario.validators,
+    verdict: verdictOf(world, findings, isNoticed),
+    findings,
+    trace: world.trace.digest(),
+    virtual_ms: world.now_ms,
+    faults: Object.fromEntries(counts),
+    habits,
+    acknowledged: world.owed.size,
+    lost: world.isBeyond ? 0 : [...world.owed.keys()].filter((id) => !isFinal(id)).length,
+    finals: Math.max(...world.nodes.map(({ core }) => core?.replica.fold.size ?? 0)),
+    blocks: world.nodes.reduce((sum, node) => sum + node.sealed, 0),
+    healed_ms,
+    isBeyond: world.isBeyond,
+    isNoticed,
+  };
+}
+
+/** Beyond f traitors a divergence that honest nodes can see is no failure of the software. */
+function verdictOf(world: World, findings: readonly Finding[], isNoticed: boolean): string {
+  const [first] = findings;
+  if (!first) return 'pass';
+  if (world.isBeyond && isNoticed && first.checker === 'diverged') return 'pass';
+  return first.checker;
+}

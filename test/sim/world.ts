@@ -1,0 +1,269 @@
+import type { Core } from '#ledger/core.ts';
+import type { FinalEvent } from '#ledger/fold.ts';
+import type { Id, StoreOp, Topic, Verifier } from '#ledger/ports.ts';
+import { CREATED_MS } from '#test/support/cluster.ts';
+import type { TestActor, TestNet } from '#test/support/cluster.ts';
+import type { Way } from '#test/support/fake-link.ts';
+import { FakeHub } from '#test/support/fake-network.ts';
+import { netOf, seededActor } from '#test/support/seeded-actor.ts';
+import { rememberingVerifier } from '#test/support/sim-cluster.ts';
+import { VirtualClock } from '#test/support/virtual-clock.ts';
+import { makeCheckers } from './checkers/index.ts';
+import type { Checker } from './checkers/index.ts';
+import { simActor, simVerifier } from './keys.ts';
+import { SimNode } from './node.ts';
+import type { Scenario } from './scenario.ts';
+import type { DiskState } from './store.ts';
+import { Trace } from './trace.ts';
+
+/** What an acknowledgement promised: the event becomes final, with one of these verdicts. */
+export interface Owed {
+  readonly verdicts: readonly number[];
+  readonly by: Set<number>;
+}
+
+/** Something that must not happen. */
+export interface Finding {
+  readonly checker: string;
+  readonly at_ms: number;
+  readonly detail: string;
+}
+
+/** Findings kept: the first ones tell most. */
+const FINDINGS_MAX = 20;
+
+/** The simulated machines and what joins them; faults and load act through it. */
+export class World {
+  readonly scenario: Scenario;
+  readonly clock = new VirtualClock(CREATED_MS + 60_000);
+  readonly hub: FakeHub;
+  readonly chain: TestNet['chain'];
+  readonly client: TestActor;
+  readonly verifier: Verifier;
+  readonly nodes: readonly SimNode[];
+  readonly trace = new Trace();
+  readonly findings: Finding[] = [];
+  readonly owed = new Map<Id, Owed>();
+  readonly #checkers: readonly Checker[];
+  #clientSeq = 0;
+  isHealing = false;
+
+  private constructor(scenario: Scenario, verifier: Verifier) {
+    this.scenario = scenario;
+    this.verifier = verifier;
+    const actor = scenario.isReal ? seededActor : simActor;
+    const many = (count: number, name: string): TestActor[] =>
+      Array.from({ length: count }, (_, i) => actor(`sim ${name} ${i}`));
+    const seats = many(scenario.validators, 'validator');
+    const observers = many(scenario.observers, 'observer');
+    this.client = actor('sim client');
+    this.chain = netOf(seats, [this.client, ...observers], 'sim').chain;
+    this.hub = new FakeHub({
+      clock: this.clock,
+      seed: scenario.seed,
+      link: scenario.link,
+      detect_ms: 150,
+      reconnect_ms: 20,
+      watch: {
+        published: (from, topic, message) => this.#published(from, topic, message),
+        delivered: (from, to, bytes) => this.trace.note(this.now_ms, `${from} ${to}`, bytes),
+      },
+    });
+    this.#checkers = makeCheckers(this);
+    this.nodes = [...seats, ...observers].map((who, index) => {
+      const traitor = scenario.traitors.find(({ author }) => author === index);
+      return new SimNode(this, index, who, traitor);
+    });
+  }
+
+  static async create(scenario: Scenario): Promise<World> {
+    return new World(scenario, scenario.isReal ? await rememberingVerifier() : simVerifier);
+  }
+
+  /** Virtual milliseconds since the start. */
+  get now_ms(): number {
+    return this.clock.monotonic_ms();
+  }
+
+  at(index: number): SimNode {
+    const node = this.nodes[index];
+    if (!node) throw new Error(`no node ${index}`);
+    return node;
+  }
+
+  coreOf(index: number): Core | undefined {
+    return this.at(index).core;
+  }
+
+  /** Whether the node runs since then without a break. */
+  isSame(index: number, incarnation: number): boolean {
+    return this.at(index).isUp && this.at(index).incarnation === incarnation;
+  }
+
+  get honest(): readonly SimNode[] {
+    return this.nodes.filter(({ isHonest }) => isHonest);
+  }
+
+  /** Whether more validators are traitors than the protocol stands. */
+  get isBeyond(): boolean {
+    const { validators, traitors } = this.scenario;
+    return traitors.length > Math.floor((validators - 1) / 3);
+  }
+
+  // what happens
+
+  report(checker: string, detail: string): void {
+    if (this.findings.length >= FINDINGS_MAX) return;
+    this.findings.push({ checker, at_ms: this.now_ms, detail });
+  }
+
+  #published(from: string, topic: Topic, message: Uint8Array): void {
+    const node = this.nodes.find(({ name }) => name === from);
+    this.trace.note(this.now_ms, `${from} publishes ${topic}`);
+    if (!node || node.driver || topic !== 'block') return;
+    for (const checker of this.#checkers) checker.published?.(node, message);
+  }
+
+  wrote(node: SimNode, ops: readonly StoreOp[], sync: boolean): void {
+    this.trace.write(this.now_ms, node.name, ops, sync);
+    for (const checker of this.#checkers) checker.wrote?.(node, ops);
+  }
+
+  finals(node: SimNode, events: readonly FinalEvent[]): void {
+    for (const { seq, verdict, entry } of events) {
+      this.trace.note(this.now_ms, `${node.name} final ${seq} ${verdict} ${entry.id}`);
+    }
+    if (!node.isHonest) return;
+    for (const checker of this.#checkers) checker.finals?.(node, events);
+  }
+
+  acknowledged(index: number, id: Id, verdicts: readonly number[]): void {
+    if (!this.at(index).isHonest) return;
+    const owed = this.owed.get(id) ?? { verdicts, by: new Set() };
+    this.owed.set(id, owed);
+    owed.by.add(index);
+  }
+
+  /** An event of which nothing was promised. */
+  noted(id: Id): void {
+    this.trace.note(this.now_ms, `bare ${id}`);
+  }
+
+  /** Looks at the bounds. */
+  sample(): void {
+    for (const checker of this.#checkers) checker.sample?.();
+  }
+
+  /** The last checks, when all is quiet. */
+  async end(): Promise<void> {
+    for (const checker of this.#checkers) await checker.end?.();
+  }
+
+  // what the load needs
+
+  nextClientSeq(): number {
+    return this.#clientSeq++;
+  }
+
+  sleep(duration_ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      this.clock.after(duration_ms, resolve);
+    });
+  }
+
+  // what faults do
+
+  crash(index: number, how: 'kill' | 'power'): boolean {
+    return this.at(index).crash(how);
+  }
+
+  restart(index: number): void {
+    void this.at(index).start();
+  }
+
+  holdBack(index: number): void {
+    this.at(index).isHeldBack = true;
+  }
+
+  trap(index: number, writes: number): void {
+    this.at(index).trap(writes);
+  }
+
+  untrap(index: number): void {
+    this.at(index).untrap();
+  }
+
+  disk(index: number, change: Partial<DiskState>): void {
+    Object.assign(this.at(index).disk, change);
+  }
+
+  stall(index: number, isStalled: boolean): void {
+    this.at(index).stall(isStalled);
+    if (isStalled) this.hub.stall(this.at(index).name);
+    else this.hub.resume(this.at(index).name);
+  }
+
+  stepClock(index: number, by_ms: number): void {
+    this.at(index).stepClock(by_ms);
+  }
+
+  copyDisk(index: number): void {
+    this.at(index).copyDisk();
+  }
+
+  setBack(index: number): void {
+    void this.at(index).setBack();
+  }
+
+  setWay(from: number, to: number, change: Partial<Omit<Way, 'waiting'>>): void {
+    this.hub.setWay(this.at(from).name, this.at(to).name, change);
+  }
+
+  /** Cuts, or heals, every link between these nodes and the others. */
+  split(indexes: readonly number[], isCut: boolean): void {
+    for (const one of this.nodes) {
+      for (const other of this.nodes) {
+        if (!indexes.includes(one.index) || indexes.includes(other.index)) continue;
+        if (isCut) this.hub.cut(one.name, other.name);
+        else this.hub.heal(one.name, other.name);
+      }
+    }
+  }
+
+  flap([a = 0, b = 0]: readonly number[], period_ms: number, for_ms: number): void {
+    const [one, other] = [this.at(a).name, this.at(b).name];
+    const end_ms = this.now_ms + for_ms;
+    const toggle = (isCut: boolean): void => {
+      const isOver = this.isHealing || this.now_ms >= end_ms;
+      if (isCut && !isOver) this.hub.cut(one, other);
+      else this.hub.heal(one, other);
+      if (!isOver) this.clock.after(period_ms, () => toggle(!isCut));
+    };
+    toggle(true);
+  }
+
+  /** All links lose this share of gossip; without it what the scenario says. */
+  storm(loss: number | undefined): void {
+    const { link } = this.scenario;
+    const shape = loss === undefined ? link : { loss, duplicate: loss / 3 };
+    for (const one of this.nodes) {
+      for (const other of this.nodes) {
+        if (one.index < other.index) this.hub.shape(one.name, other.name, shape);
+      }
+    }
+  }
+
+  /** Everything works again: links, disks, clocks, machines. */
+  heal(): void {
+    this.isHealing = true;
+    this.storm(undefined);
+    this.hub.healAll();
+    for (const node of this.nodes) {
+      node.untrap();
+      node.stepClock((this.scenario.skew_ms[node.index] ?? 0) - node.offset_ms);
+      this.stall(node.index, false);
+      Object.assign(node.disk, this.scenario.disk, { isFull: false, failsSync: false });
+      void node.start();
+    }
+  }
+}
