@@ -159,7 +159,13 @@ export class Core {
     });
     const { replica, intake, certifier } = this;
     this.snapshots = new SnapshotService({
-      ...{ chain, schema, self, replica, certifier, config, ports },
+      chain,
+      schema,
+      self,
+      replica,
+      certifier,
+      config,
+      ports,
       newest: held.own.at(-1),
       installed: () => this.#installed(),
     });

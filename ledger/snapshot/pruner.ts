@@ -121,9 +121,10 @@ export class Pruner {
       return isItsOwn ? [key, ofEvent] : [key];
     });
     count += await this.#dropTree(rows);
+    const unlessEnd = (key: string) => (key.endsWith('/epoch') ? [] : [key]);
     for (const prefix of ['h/cert/', 'h/own/', 'h/signed/']) {
       const lt = `${prefix}${storeKeys.certificatesFrom(size).slice('h/cert/'.length)}`;
-      count += await this.#drop({ gte: prefix, lt }, (key) => (key.endsWith('/epoch') ? [] : [key]));
+      count += await this.#drop({ gte: prefix, lt }, unlessEnd);
     }
     if (this.#isStopped) return;
     await store.compact?.('b/', prefixRange('t/').lt);

@@ -54,7 +54,14 @@ export class SnapshotService {
     this.shelf = new Shelf({ store, clock, log, certifier, fold, wake }, parts.newest);
     this.#server = new SnapshotServer(store, certifier, this.shelf, remembered);
     this.sync = new SnapshotSync({
-      ...{ chain, schema, replica, network, store, clock, verifier, log },
+      chain,
+      schema,
+      replica,
+      network,
+      store,
+      clock,
+      verifier,
+      log,
       install: (offer) => this.#install(offer),
     });
     const { shelf } = this;

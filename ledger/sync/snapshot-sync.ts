@@ -179,7 +179,8 @@ export class SnapshotSync {
     const total_bytes = head.bytes + LEAF_BYTES * (size - head.base);
     this.#progress = { size, done_bytes: 0, total_bytes };
     const leaves = new LeafCheck(head);
-    await this.#pull(peer, { part: 'leaves', size, from: head.base }, size, async (frame, index) => {
+    const { base } = head;
+    await this.#pull(peer, { part: 'leaves', size, from: base }, size, async (frame, index) => {
       leaves.take(frame, (seq, id, verdict) => this.#compare(seq, id, verdict));
       await stage(store, 'leaves', index, frame);
       return leaves.log.size;

@@ -27,8 +27,8 @@ export function auditCar(file: string, options: AuditOptions): Promise<AuditRepo
 
 /**
  * Audits the store of a node that does not run: its blocks, and every row that it derived from
- * them. The caller opens and closes the store; nothing is written. Throws `engine_...`, and `pruned`
- * for a store without the whole log; all else is a finding.
+ * them. The caller opens and closes the store; nothing is written. Throws `engine_...`, and
+ * `pruned` for a store without the whole log; all else is a finding.
  */
 export async function auditStore(
   store: Pick<BlockStore, 'get' | 'range'>,

@@ -44,7 +44,9 @@ async function assertPruned(t: ExecutionContext, node: SimNode): Promise<void> {
 
 test('the store stays below a bound however long the log gets', async (t) => {
   const cluster = await SimCluster.start({
-    ...{ validators: 1, seed: 61, remembered: 64 },
+    validators: 1,
+    seed: 61,
+    remembered: 64,
     config: { retention },
   });
   const archive = await cluster.join('archive', newcomer(0), [], { retention: 'archive' });
@@ -69,7 +71,9 @@ test('the store stays below a bound however long the log gets', async (t) => {
 
 test('where all peers have pruned, a node that wants all joins by a snapshot', async (t) => {
   const cluster = await SimCluster.start({
-    ...{ validators: 1, seed: 62, remembered: 64 },
+    validators: 1,
+    seed: 62,
+    remembered: 64,
     config: { retention },
   });
   await cluster.join('peer-1', newcomer(1));
@@ -86,7 +90,9 @@ test('where all peers have pruned, a node that wants all joins by a snapshot', a
 
 test('where one peer has the whole log it is taken, although others have pruned', async (t) => {
   const cluster = await SimCluster.start({
-    ...{ validators: 1, seed: 63, remembered: 64 },
+    validators: 1,
+    seed: 63,
+    remembered: 64,
     config: { retention },
   });
   await cluster.join('archive', newcomer(1), [], { retention: 'archive' });
@@ -101,7 +107,9 @@ test('where one peer has the whole log it is taken, although others have pruned'
 
 test('a laggard below the pruning point, with a pool, comes back by a snapshot', async (t) => {
   const cluster = await SimCluster.start({
-    ...{ validators: 4, seed: 64, remembered: 64 },
+    validators: 4,
+    seed: 64,
+    remembered: 64,
     config: { retention },
   });
   await fill(cluster, 8, [0, 1, 2, 3], 4);
@@ -125,7 +133,9 @@ test('a laggard below the pruning point, with a pool, comes back by a snapshot',
 
 test('pruning goes on over epochs, and receipts lead back to the genesis', async (t) => {
   const cluster = await SimCluster.start({
-    ...{ validators: 1, seed: 65, remembered: 64 },
+    validators: 1,
+    seed: 65,
+    remembered: 64,
     config: { retention },
   });
   for (let i = 0; i < 2; i++) {
