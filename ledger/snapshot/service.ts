@@ -43,6 +43,7 @@ export class SnapshotService {
   readonly pruner: Pruner;
   readonly #server: SnapshotServer;
   readonly #parts: SnapshotServiceParts;
+  #isInstalling = false;
 
   constructor(parts: SnapshotServiceParts) {
     this.#parts = parts;
@@ -72,6 +73,11 @@ export class SnapshotService {
     );
   }
 
+  /** While a snapshot is put in place, what is read of the store is neither old nor new. */
+  get isInstalling(): boolean {
+    return this.#isInstalling;
+  }
+
   /** Registers the handler; call it before the network starts. */
   attach(): void {
     this.#server.serve(this.#parts.ports.network);
@@ -90,7 +96,9 @@ export class SnapshotService {
 
   async #install({ head }: Offer): Promise<void> {
     const { replica, certifier, installed } = this.#parts;
+    this.#isInstalling = true;
     await replica.reload(() => this.#load());
+    this.#isInstalling = false;
     await this.shelf.open();
     certifier.adopt(head.certificate);
     installed();

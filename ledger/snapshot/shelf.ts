@@ -8,6 +8,7 @@ import { codeOf } from '#ledger/errors.ts';
 import type { Fold } from '#ledger/fold.ts';
 import { prefixRange, storeKeys } from '#ledger/keys.ts';
 import type { BlockStore, Clock, Log, StoreOp } from '#ledger/ports.ts';
+import { deleteRange } from './delete.ts';
 import { CHUNK_BYTES, encodeRows } from './format.ts';
 import type { Row } from './format.ts';
 
@@ -17,8 +18,6 @@ const STALE_EVENTS = 10_000;
 const AGAIN_MS = 60_000;
 /** Held at once: the one before stays for those who are reading it. */
 const HELD_MAX = 2;
-/** Rows deleted in one batch. */
-const BATCH = 1000;
 
 /** A whole snapshot in the store; `keys.ts` says where its chunks are. */
 export interface Held {
@@ -249,14 +248,7 @@ export class Shelf {
     await store.write([{ type: 'del', key: storeKeys.snapshot(size) }], { sync: false });
     const gte = storeKeys.snapshotChunk(size, 0);
     const lt = storeKeys.snapshotChunk(size + 1, 0);
-    for (;;) {
-      const ops: StoreOp[] = [];
-      for await (const [key] of store.range({ gte, lt, limit: BATCH })) {
-        ops.push({ type: 'del', key });
-      }
-      if (ops.length > 0) await store.write(ops, { sync: false });
-      if (ops.length < BATCH) return;
-    }
+    await deleteRange(store, { gte, lt });
   }
 }
 

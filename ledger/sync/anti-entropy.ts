@@ -24,6 +24,8 @@ const SNAPSHOT_COMMITS = 128;
 const UNHEARD_MS = 3000;
 /** When no peer gave a snapshot, the next try comes after this. */
 const SNAPSHOT_AGAIN_MS = 1000;
+/** After so many tries without one, commits are taken where a peer has them. */
+const SNAPSHOT_TRIES_MAX = 3;
 /** Blocks asked for at once: of maximal size they fill an answer. */
 const ABSENT_MAX = ANSWER_BYTES_MAX / BLOCK_BYTES_MAX;
 /** A peer is asked at most so often, whatever its own requests suggest. */
@@ -63,6 +65,7 @@ export class AntiEntropy {
   readonly #firsts = new Map<PeerName, number>();
   #noLog_ms: number | undefined;
   #snapshotAgain_ms = 0;
+  #snapshotTries = 0;
   readonly #busy = new Set<PeerName>();
   readonly #asked_ms = new Map<PeerName, number>();
   #cancel: (() => void) | undefined;
@@ -272,11 +275,13 @@ export class AntiEntropy {
   async #comeUp(peer: PeerName, { commit, first }: Frontier): Promise<void> {
     if (this.#snapshots.isRunning) return;
     const next = (): number => this.#replica.orderer.state.last.index + 1;
-    const isLong = this.#mode === 'snapshot' && commit - next() > SNAPSHOT_COMMITS;
+    const prefers = this.#mode === 'snapshot' && this.#snapshotTries < SNAPSHOT_TRIES_MAX;
+    const isLong = prefers && commit - next() > SNAPSHOT_COMMITS;
     const now_ms = this.#clock.monotonic_ms();
     const isNeeded = first > next() && this.#isLogGone(next(), now_ms);
     if ((isLong || isNeeded) && now_ms >= this.#snapshotAgain_ms) {
       const isDone = await this.#snapshots.run();
+      this.#snapshotTries = isDone ? 0 : this.#snapshotTries + 1;
       if (!isDone) this.#snapshotAgain_ms = this.#clock.monotonic_ms() + SNAPSHOT_AGAIN_MS;
       if (!isDone && isLong) return;
     } else if (isLong) return;

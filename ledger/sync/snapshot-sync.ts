@@ -62,6 +62,7 @@ export class SnapshotSync {
   /** Peers that were making a snapshot when they were asked. */
   readonly #pending = new Set<PeerName>();
   #isRunning = false;
+  #runs = 0;
   #isStopped = false;
   #progress: SnapshotProgress | undefined;
 
@@ -83,8 +84,10 @@ export class SnapshotSync {
 
   /** Tries once with all peers; returns whether a snapshot was put in place. Never throws. */
   async run(): Promise<boolean> {
-    if (this.#isRunning || this.#isStopped) return false;
+    // a node that stands apart from others keeps what it has, for people to look at
+    if (this.#isRunning || this.#isStopped || this.#parts.replica.isHalted) return false;
     this.#isRunning = true;
+    this.#runs += 1;
     try {
       const offers = await this.#offers();
       for (const { peer, offer } of offers) {
@@ -121,7 +124,9 @@ export class SnapshotSync {
       return Number(isValidator(b.actor)) - Number(isValidator(a.actor));
     });
     const offers: Offered[] = [];
-    let asked = peers.slice(0, ASKED_MAX).map(({ peer }) => peer);
+    // others in every run, so that nobody is never asked
+    const start = peers.length > ASKED_MAX ? ((this.#runs - 1) * ASKED_MAX) % peers.length : 0;
+    let asked = peers.slice(start, start + ASKED_MAX).map(({ peer }) => peer);
     for (let round = 0; round < ROUNDS_MAX && asked.length > 0; round++) {
       if (round > 0) await this.#pause();
       this.#pending.clear();
