@@ -1,6 +1,7 @@
 import type { Certifier } from '#ledger/certifier.ts';
 import type { Chain } from '#ledger/chain.ts';
 import type { Checkpoint } from '#ledger/checkpoint.ts';
+import { codeOf } from '#ledger/errors.ts';
 import type { BlockStore, Clock, Id, Log, Network, Verifier } from '#ledger/ports.ts';
 import type { PoolLimits } from '#ledger/pool.ts';
 import { rememberedBy } from '#ledger/reducer.ts';
@@ -83,9 +84,14 @@ export class SnapshotService {
     this.#server.serve(this.#parts.ports.network);
   }
 
+  /** Reads what snapshots are held; then prunes. Never throws. */
   async start(): Promise<void> {
-    await this.shelf.open();
-    this.pruner.start();
+    try {
+      await this.shelf.open();
+      this.pruner.start();
+    } catch (error) {
+      this.#parts.ports.log.warn({ code: codeOf(error) }, 'held snapshots could not be read');
+    }
   }
 
   stop(): void {

@@ -66,7 +66,9 @@ export class Shelf {
   constructor(parts: ShelfParts, newest: Checkpoint | undefined) {
     this.#parts = parts;
     this.#cut = newest;
-    parts.certifier.onCertified((certificate) => void this.#certified(certificate));
+    parts.certifier.onCertified((certificate) => {
+      this.#certified(certificate).catch((error: unknown) => this.#failed(error));
+    });
   }
 
   /** Reads what is held, and drops what was not finished. Call it before anything is made. */
@@ -147,9 +149,7 @@ export class Shelf {
     lastSize: number,
     iterators: readonly AsyncIterable<Row>[],
   ): Promise<void> {
-    const { log } = this.#parts;
     const { checkpoint } = making;
-    const { size } = checkpoint;
     try {
       making.before = await this.#before(checkpoint, lastSize);
       making.copied = await this.#copy(making, iterators);
@@ -158,8 +158,13 @@ export class Shelf {
       if (certificate?.checkpoint.id === checkpoint.id) await this.#finish(certificate);
     } catch (error) {
       if (this.#making === making) this.#making = undefined;
-      log.warn({ size, code: codeOf(error) }, 'a snapshot could not be made');
+      this.#failed(error);
     }
+  }
+
+  /** Nobody depends on it: who wants one asks again. */
+  #failed(error: unknown): void {
+    this.#parts.log.warn({ code: codeOf(error) }, 'a snapshot could not be made');
   }
 
   /** Nothing where it was cancelled. */
