@@ -76,7 +76,7 @@ function parseStored(value: Uint8Array, store: Readable, chain: Id, committee: C
   return assembleBlock(headerBytes, sign1, keys, entries, chain, committee);
 }
 
-/** The kept blocks of an epoch from a round on, by round, author and id: parents before children. */
+/** The kept blocks of an epoch from a round on, by round, author and id: parents come first. */
 export async function* blocksFrom(
   store: Pick<BlockStore, 'get' | 'range'>,
   round: number,

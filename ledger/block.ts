@@ -166,8 +166,8 @@ export function blockJob(block: Block, committee: Committee): SignatureJob {
 }
 
 /**
- * One job per signature of an entry or inside it, and which entry it belongs to; `isKnown(i)` leaves out those that were
- * verified before.
+ * One job per signature of an entry or inside it, and which entry it belongs to; `isKnown(i)`
+ * leaves out those that were verified before.
  */
 export function entryJobs(
   block: Block,

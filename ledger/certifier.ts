@@ -191,7 +191,8 @@ export class Certifier {
     if (known) return known;
     const found =
       epoch === 0 ? new Committee(0, genesis.committee) : this.store.committee(epoch);
-    if (!found) return undefined;
+    // its base comes with the certificate of the epoch before: until then it is read anew
+    if (!found || (epoch > 0 && found.base === undefined)) return found;
     if (this.#committees.size >= COMMITTEES_MAX) this.#committees.clear();
     this.#committees.set(epoch, found);
     return found;

@@ -44,6 +44,7 @@ import type { Schema } from './reducer.ts';
 import { ReceiptMaker } from './receipt-maker.ts';
 import { Replica } from './replica.ts';
 import type { ReplicaHost, Restored } from './replica-ports.ts';
+import { Returning } from './returning.ts';
 import { Submissions } from './submissions.ts';
 import type { Self } from './submissions.ts';
 import { AntiEntropy } from '#ledger/sync/anti-entropy.ts';
@@ -100,6 +101,7 @@ export class Core {
   readonly #server: SyncServer;
   readonly #gate: EpochGate;
   readonly #witness: Witness;
+  readonly #returning: Returning;
   readonly #spreader: Spreader;
   readonly #accepted: AcceptedView;
   readonly #waiters = new Map<Id, Set<(event: FinalEvent) => void>>();
@@ -173,6 +175,10 @@ export class Core {
       },
       config.fallback_ms,
     );
+    this.#returning = new Returning(this.replica, { store, clock, entropy, log }, {
+      isInStep: () => this.antiEntropy.isInStep,
+      author: (kind, body) => this.author(kind, body, true),
+    });
     this.#accepted = new AcceptedView(this.replica, clock);
     this.#idle = new IdleCut(this.replica, clock);
   }
@@ -205,10 +211,14 @@ export class Core {
         this.#onFailure?.(error);
       },
       maySeal: () => this.antiEntropy.isInStep,
+      forgot: () => this.#returning.begin(),
+      mayReturn: () => this.#returning.mayReturn,
       equivocated: (twins) => this.#witness.saw(twins),
       ended: () => this.#gate.begin(),
       entered: () => {
         this.intake.entered();
+        this.#spreader.entered();
+        this.#returning.begin();
         for (const listener of this.#epochListeners) listener(this.replica.committee);
       },
       dueTime_ms: (id: Id) => this.submissions.dueTime_ms(id),
@@ -259,6 +269,7 @@ export class Core {
     this.certifier.start();
     this.#gate.begin();
     this.#witness.start();
+    this.#returning.begin();
     this.#idle.arm();
     const { committee, last } = this.replica;
     const sealed = last && readSealed(this.#ports.store, last, committee.epoch);
@@ -276,6 +287,7 @@ export class Core {
     this.#spreader.stop();
     this.#gate.stop();
     this.#witness.stop();
+    this.#returning.stop();
     this.fetcher.stop();
     this.intake.stop();
     this.#checkpoints.stop();

@@ -3,8 +3,12 @@ import { Committee } from './committee.ts';
 import type { Clock } from './ports.ts';
 import type { Replica } from './replica.ts';
 
-/** While an epoch waits for its certificate, peers are asked for votes after this, and again. */
+/**
+ * While an epoch waits for its certificate, all peers are asked for votes after this, and again
+ * after twice the time. Votes are gossiped, so this is for what was lost on the way.
+ */
 const ASK_MS = 250;
+const ASK_MS_MAX = 4000;
 
 /**
  * Leads from the end of an epoch into the next (consensus.md 2.10): the replica has folded the last
@@ -19,6 +23,7 @@ export class EpochGate {
   /** Asks all peers for votes and certificates. */
   readonly #ask: () => void;
   #cancel: (() => void) | undefined;
+  #pause_ms = ASK_MS;
   #isStopped = false;
 
   constructor(
@@ -48,8 +53,12 @@ export class EpochGate {
     const { epoch } = committee;
     const certificate = this.#certifier.endOf(epoch);
     const own = this.#certifier.store.own({ epoch, size: fold.size, cut: 'epoch' });
-    if (!certificate) this.#wait();
-    else if (own?.id === certificate.checkpoint.id && !this.#certifier.diverged) {
+    if (!certificate) {
+      this.#wait();
+      return;
+    }
+    this.#pause_ms = ASK_MS;
+    if (own?.id === certificate.checkpoint.id && !this.#certifier.diverged) {
       const next = new Committee(epoch + 1, fold.seats.validators, own.id);
       this.#replica.enter({ committee: next, certificate: certificate.bytes });
     }
@@ -57,7 +66,8 @@ export class EpochGate {
 
   #wait(): void {
     this.#cancel?.();
-    this.#cancel = this.#clock.after(ASK_MS, () => {
+    this.#cancel = this.#clock.after(this.#pause_ms, () => {
+      this.#pause_ms = Math.min(ASK_MS_MAX, 2 * this.#pause_ms);
       if (this.#certifier.endOf(this.#replica.committee.epoch)) return;
       this.#ask();
       this.begin();

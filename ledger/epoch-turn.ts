@@ -42,8 +42,8 @@ export async function returnEvents(
     }
   }
   if (isAuthor) return ops;
-  for (const { entry } of [...pool.values()]) {
-    if (entry.sign1) continue;
+  const bare = [...pool.values()].filter(({ entry }) => !entry.sign1);
+  for (const { entry } of bare) {
     const signed = await signEvent(entry.event, self.signer, entry.eventBytes);
     const pending = { entry: signed, coseKey: self.coseKey, isOwn: true, due_ms: 0 };
     pool.remove(entry.id);

@@ -161,7 +161,8 @@ export class BlockIntake {
   }
 
   async #check(block: Block, from: PeerName | undefined): Promise<GossipVerdict> {
-    const { committee } = this.#replica;
+    // a new epoch may have been entered since it was decoded
+    const committee = this.#replica.epochs.need(block.header.epoch);
     const { jobs, indexes } = entryJobs(block, committee, (index) =>
       this.#verified.has(block.leaves[index] as Uint8Array),
     );

@@ -21,6 +21,8 @@ export const storeKeys = {
   format: 'a/format',
   /** Present where an earlier store of this validator was lost: it seals nothing in this epoch. */
   lost: 'a/lost',
+  /** The event with which it said so: it seals again in an epoch after the one that has it. */
+  returning: 'a/return',
   /** The genesis object. */
   genesis: 'a/genesis',
   /** Where the fold stands; written with every commit. */

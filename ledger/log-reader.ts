@@ -41,7 +41,8 @@ export class LogReader {
 
   #carried(id: Id): Entry | undefined {
     const ref = this.#replica.carrierOf(id);
-    return ref && this.#read(ref, this.#replica.committee.epoch).entries.find((one) => one.id === id);
+    const { epoch } = this.#replica.committee;
+    return ref && this.#read(ref, epoch).entries.find((one) => one.id === id);
   }
 
   #read(ref: Ref, epoch: number): Block {

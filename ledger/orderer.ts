@@ -115,7 +115,10 @@ export class Orderer {
    * asked after every commit; where it says so nothing further is decided, now and later, so that
    * the end of an epoch is a function of the commits alone (consensus.md 2.10).
    */
-  advance(isLast: (commit: Commit) => boolean = () => false): { readonly commits: readonly Commit[]; readonly lost: readonly DagBlock[] } {
+  advance(isLast: (commit: Commit) => boolean = () => false): {
+    readonly commits: readonly Commit[];
+    readonly lost: readonly DagBlock[];
+  } {
     const commits: Commit[] = [];
     const lost: DagBlock[] = [];
     for (const decision of this.#isEnded ? [] : this.#rule.decide(this.#cursor)) {

@@ -21,6 +21,18 @@ export interface Schema {
   readonly members: Projection & Membership;
 }
 
+/** What is judged before an event's own projection is asked. */
+export type Foreseen = Extract<
+  VerdictName,
+  | 'applied'
+  | 'replayed'
+  | 'too_many_lanes'
+  | 'expired'
+  | 'dep_missing'
+  | 'unknown_kind'
+  | 'bad_body'
+>;
+
 /** The digests that changes go into; none for a view that is thrown away. */
 export interface Digests {
   readonly replay: StateHash;
@@ -89,12 +101,12 @@ export class Reducer {
   }
 
   /** The verdict that the event would get now, without its own projection's say. */
-  foresee(event: Event, ts_ms: number): VerdictName {
+  foresee(event: Event, ts_ms: number): Foreseen {
     return this.#judge(event, this.#lanes.get(storeKeys.lane(event.actor, event.lane)), ts_ms);
   }
 
   /** `row` is the window of the event's lane; none where the event opens the lane. */
-  #judge(event: Event, row: LaneRow | undefined, ts_ms: number): VerdictName {
+  #judge(event: Event, row: LaneRow | undefined, ts_ms: number): Foreseen {
     if (!isFree(row, event.seq)) return 'replayed';
     if (!row && this.#laneCount(event.actor) >= LANES_MAX) return 'too_many_lanes';
     if (event.notAfter_ms !== undefined && event.notAfter_ms < ts_ms) return 'expired';

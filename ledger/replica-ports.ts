@@ -35,6 +35,10 @@ export interface ReplicaHost {
   cut(checkpoints: readonly Checkpoint[]): void;
   /** The replica has stopped for good: the store failed. */
   failed(error: unknown): void;
+  /** Own blocks turned out to be forgotten. */
+  forgot(): void;
+  /** Asked when an epoch is entered: whether it began after own blocks were forgotten. */
+  mayReturn(): boolean;
   /** Two blocks of one slot are in the store. */
   equivocated(twins: Twins): void;
   /** The last commit of the epoch is in the store: it wants its certificate. */

@@ -215,6 +215,11 @@ export class Replica {
     return this.#hasForgotten ? undefined : this.#run.self;
   }
 
+  /** Whether it sits in the committee, also where it only follows. */
+  get hasSeat(): boolean {
+    return this.#run.self !== undefined;
+  }
+
   /** The last own block of this epoch. */
   get last(): Ref | undefined {
     return this.#run.last;
@@ -348,6 +353,10 @@ export class Replica {
     const next = new Orderer(this.#chain.id, committee, last.ts_ms, { cursor: undefined, last });
     const blocks = payloads.drain();
     const before = this.committee;
+    if (this.#hasForgotten && this.#host.mayReturn()) {
+      this.#hasForgotten = false;
+      ops.push({ type: 'del', key: storeKeys.lost }, { type: 'del', key: storeKeys.returning });
+    }
     this.#run = new EpochRun(next, this.pool, this.#self.actor, this.#now_ms());
     this.#watchClock();
     ops.push(this.epochs.enter(start), ...this.fold.ops(next.state));
@@ -382,11 +391,15 @@ export class Replica {
   #noteForgotten(ref: Ref, ops: StoreOp[]): void {
     if (this.#hasForgotten) return;
     this.#hasForgotten = true;
-    ops.push({ type: 'put', key: storeKeys.lost, value: Uint8Array.of(1) });
+    ops.push(
+      { type: 'put', key: storeKeys.lost, value: Uint8Array.of(1) },
+      { type: 'del', key: storeKeys.returning },
+    );
     this.#ports.log.error(
       ref,
       'peers hold an own block that this store has lost: this node only follows now',
     );
+    this.#host.forgot();
   }
 
   #acceptWithChildren(first: Block, ops: StoreOp[]): void {

@@ -124,6 +124,9 @@ export class Submissions {
    */
   async author(kind: string, body: Body, isSigned: boolean): Promise<Entry> {
     const { actor, coseKey, signer } = this.#self;
+    // a store that began anew has learned since what its node authored before
+    const { reducer } = this.#replica.fold;
+    this.#nextSeq = Math.max(this.#nextSeq, reducer.topOfLane(actor, NODE_LANE) + 1);
     const draft: Event = {
       chain: this.#chain.id,
       actor,
@@ -183,9 +186,9 @@ export class Submissions {
           kind: event.kind,
           detail: kinds.explain(event.kind, event.body),
         });
-      default:
-        // a missing dependency may still come before it in the final order; the rest is not
-        // foreseen, or applies
+      case 'applied':
+      case 'dep_missing':
+        // a missing dependency may still come before it in the final order
         return undefined;
     }
   }

@@ -106,13 +106,13 @@ async function assemble(
     signer: data.signer,
   };
   // links are made only after the core is open
-  let opened: Core | undefined;
-  const committee = () => opened?.replica.committee ?? chain.committee;
+  const opened: { core?: Core } = {};
+  const committee = () => opened.core?.replica.committee ?? chain.committee;
   const network = await openNetwork(data, config, self, verifier, log, committee);
   closers.push(() => network.stop());
   const ports = { clock: systemClock, entropy: systemEntropy, store, verifier, network, log };
   const core = await Core.open(chain, schema, self, config, ports);
-  opened = core;
+  opened.core = core;
   closers.push(() => core.stop());
   core.attach();
   reachValidators(core, network, self.actor, log);

@@ -70,6 +70,17 @@ export const CommitteeChange = Type.Object(
 /** `committee.leave/1`: the actor itself gives up its seat. */
 export const CommitteeLeave = Type.Object({}, { additionalProperties: false });
 
+/** `committee.return/1`: see `ledger/returning.ts`. */
+export const CommitteeReturn = Type.Object(
+  {
+    nonce: Type.Refine(
+      Type.Unsafe<Uint8Array>({ description: 'fresh bytes, 16' }),
+      (value) => value instanceof Uint8Array && value.length === 16,
+    ),
+  },
+  { additionalProperties: false },
+);
+
 /** `evidence.equivocation/1`: see `ledger/evidence.ts`. */
 export const EquivocationEvidence = Type.Refine(
   Type.Object(

@@ -8,9 +8,15 @@ import type { Genesis } from '#ledger/genesis.ts';
 import { bytesOf } from '#ledger/ids.ts';
 import { COMMITTEE_MAX } from '#ledger/limits.ts';
 import type { Id } from '#ledger/ports.ts';
+import { RETURN_KIND } from '#ledger/returning.ts';
 import type { Membership, OrderedEvent, Projection, Rows, Seats } from '#ledger/projection.ts';
 import type { VerdictName } from '#ledger/verdicts.ts';
-import { CommitteeChange, CommitteeLeave, EquivocationEvidence } from './members-kinds.ts';
+import {
+  CommitteeChange,
+  CommitteeLeave,
+  CommitteeReturn,
+  EquivocationEvidence,
+} from './members-kinds.ts';
 import type { Joining } from './members-kinds.ts';
 
 /** A member as the projection shows it. */
@@ -72,6 +78,11 @@ export const members: Projection & Membership = {
       body: CommitteeLeave,
     },
     {
+      kind: RETURN_KIND,
+      about: 'A validator lost its store: it seals again in the epoch after this one.',
+      body: CommitteeReturn,
+    },
+    {
       kind: EVIDENCE_KIND,
       about: 'Two signed headers of one slot: their author loses its seat. Ends the epoch.',
       body: EquivocationEvidence,
@@ -90,6 +101,9 @@ export const members: Projection & Membership = {
 
   apply({ event, seq }: OrderedEvent, rows: Rows): VerdictName {
     if (event.kind === EVIDENCE_KIND) return convict(event.chain, event.body, seq, rows);
+    if (event.kind === RETURN_KIND) {
+      return actorsOf(rows, epochOf(rows)).includes(event.actor) ? 'applied' : 'not_validator';
+    }
     if (event.kind === 'committee.leave/1') return change(rows, [], [event.actor]);
     if (rowOf(rows, event.actor)?.isOperator !== true) return 'not_operator';
     const { add = [], remove = [] } = event.body as {

@@ -62,6 +62,11 @@ export class Spreader {
     });
   }
 
+  /** A new epoch: what was told to others before may find no carrier there. */
+  entered(): void {
+    this.#spread.clear();
+  }
+
   stop(): void {
     this.#isStopped = true;
     this.#cancel?.();

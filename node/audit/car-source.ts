@@ -120,8 +120,8 @@ export class CarSource implements ChunkSource {
     const sections: Section[] = [];
     let used = 0;
     try {
-      const end = this.#endOfEpoch;
-      while (used < bytes.length && this.#framer.blocks < end) {
+      const stop = this.#endOfEpoch;
+      while (used < bytes.length && this.#framer.blocks < stop) {
         const next = this.#framer.frame(bytes.subarray(used), this.#at + used, isLast, 1);
         if (next.used === 0) break;
         for (const { kind, index, offset, idAt, start, end } of next.sections) {

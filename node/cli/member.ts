@@ -76,10 +76,17 @@ export function registerMember(program: Command): void {
 
 /** What a node says of itself, as `committee.change/1` takes it; it must be of the same network. */
 async function joiningAt(url: string, options: NodeOptions): Promise<Body> {
-  const { chain } = await clientOf(options).status();
+  const { chain, commits } = await clientOf(options).status();
   const joiner = await new Client(url).status();
   if (joiner.chain !== chain) {
     fail('foreign_chain', 'That node belongs to another network.', { url, chain: joiner.chain });
+  }
+  if (joiner.commits + BEHIND_MAX < commits) {
+    fail('joiner_behind', 'That node has not caught up yet: a quorum would wait for it.', {
+      url,
+      commits: joiner.commits,
+      present: commits,
+    });
   }
   const addrs = joiner.addrs.slice(0, ADDRS_MAX);
   return {
@@ -92,6 +99,9 @@ async function joiningAt(url: string, options: NodeOptions): Promise<Body> {
 
 /** As many as the body of `committee.change/1` takes for one node. */
 const ADDRS_MAX = 8;
+
+/** Commits that a joiner may lack: they are made while it is asked. */
+const BEHIND_MAX = 100;
 
 function actorOf(text: string): Uint8Array {
   if (!/^[0-9a-f]{64}$/.test(text)) {

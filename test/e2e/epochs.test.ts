@@ -70,7 +70,8 @@ test('four become five by the command line, and four again', async (t) => {
   await untilFinal(nodes, 14, 30);
   const listed = JSON.parse((await cli('list', '--url', first.url)).stdout);
   t.is(listed.epoch, 2);
-  t.is(listed.members.filter(({ roles }: { roles: string[] }) => roles.includes('validator')).length, 4);
+  const isValidator = ({ roles }: { roles: string[] }) => roles.includes('validator');
+  t.is(listed.members.filter(isValidator).length, 4);
   const hashes = new Set((await Promise.all(nodes.map(status))).map((one) => one.summaryHash));
   t.is(hashes.size, 1);
   const foreign = await cli('add', 'http://127.0.0.1:9', '--url', first.url, '--key', operator);

@@ -91,11 +91,13 @@ test('a validator whose store was set back follows and seals nothing', async (t)
   const { replica } = cluster.at(3).core;
   t.true(await cluster.until(() => replica.hasForgotten, 5000));
   await cluster.put(0, 'third', 'v');
-  t.true(await cluster.until(() => cluster.haveFinal(3), 5000), 'it follows, and the others go on');
+  const all = [0, 1, 2, 3];
+  const have = (count: number) => cluster.haveFinal(count, all);
+  t.true(await cluster.until(() => have(4), 5000), 'it follows, and has told its loss');
   t.is(replica.counters.blocksSealed, 0);
   await cluster.restart(3, await cluster.crash(3));
   await cluster.put(0, 'fourth', 'v');
-  t.true(await cluster.until(() => cluster.haveFinal(4), 5000));
+  t.true(await cluster.until(() => have(5), 5000));
   t.true(cluster.at(3).core.replica.hasForgotten, 'a later start knows it too');
   t.is(cluster.at(3).core.replica.counters.blocksSealed, 0);
   t.is(new Set(cluster.summaries()).size, 1);

@@ -115,3 +115,50 @@ test('a node that stopped between the end and the seal goes on from there', asyn
   t.is(cluster.at(0).core.log.event(id)?.state, 'final');
   await cluster.stop();
 });
+
+test('all nodes lose power at every write around the end of an epoch', async (t) => {
+  const validators = 3;
+  const seed = 42;
+  const cluster = await SimCluster.start({ validators, seed });
+  const ids = [await cluster.put(0, 'before'), await cluster.put(1, 'before too')];
+  t.true(await cluster.until(() => cluster.haveFinal(2), 3000));
+  // what each node would have kept, at every write of any of them
+  const instants: Rows[][] = [];
+  for (const { store } of cluster.nodes) {
+    const write = store.write.bind(store);
+    store.write = async (ops, options) => {
+      await write(ops, options);
+      instants.push(cluster.nodes.map((node) => node.store.survivors()));
+    };
+  }
+  const leaver = cluster.net.validators[2];
+  ids.push(await changeCommittee(cluster, 0, [], leaver ? [leaver] : []));
+  t.true(await cluster.until(() => areIn(cluster, 1), 5000));
+  ids.push(await cluster.put(2, 'after'));
+  t.true(await cluster.until(() => cluster.haveFinal(4), 5000));
+  const isKept = (kept: readonly Rows[], id: string): boolean =>
+    kept.some((rows) => [...rows].some(([key]) => key === `p/${id}` || key === `e/${id}`));
+  let between = 0;
+  for (const [i, kept] of instants.entries()) {
+    if (i % 2 === 1) continue;
+    const again = await SimCluster.start({ validators, seed }, [0, 1, 2]);
+    for (const [at, rows] of kept.entries()) {
+      await again.join(`peer-${at}`, again.net.validators[at] as typeof leaver & object, rows);
+    }
+    if (again.nodes.some(({ core }) => core.replica.orderer.isEnded)) between += 1;
+    const acknowledged = ids.filter((id) => isKept(kept, id));
+    // a new event drives what was under way
+    await again.run(100);
+    acknowledged.push(await again.put(0, 'again'));
+    const isDone = () => acknowledged.every((id) => again.at(1).core.log.finalEvent(id));
+    t.true(await again.until(isDone, 10_000), `instant ${i}`);
+    const hasChanged = again.at(1).core.log.finalEvent(ids[2] ?? '') !== undefined;
+    t.true(await again.until(() => areIn(again, hasChanged ? 1 : 0), 10_000), `instant ${i}`);
+    await again.run(300);
+    t.is(new Set(again.summaries()).size, 1, `instant ${i}`);
+    t.is(again.nodes.reduce((n, { core }) => n + core.replica.counters.equivocations, 0), 0);
+    await again.stop();
+  }
+  t.true(instants.length > 20 && between > 0, `${instants.length} writes, ${between} between`);
+  await cluster.stop();
+});

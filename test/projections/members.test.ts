@@ -7,7 +7,7 @@ import { MemoryStore } from '#test/support/memory-store.ts';
 import { seededActor } from '#test/support/seeded-actor.ts';
 import { HandFold, ada, net, put } from '#test/ledger/fold-support.ts';
 
-/** Members are the committee and the operators of the genesis, and nobody else. */
+/** At first the members are the committee and the operators of the genesis, and nobody else. */
 
 test('validators come with index and peer, operators without, in the order of the genesis', (t) => {
   const rows = new HandFold().fold.reducer.rowsOf('members');
@@ -37,7 +37,7 @@ test('a validator that is operator too stands once, with both roles', (t) => {
   t.is(listMembers(rows).length, 2);
 });
 
-test('no event changes the members; they are part of the state from the start', async (t) => {
+test('an unknown kind changes no member; members are part of the state from the start', async (t) => {
   const hand = new HandFold();
   const root = (one: HandFold) =>
     one.fold.summary().projections.find(({ name }) => name === 'members')?.root;
