@@ -141,6 +141,7 @@ export class Core {
       publish: (vote) => this.#publish('checkpoint', vote),
       haltFinality: () => this.replica.haltFinality(),
       mayVote: () => !this.replica.hasForgotten,
+      failed: (error) => this.#fail(error),
     }, held);
     this.receipts = new ReceiptMaker(chain.id, store, this.certifier);
     this.#checkpoints = new CheckpointSync(this.certifier, network, { clock, entropy, log });
@@ -199,10 +200,7 @@ export class Core {
         this.certifier.cut(checkpoints);
         this.#checkpoints.expect();
       },
-      failed: (error: unknown) => {
-        this.#failure = error;
-        this.#onFailure?.(error);
-      },
+      failed: (error: unknown) => this.#fail(error),
       maySeal: () => this.antiEntropy.isInStep,
       forgot: () => this.#returning.begin(),
       mayReturn: () => this.#returning.mayReturn,
@@ -217,6 +215,12 @@ export class Core {
       dueTime_ms: (id: Id) => this.submissions.dueTime_ms(id),
       isConnected: (actor: Id) => this.#ports.network.peers().some((one) => one.actor === actor),
     };
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#onFailure?.(error);
   }
 
   /** Registers the handlers on the network port; call it before the network starts. */
