@@ -48,6 +48,8 @@ export interface CertifierHost {
   haltFinality(): void;
   /** Whether this node may sign in an epoch: it does not know what a lost store has signed. */
   mayVote(epoch: number): boolean;
+  /** The store cannot be written: the node ends. */
+  failed(error: unknown): void;
 }
 
 export interface CertifierCounters {
@@ -221,7 +223,7 @@ export class Certifier {
     return this.#own.get(slotName(slot)) ?? this.store.own(slot);
   }
 
-  /** Queues work that must not overlap; a store that fails ends the node by itself. */
+  /** Queues work that must not overlap. */
   #then(work: () => Promise<void>): Promise<void> {
     this.#work = this.#after(this.#work, work);
     return this.#work;
@@ -234,6 +236,7 @@ export class Certifier {
       await work();
     } catch (error) {
       this.#ports.log.error({ code: codeOf(error) }, 'a checkpoint could not be worked on');
+      if (codeOf(error) === 'store_failed') this.#host.failed(error);
     }
   }
 

@@ -35,8 +35,8 @@ import type { Pace } from './propose.ts';
 import type { Schema } from './reducer.ts';
 import { ReceiptMaker } from './receipt-maker.ts';
 import { Replica } from './replica.ts';
-import { restore } from './restore.ts';
 import type { ReplicaHost, Restored } from './replica-ports.ts';
+import { restore } from './restore.ts';
 import { Returning } from './returning.ts';
 import { Submissions } from './submissions.ts';
 import type { Self } from './submissions.ts';
@@ -151,6 +151,7 @@ export class Core {
       publish: (vote) => this.#publish('checkpoint', vote),
       haltFinality: () => this.replica.haltFinality(),
       mayVote: () => !this.replica.hasForgotten,
+      failed: (error) => this.#fail(error),
     }, held);
     this.receipts = new ReceiptMaker(chain.id, store, this.certifier);
     this.#checkpoints = new CheckpointSync(this.certifier, network, { clock, entropy, log });
@@ -208,7 +209,7 @@ export class Core {
   ): Promise<Core> {
     await install(ports.store);
     await completeTree(ports.store);
-    const restored = await restore(chain, schema, self, config.pool, ports);
+    const restored = await restore(chain, schema, self.actor, config.pool, ports);
     const held = await CheckpointStore.read(ports.store);
     return new Core(chain, self, schema, config, ports, restored, held);
   }
@@ -225,10 +226,7 @@ export class Core {
       },
       wantsState: () => this.snapshots.shelf.isWanted,
       stands: () => this.snapshots.shelf.stands(),
-      failed: (error: unknown) => {
-        this.#failure = error;
-        this.#onFailure?.(error);
-      },
+      failed: (error: unknown) => this.#fail(error),
       maySeal: () => this.antiEntropy.isInStep,
       forgot: () => this.#returning.begin(),
       mayReturn: () => this.#returning.mayReturn,
@@ -243,6 +241,12 @@ export class Core {
       dueTime_ms: (id: Id) => this.submissions.dueTime_ms(id),
       isConnected: (actor: Id) => this.#ports.network.peers().some((one) => one.actor === actor),
     };
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#onFailure?.(error);
   }
 
   /** Registers the handlers on the network port; call it before the network starts. */

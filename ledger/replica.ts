@@ -17,13 +17,7 @@ import type { Pending, Pool } from './pool.ts';
 import type { Id, StoreOp } from './ports.ts';
 import type { Pace } from './propose.ts';
 import { noCounters } from './replica-ports.ts';
-import type {
-  Author,
-  Offered,
-  ReplicaHost,
-  ReplicaPorts,
-  Restored,
-} from './replica-ports.ts';
+import type { Author, Offered, ReplicaHost, ReplicaPorts, Restored } from './replica-ports.ts';
 import type { RoundClock } from './round-clock.ts';
 import { Sealer } from './sealer.ts';
 import { TwoCertificates } from './rule.ts';
@@ -211,6 +205,12 @@ export class Replica {
   /** The last own block of this epoch. */
   get last(): Ref | undefined {
     return this.#run.last;
+  }
+
+  /** Forgets others' events that can come to nothing any more, in the next turn. */
+  discard(ids: readonly Id[]): void {
+    this.#inbox.discard(ids);
+    this.wake();
   }
 
   /**
@@ -407,6 +407,7 @@ export class Replica {
     );
     const message = 'peers hold an own block that this store has lost: this node only follows now';
     this.#ports.log.error(ref, message);
+    this.#host.forgot();
   }
 
   #acceptWithChildren(first: Block, ops: StoreOp[]): void {
@@ -480,8 +481,7 @@ export class Replica {
     } catch (error) {
       if (!(error instanceof TwoCertificates)) throw error;
       this.#alarm = error.slot;
-      const { slot } = error;
-      this.#ports.log.error({ slot }, 'finality is halted: two certified blocks in one slot');
+      this.#ports.log.error(error.slot, 'finality is halted: two certified blocks in one slot');
     }
     return finals;
   }

@@ -21,9 +21,9 @@ import type { Restored } from './replica-ports.ts';
 export async function restore(
   chain: Chain,
   schema: Schema,
-  self: { readonly actor: Id },
+  actor: Id,
   limits: PoolLimits,
-  { store, clock }: { readonly store: BlockStore; readonly clock: Pick<Clock, 'monotonic_ms'> },
+  { store, clock }: { readonly store: BlockStore; readonly clock: Clock },
 ): Promise<Restored> {
   const fold = new Fold(store, chain.genesis, schema);
   const epochs = new Epochs(chain, store);
@@ -62,7 +62,7 @@ export async function restore(
   const own = store.get(storeKeys.ownLast);
   const ownLast = own && decodeOwnLast(own);
   const ownRound = ownLast?.epoch === committee.epoch ? ownLast.ref.round : 0;
-  const author = committee.indexOf(self.actor);
+  const author = committee.indexOf(actor);
   const hasForgotten =
     store.get(storeKeys.lost) !== undefined ||
     blocks.some(({ ref }) => ref.author === author && ref.round > ownRound);
@@ -75,14 +75,15 @@ function startOf({ genesis }: Chain, { seats, ordererState }: Fold): number {
 }
 
 /**
- * The blocks above the horizon that commits have ordered: those of all commits of the epoch
- * whose leader is above it.
+ * The blocks above the horizon that commits have ordered: those of the epoch's commits whose leader
+ * is above it.
  */
 function markOrdered(orderer: Orderer, store: Pick<BlockStore, 'get'>): void {
   for (let { index } = orderer.state.last; index > 0; index--) {
     const row = store.get(storeKeys.commit(index));
     if (!row) return;
     const { epoch, leader, blocks } = decodeCommit(row);
+    // rounds begin anew in every epoch
     if (epoch !== orderer.committee.epoch || leader.round <= orderer.dag.horizon) return;
     for (const ref of blocks) orderer.markOrdered(ref);
   }

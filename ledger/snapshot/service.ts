@@ -116,7 +116,7 @@ export class SnapshotService {
     this.shelf.cancel();
     const bare = [...replica.pool.values()].filter(({ entry }) => !entry.sign1);
     await install(ports.store);
-    const restored = await restore(chain, schema, self, config.pool, ports);
+    const restored = await restore(chain, schema, self.actor, config.pool, ports);
     const { fold, pool } = restored;
     for (const pending of bare) {
       if (fold.reducer.isFree(pending.entry.event)) pool.restore(pending);

@@ -7,6 +7,7 @@ import { makeCheckpoint } from '#ledger/checkpoint.ts';
 import type { Checkpoint } from '#ledger/checkpoint.ts';
 import { encode } from '#ledger/codec.ts';
 import { Committee, encodeValidators } from '#ledger/committee.ts';
+import { X0tError } from '#ledger/errors.ts';
 import { storeKeys } from '#ledger/keys.ts';
 import type { Signer } from '#ledger/ports.ts';
 import { directVerifier, silentLog } from '#test/support/cluster.ts';
@@ -39,6 +40,7 @@ interface Made {
   readonly sent: Vote[];
   readonly halts: number[];
   readonly signed: number[];
+  readonly failures: unknown[];
 }
 
 /** A validator's certifier. `onSign` runs while the signature is made. */
@@ -49,7 +51,12 @@ async function certifierOf(
 ): Promise<Made> {
   const clock = new VirtualClock(0);
   const store = new DurableStore(clock, 0, rows);
-  const made = { sent: [] as Vote[], halts: [] as number[], signed: [] as number[] };
+  const made = {
+    sent: [] as Vote[],
+    halts: [] as number[],
+    signed: [] as number[],
+    failures: [] as unknown[],
+  };
   const signer: Signer = {
     ...who.signer,
     sign: (message) => {
@@ -65,6 +72,7 @@ async function certifierOf(
     {
       publish: (vote) => made.sent.push(decodeVote(vote)),
       haltFinality: () => made.halts.push(1),
+      failed: (error) => made.failures.push(error),
       mayVote: () => true,
     },
     await CheckpointStore.read(store),
@@ -89,6 +97,15 @@ test('what is signed is in the store before, and survives a power cut then', asy
   await cut(made, periodic);
   t.is(made.sent.length, 1);
   t.is(survivors?.get(storeKeys.signedCheckpoint(periodic))?.toHex(), periodic.id);
+});
+
+test('a store that cannot be written ends the node, and nothing is signed', async (t) => {
+  const made = await certifierOf(seats[0]);
+  const refusal = new X0tError('store_failed', 'The disk is full.');
+  made.store.write = () => Promise.reject(refusal);
+  await cut(made, periodic);
+  t.deepEqual(made.failures, [refusal]);
+  t.deepEqual(made.signed, []);
 });
 
 test('another checkpoint of a slot that was signed is never signed: finality halts', async (t) => {

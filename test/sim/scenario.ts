@@ -6,6 +6,7 @@ import { FAULTS } from './faults.ts';
 import type { Fault, FaultName } from './faults.ts';
 import { drawLoad } from './load.ts';
 import type { LoadOp } from './load.ts';
+import { STORIES } from './stories.ts';
 import { randomOf } from './random.ts';
 import type { Random } from './random.ts';
 
@@ -64,8 +65,6 @@ const SMALL = { durations_ms: [2000, 4000], loads: [10, 30] };
 /** One run in so many has a traitor more than the protocol stands, or the real signatures. */
 const BEYOND_EVERY = 20;
 const REAL_EVERY = 50;
-/** Share of the runs in which a validator is left behind. */
-const LEFT_BEHIND_SHARE = 0.04;
 
 export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenario {
   const random = randomOf(seed, 'scenario');
@@ -81,12 +80,13 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   const duration_ms = random.pick(shape.durations_ms);
   const nodes = validators + observers;
   const more = randomOf(seed, 'more');
-  const leaves = validators > 1 && validators < 10 && more.chance(LEFT_BEHIND_SHARE);
-  if (leaves) return leftBehind(seed, validators, options);
+  const story = validators > 1 && validators < 10 ? more.next() : 1;
+  const told = STORIES.find(({ upTo }) => story < upTo)?.draw(seed, validators);
+  if (told) return limited(told, options);
   const net = { validators, nodes, traitors, duration_ms, spare: tolerated - traitors.length };
   const faults = drawFaults(randomOf(seed, 'faults'), net);
   const load = drawLoad(randomOf(seed, 'load'), net, shape.loads);
-  return {
+  const drawnAll: Scenario = {
     seed,
     validators,
     observers,
@@ -99,53 +99,21 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
     config: random.chance(0.3) ? { busyRoundDelay_ms: 5 } : {},
     duration_ms,
     verify_ms: more.pick([0, 0, 1, 6]),
-    faults: kept(faults, options),
-    load: load.slice(0, options.load),
-    isReal: options.isReal ?? seed % REAL_EVERY === 0,
+    faults,
+    load,
+    isReal: seed % REAL_EVERY === 0,
   };
+  return limited(drawnAll, options);
 }
 
-function kept(faults: readonly Fault[], { keep }: ScenarioOptions): readonly Fault[] {
-  return keep ? keep.flatMap((index) => faults[index] ?? []) : faults;
-}
-
-/**
- * One validator is cut off for so long that the others' horizon passes its last block: its events
- * have to find another way.
- */
-function leftBehind(seed: number, validators: number, options: ScenarioOptions): Scenario {
-  const random = randomOf(seed, 'left behind');
-  const lonely = random.below(validators);
-  const at_ms = random.between(100, 900);
-  const duration_ms = 6000;
-  const faults: Fault[] = [
-    { kind: 'partition', at_ms, for_ms: random.between(2500, 4800), nodes: [lonely], amount: 0 },
-  ];
-  if (random.chance(0.3)) {
-    const for_ms = random.between(5, 500);
-    const at2_ms = random.below(duration_ms - 500);
-    faults.push({ kind: 'power', at_ms: at2_ms, for_ms, nodes: [lonely], amount: 0 });
-  }
-  const net = { validators, nodes: validators, traitors: [], duration_ms, spare: 0 };
-  const count = 90;
-  const load = drawLoad(randomOf(seed, 'load'), net, [count]).map((op, i) => ({
-    ...op,
-    at_ms: Math.floor((duration_ms * i) / count),
-  }));
+/** The part of a scenario that the options leave. */
+function limited(scenario: Scenario, { keep, load, traitors, isReal }: ScenarioOptions): Scenario {
   return {
-    seed,
-    validators,
-    observers: 0,
-    traitors: [],
-    link: { delay_ms: [1, random.pick([1, 4])], loss: 0, duplicate: 0 },
-    disk: { write_ms: 0, sync_ms: random.pick([0, 1]) },
-    skew_ms: [],
-    config: { busyRoundDelay_ms: 5 },
-    duration_ms,
-    verify_ms: 0,
-    faults: kept(faults, options),
-    load: load.slice(0, options.load),
-    isReal: options.isReal ?? false,
+    ...scenario,
+    traitors: traitors === 'none' ? [] : scenario.traitors,
+    faults: keep ? keep.flatMap((index) => scenario.faults[index] ?? []) : scenario.faults,
+    load: scenario.load.slice(0, load),
+    isReal: isReal ?? scenario.isReal,
   };
 }
 

@@ -1,5 +1,5 @@
 import { encodeBlock } from '#ledger/block.ts';
-import type { Block } from '#ledger/block.ts';
+import type { Block, Draft } from '#ledger/block.ts';
 import type { Core } from '#ledger/core.ts';
 import { genesisBlockId } from '#ledger/genesis.ts';
 import type { Ref } from '#ledger/header.ts';
@@ -47,6 +47,11 @@ export class TraitorDriver {
     this.#node = node;
     this.#habits = habits.map((name) => HABITS[name]);
     this.#random = randomOf(world.scenario.seed, `traitor ${node.index}`);
+  }
+
+  /** Whether it fills no rounds: those that nobody decided stay without its votes. */
+  get #runsAhead(): boolean {
+    return this.#habits.some(({ isHasty, skips }) => isHasty === true || skips);
   }
 
   /** The port for its core: requests of others go to its habits first. */
@@ -97,7 +102,7 @@ export class TraitorDriver {
         this.#world.report('traitor', `${this.#node.name}: ${String(error)}`);
       });
     };
-    this.#again = () => clock.after(TICK_MS, tick);
+    this.#again = () => clock.after(this.#runsAhead ? 1 : TICK_MS, tick);
     this.#again();
   }
   #again: () => void = () => undefined;
@@ -127,33 +132,37 @@ export class TraitorDriver {
     const clock = this.#clock;
     if (!last || !clock) return;
     const { orderer, roundClock } = core.replica;
-    const isHasty = this.#habits.some((habit) => habit.isHasty);
+    const runsAhead = this.#runsAhead;
     const now_ms = clock.monotonic_ms();
     const situation = {
       orderer,
       committee,
       self: author,
       clockRound: roundClock.round,
-      entered_ms: isHasty ? 0 : roundClock.entered_ms,
-      last,
-      lastSeal_ms: isHasty ? Number.NEGATIVE_INFINITY : this.#lastSeal_ms,
+      entered_ms: runsAhead ? 0 : roundClock.entered_ms,
+      last: runsAhead ? { ...last, round: Math.max(last.round, roundClock.round - 1) } : last,
+      lastSeal_ms: runsAhead ? Number.NEGATIVE_INFINITY : this.#lastSeal_ms,
       lateness_ms: 0,
       referenced: this.#referenced,
-      hasPayload: isHasty || this.#random.chance(0.01),
-      isConnected: () => !isHasty,
+      hasPayload: runsAhead || this.#random.chance(0.01),
+      isConnected: () => !runsAhead,
     };
     const proposal = propose(situation, DEFAULT_CONFIG, now_ms);
     if (proposal.type !== 'seal') return;
+    if (this.#habits.some((habit) => habit.skips?.(treason, proposal.round))) return;
+    const parents = [last, ...proposal.parents.slice(1)];
+    const below = parents.filter(({ round }) => round === proposal.round - 1);
+    if (committee.stakeOf(below.map((parent) => parent.author)) < committee.quorum) return;
     const isGood = this.#random.chance(GOOD_SHARE);
     const habits = isGood ? [] : this.#habits;
-    let draft = {
+    let draft: Draft = {
       chain: core.chain.id,
       epoch: committee.epoch,
       committee: committee.id,
       round: proposal.round,
       author,
       ts_ms: clock.wall_ms(),
-      parents: proposal.parents,
+      parents,
     };
     for (const habit of habits) draft = { ...draft, ...habit.draft?.(treason, draft) };
     const fills = habits.find((habit) => habit.payload && this.#random.chance(0.3));

@@ -1,6 +1,7 @@
 import type { Block, Draft } from '#ledger/block.ts';
 import type { Entry } from '#ledger/event.ts';
 import type { PeerName, Protocol } from '#ledger/ports.ts';
+import { ambush } from './ambush.ts';
 import { falseSync } from './false-sync.ts';
 import { badSignatures, invalidParents, oversize, stale } from './nonsense.ts';
 import { replays } from './replays.ts';
@@ -16,6 +17,8 @@ export interface Sending {
 export interface Habit {
   /** Changes what its next block says. */
   draft?(treason: Treason, draft: Draft): Draft;
+  /** Whether it lets this round pass without a block. */
+  skips?(treason: Treason, round: number): boolean;
   /** What its next block carries, with the keys that it needs. */
   payload?(treason: Treason): { readonly entries: Entry[]; readonly keys: Uint8Array[] };
   /** Who gets a block, and who gets which other block for the same slot. */
@@ -110,6 +113,7 @@ const KINDS = {
   badSignatures,
   replays,
   falseSync,
+  ambush,
 } as const satisfies Record<string, Habit>;
 
 export type HabitName = keyof typeof KINDS;

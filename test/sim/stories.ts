@@ -1,0 +1,74 @@
+import type { Fault } from './faults.ts';
+import { drawLoad } from './load.ts';
+import { randomOf } from './random.ts';
+import type { Scenario } from './scenario.ts';
+
+/**
+ * Runs that are made for something which runs at random hardly ever do. Each has its share of the
+ * seeds: those whose draw lies below `upTo` and not below the one before.
+ */
+export const STORIES: readonly {
+  readonly upTo: number;
+  draw(seed: number, validators: number): Scenario;
+}[] = [
+  { upTo: 0.03, draw: leftBehind },
+  { upTo: 0.09, draw: ambushed },
+];
+
+const DURATION_MS = 6000;
+const OPERATIONS = 90;
+
+/** A fast network under steady load, so that rounds go by. */
+function steadyNet(seed: number, validators: number): Scenario {
+  const random = randomOf(seed, 'steady net');
+  const traitors: Scenario['traitors'] = [];
+  const net = { validators, nodes: validators, traitors, duration_ms: DURATION_MS, spare: 0 };
+  const load = drawLoad(randomOf(seed, 'load'), net, [OPERATIONS]).map((op, i) => ({
+    ...op,
+    at_ms: Math.floor((DURATION_MS * i) / OPERATIONS),
+  }));
+  return {
+    seed,
+    validators,
+    observers: 0,
+    traitors,
+    link: { delay_ms: [1, random.pick([1, 4, 9])], loss: 0, duplicate: 0 },
+    disk: { write_ms: 0, sync_ms: random.pick([0, 1]) },
+    skew_ms: [],
+    config: { busyRoundDelay_ms: 5 },
+    duration_ms: DURATION_MS,
+    verify_ms: 0,
+    faults: [],
+    load,
+    isReal: false,
+  };
+}
+
+/**
+ * One validator is cut off for so long that the others' horizon passes its last block: its events
+ * have to find another way.
+ */
+function leftBehind(seed: number, validators: number): Scenario {
+  const random = randomOf(seed, 'left behind');
+  const nodes = [random.below(validators)];
+  const faults: Fault[] = [
+    {
+      kind: 'partition',
+      at_ms: random.between(100, 900),
+      for_ms: random.between(2500, 4800),
+      nodes,
+      amount: 0,
+    },
+  ];
+  if (random.chance(0.3)) {
+    const at_ms = random.below(DURATION_MS - 500);
+    faults.push({ kind: 'power', at_ms, for_ms: random.between(5, 500), nodes, amount: 0 });
+  }
+  return { ...steadyNet(seed, validators), faults };
+}
+
+/** A traitor lies in wait (`byzantine/ambush.ts`). */
+function ambushed(seed: number, validators: number): Scenario {
+  const author = randomOf(seed, 'ambush').below(validators);
+  return { ...steadyNet(seed, validators), traitors: [{ author, habits: ['ambush'] }] };
+}
