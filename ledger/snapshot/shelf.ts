@@ -16,6 +16,8 @@ import type { Row } from './format.ts';
 const STALE_EVENTS = 10_000;
 /** But copying the state again and again would only serve those who ask again and again. */
 const AGAIN_MS = 60_000;
+/** Nor is a copy begun sooner than this after the one before, whatever became of that. */
+const PAUSE_MS = 2000;
 /** Held at once: the one before stays for those who are reading it. */
 const HELD_MAX = 2;
 
@@ -110,10 +112,10 @@ export class Shelf {
   /** The newest one, if it is fresh enough to be worth fetching; else one is made. */
   fresh(): Held | undefined {
     const newest = this.#held.at(-1);
-    const isRecent = this.#parts.clock.monotonic_ms() - this.#made_ms < AGAIN_MS;
+    const since_ms = this.#parts.clock.monotonic_ms() - this.#made_ms;
     const behind = this.#parts.fold().size - (newest?.size ?? 0);
-    if (newest && (isRecent || behind <= STALE_EVENTS)) return newest;
-    if (!this.#making && !this.#isStopped) {
+    if (newest && (since_ms < AGAIN_MS || behind <= STALE_EVENTS)) return newest;
+    if (!this.#making && !this.#isStopped && since_ms >= PAUSE_MS) {
       this.#isWanted = true;
       this.#parts.wake();
     }
@@ -235,10 +237,9 @@ export class Shelf {
     for (const old of this.#held.slice(0, -HELD_MAX)) await this.#drop(old.size);
   }
 
-  /** A later cut was certified and nobody needs votes for this one any more: at the next, then. */
+  /** A later cut was certified, and nobody needs votes for this one any more. */
   async #giveUp(size: number): Promise<void> {
     this.#making = undefined;
-    this.#isWanted = true;
     if (!this.at(size)) await this.#drop(size);
   }
 

@@ -144,6 +144,7 @@ function checkpointOf({ certifier }: Core): Pick<LedgerStatus, 'checkpoint'> {
 function alarmsOf({
   replica: { alarm, counters, clockGuard, hasForgotten },
   certifier,
+  snapshots,
 }: Core): LedgerStatus['alarms'] {
   const alarms: LedgerStatus['alarms'] = [];
   if (alarm) {
@@ -172,6 +173,10 @@ function alarmsOf({
   if (hasForgotten) {
     const message = 'Peers hold blocks of this validator that its store has lost: it only follows.';
     alarms.push({ code: 'store_forgotten', message });
+  }
+  if (snapshots.sync.hasContradiction) {
+    const message = 'A certified snapshot contradicts the log of this node: nothing was replaced.';
+    alarms.push({ code: 'snapshot_contradicts', message });
   }
   if (clockGuard?.isSuspect === true) {
     const message =
