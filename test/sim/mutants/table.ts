@@ -88,7 +88,9 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: 'ledger/replica.ts',
         find: '    if (ops.length > 0) {\n      const sync',
-        replace: '    if (sealed) this.#host.publish(sealed);\n    if (ops.length > 0) {\n      const sync',
+        replace:
+          '    if (sealed) this.#host.publish(sealed);\n' +
+          '    if (ops.length > 0) {\n      const sync',
       },
     ],
   },
@@ -102,7 +104,8 @@ export const MUTANTS: readonly Mutant[] = [
         replace:
           '      const { decidedRound, dag } = this.orderer;\n' +
           '      const old_ms = this.#ports.clock.wall_ms() - 800;\n' +
-          '      const isOld = [...dag.round(decidedRound)].some(({ ts_ms }) => ts_ms < old_ms);\n' +
+          '      const blocks = [...dag.round(decidedRound)];\n' +
+          '      const isOld = blocks.some(({ ts_ms }) => ts_ms < old_ms);\n' +
           '      if (isOld && decidedRound > 4) dag.prune(decidedRound - 4);\n' +
           '      const { commits, lost } = this.orderer.advance();',
       },
