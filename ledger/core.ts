@@ -1,4 +1,4 @@
-import { blocksFrom, readSealed } from './archive.ts';
+import { readSealed } from './archive.ts';
 import { AcceptedView } from './accepted-view.ts';
 import type { Block } from './block.ts';
 import { Certifier } from './certifier.ts';
@@ -7,25 +7,17 @@ import { CheckpointStore } from './checkpoint-store.ts';
 import type { HeldCheckpoints } from './checkpoint-store.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Committee } from './committee.ts';
-import { decodeCommit } from './commit.ts';
 import { codeOf } from './errors.ts';
 import type { Body, Entry } from './event.ts';
 import { encodeBlock } from './block.ts';
 import { EpochGate } from './epoch-gate.ts';
-import { Epochs } from './epochs.ts';
-import { Fold } from './fold.ts';
 import type { FinalEvent } from './fold.ts';
 import type { Ref } from './header.ts';
 import { IdleCut } from './idle-cut.ts';
 import { BlockIntake } from './intake.ts';
-import { storeKeys } from './keys.ts';
 import { LogReader } from './log-reader.ts';
 import { completeTree } from './log-tree.ts';
-import { Orderer } from './orderer.ts';
-import { decodeOwnLast } from './own-last.ts';
-import { Pool } from './pool.ts';
 import type { PoolLimits } from './pool.ts';
-import { readPending } from './pool-store.ts';
 import type {
   BlockStore,
   Clock,
@@ -44,6 +36,7 @@ import type { Schema } from './reducer.ts';
 import { ReceiptMaker } from './receipt-maker.ts';
 import { Replica } from './replica.ts';
 import type { ReplicaHost, Restored } from './replica-ports.ts';
+import { restore } from './restore.ts';
 import { Returning } from './returning.ts';
 import { Submissions } from './submissions.ts';
 import type { Self } from './submissions.ts';
@@ -193,7 +186,7 @@ export class Core {
     ports: CorePorts,
   ): Promise<Core> {
     await completeTree(ports.store);
-    const restored = await restore(chain, schema, self, config.pool, ports);
+    const restored = await restore(chain, schema, self.actor, config.pool, ports);
     const held = await CheckpointStore.read(ports.store);
     return new Core(chain, self, config, ports, restored, held);
   }
@@ -432,77 +425,3 @@ const HARMLESS = new Set([
   'engine_closed',
   'unknown_kind',
 ]);
-
-/**
- * Puts the ledger together from the store: the fold's state, the DAG above the horizon, and the
- * pool.
- */
-async function restore(
-  chain: Chain,
-  schema: Schema,
-  self: Self,
-  limits: PoolLimits,
-  { store, clock }: CorePorts,
-): Promise<Restored> {
-  const fold = new Fold(store, chain.genesis, schema);
-  const epochs = new Epochs(chain, store);
-  const { epoch } = fold.seats;
-  // the fold stands in the next epoch as soon as one has ended, the node when it has the seal
-  const committee = epochs.ofEpoch(epoch) ?? epochs.need(epoch - 1);
-  const orderer = new Orderer(chain.id, committee, startOf(chain, fold), fold.ordererState);
-  if (committee.epoch < epoch) orderer.end();
-  const blocks: Block[] = [];
-  for await (const block of blocksFrom(
-    store,
-    Math.max(1, orderer.dag.horizon + 1),
-    chain.id,
-    committee,
-  )) {
-    const { ref, header, entries } = block;
-    orderer.accept({
-      ...ref,
-      parents: header.parents,
-      ts_ms: header.ts_ms,
-      hasPayload: entries.length > 0,
-    });
-    blocks.push(block);
-  }
-  markOrdered(orderer, store);
-  if (!fold.ordererState) {
-    await store.write(fold.ops(orderer.state), { sync: true });
-    fold.written();
-  }
-  const pool = new Pool(limits);
-  for await (const { entry, coseKey, isOwn } of readPending(store)) {
-    if (!fold.isFinalEntry(entry)) {
-      pool.restore({ entry, coseKey, isOwn, due_ms: isOwn ? 0 : clock.monotonic_ms() });
-    }
-  }
-  const own = store.get(storeKeys.ownLast);
-  const ownLast = own && decodeOwnLast(own);
-  const ownRound = ownLast?.epoch === committee.epoch ? ownLast.ref.round : 0;
-  const author = committee.indexOf(self.actor);
-  const hasForgotten =
-    store.get(storeKeys.lost) !== undefined ||
-    blocks.some(({ ref }) => ref.author === author && ref.round > ownRound);
-  return { fold, orderer, pool, blocks, ownLast, epochs, hasForgotten };
-}
-
-/** The time of the blocks at round 0: of the genesis, or of the last commit before the epoch. */
-function startOf({ genesis }: Chain, { seats, ordererState }: Fold): number {
-  return seats.epoch === 0 ? genesis.created_ms : (ordererState?.last.ts_ms ?? 0);
-}
-
-/**
- * The blocks above the horizon that commits have ordered: those of all commits whose leader is
- * above it.
- */
-function markOrdered(orderer: Orderer, store: Pick<BlockStore, 'get'>): void {
-  for (let { index } = orderer.state.last; index > 0; index--) {
-    const row = store.get(storeKeys.commit(index));
-    if (!row) return;
-    const { leader, blocks } = decodeCommit(row);
-    if (leader.round <= orderer.dag.horizon) return;
-    for (const ref of blocks) orderer.markOrdered(ref);
-  }
-}

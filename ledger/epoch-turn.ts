@@ -11,7 +11,8 @@ import type { Author } from './replica-ports.ts';
 /**
  * At the end of an epoch (consensus.md 2.10): the events of blocks that no commit ordered wait
  * again, so that the next epoch carries them; lane and seq see to it that each is applied once.
- * Others' events become due here after the usual fallback, since their origin carries them first.
+ * Others' events become due here after the usual fallback, since their origin carries them first; a
+ * node without a seat would only keep what it never carries.
  * The node's own bare events were covered by blocks that count no more: a validator carries them
  * again, and one that left signs them (wire.md, "Event"); their ids stay. Returns what keeps the
  * signed ones. Bounded by the payload of a few rounds.
@@ -31,12 +32,12 @@ export async function returnEvents(
       if (fold.isFinal(id)) continue;
       if (pool.get(id)) pool.released(id);
       else if (!fold.reducer.counts(event) || !fold.reducer.isFree(event)) continue;
-      else if (sign1) {
+      else if (sign1 && isAuthor) {
         const coseKey = keyIn(block, entry, committee);
         const pending = { entry, coseKey, isOwn: false, due_ms: dueTime_ms(id) };
         pool.restore(pending);
         ops.push(...pendingOps(pending, hasKey));
-      } else if (event.actor === self.actor) {
+      } else if (!sign1 && event.actor === self.actor) {
         pool.restore({ entry, coseKey: undefined, isOwn: true, due_ms: 0 });
       }
     }

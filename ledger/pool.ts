@@ -169,6 +169,11 @@ export class Pool {
     }
   }
 
+  /** Others' events that no accepted block carries. */
+  get others(): Iterable<Pending> {
+    return this.#others.values();
+  }
+
   /** The earliest time at which another's event is due here; `undefined` when none waits. */
   nextDue_ms(): number | undefined {
     let next: number | undefined;

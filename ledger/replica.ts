@@ -64,6 +64,7 @@ export class Replica {
   readonly #sealer: Sealer;
   // turns
   readonly #inbox = new Inbox();
+  readonly #discarded: Id[] = [];
   #offered: Offered[] = [];
   #offeredBytes = 0;
   #turn: Promise<void> | undefined;
@@ -225,6 +226,12 @@ export class Replica {
     return this.#run.last;
   }
 
+  /** Forgets others' events that can come to nothing any more, in the next turn. */
+  discard(ids: readonly Id[]): void {
+    this.#discarded.push(...ids);
+    this.wake();
+  }
+
   /**
    * Enters the next epoch in the next turn, once this one has ended here. The caller has verified
    * the certificate. Calls that come late or twice change nothing.
@@ -313,6 +320,10 @@ export class Replica {
     const ops: StoreOp[] = [];
     const hadEnded = this.orderer.isEnded;
     const hasEntered = await this.#enter(ops);
+    for (const id of this.#discarded.splice(0)) {
+      this.pool.remove(id);
+      ops.push({ type: 'del', key: storeKeys.pending(id) });
+    }
     this.#inbox.take(ops, this, this.#run.payloads, (id) => this.#storedKeys.has(id));
     this.#takeBlocks(ops);
     const finals = this.#order(ops);
@@ -365,10 +376,8 @@ export class Replica {
     const hasKey = (id: Id) => this.#storedKeys.has(id);
     const isAuthor = this.#run.self !== undefined && !this.#hasForgotten;
     ops.push(...(await returnEvents(blocks, before, isAuthor, parts, due_ms, hasKey)));
-    this.#ports.log.info(
-      { epoch: committee.epoch, n: committee.size, author: this.#run.self },
-      'a new epoch begins',
-    );
+    const { epoch, size: n } = committee;
+    this.#ports.log.info({ epoch, n, author: this.#run.self }, 'a new epoch begins');
     return true;
   }
 
@@ -395,10 +404,8 @@ export class Replica {
       { type: 'put', key: storeKeys.lost, value: Uint8Array.of(1) },
       { type: 'del', key: storeKeys.returning },
     );
-    this.#ports.log.error(
-      ref,
-      'peers hold an own block that this store has lost: this node only follows now',
-    );
+    const message = 'peers hold an own block that this store has lost: this node only follows now';
+    this.#ports.log.error(ref, message);
     this.#host.forgot();
   }
 

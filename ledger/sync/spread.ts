@@ -16,6 +16,8 @@ const GOSSIP_AFTER_MS = 500;
 /** An observer gives an event to the next validator after this. */
 const HAND_OVER_AGAIN_MS = 2000;
 const TIMEOUT_MS = 5000;
+/** How often others' events are looked through: every five seconds. */
+const CLEAN_TICKS = 100;
 /** Events looked at in one tick. */
 const PER_TICK_MAX = 512;
 
@@ -39,6 +41,7 @@ export class Spreader {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #spread = new Map<Id, Spread>();
+  #ticks = 0;
   #cancel: (() => void) | undefined;
   #isStopped = false;
 
@@ -72,7 +75,25 @@ export class Spreader {
     this.#cancel?.();
   }
 
+  /**
+   * A node that seals nothing only hands others' events on. What is too late to be applied nobody
+   * takes from it, and it was not this node that acknowledged it.
+   */
+  #clean(): void {
+    if (this.#replica.author !== undefined) return;
+    const { pool, fold } = this.#replica;
+    const wall_ms = this.#clock.wall_ms();
+    const late: Id[] = [];
+    for (const { entry } of pool.others) {
+      const verdict = fold.reducer.foresee(entry.event, wall_ms);
+      if (verdict === 'expired' || verdict === 'replayed') late.push(entry.id);
+    }
+    if (late.length > 0) this.#replica.discard(late);
+  }
+
   #tick(): void {
+    this.#ticks += 1;
+    if (this.#ticks % CLEAN_TICKS === 0) this.#clean();
     if (this.#replica.pool.ownWaiting === 0) {
       this.#spread.clear();
       return;

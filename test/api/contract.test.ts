@@ -151,6 +151,9 @@ test('the status is that of the ledger', async (t) => {
   t.true(status.commits >= 1 && status.round >= 1);
 });
 
+const UNITS =
+  /^x0t_[a-z0-9_]+_(total|bytes|blocks|events|rounds|seconds|clients|epochs|validators)$/;
+
 test('every metric is there, named after its unit, and counts', async (t) => {
   const single = await startSingleNode();
   t.teardown(() => single.close());
@@ -161,7 +164,7 @@ test('every metric is there, named after its unit, and counts', async (t) => {
   const { body } = reply;
   for (const name of Object.values(METRICS)) {
     t.true(body.includes(`# TYPE ${name} `), name);
-    t.regex(name, /^x0t_[a-z0-9_]+_(total|bytes|blocks|events|rounds|seconds|clients|epochs|validators)$/);
+    t.regex(name, UNITS);
   }
   t.true(body.includes(`\n${METRICS.finals} 1\n`));
   t.true(body.includes(`\n${METRICS.finality}_count 1\n`));

@@ -37,7 +37,7 @@ test('a validator that is operator too stands once, with both roles', (t) => {
   t.is(listMembers(rows).length, 2);
 });
 
-test('an unknown kind changes no member; members are part of the state from the start', async (t) => {
+test('an unknown kind changes no member; they are state from the start', async (t) => {
   const hand = new HandFold();
   const root = (one: HandFold) =>
     one.fold.summary().projections.find(({ name }) => name === 'members')?.root;
