@@ -163,6 +163,7 @@ export async function authored(
   nodes: readonly NodeProcess[],
   perSecond: number,
   seconds: number,
+  keys?: number,
 ): Promise<object> {
   const before = await Promise.all(nodes.map((node) => node.report()));
   const sizeBefore = Math.max(...before.map(({ size }) => size));
@@ -171,6 +172,7 @@ export async function authored(
     perSecond: perSecond / nodes.length,
     seconds,
     valueBytes: 32,
+    ...(keys !== undefined && { keys }),
   } as const;
   const results = (await Promise.all(nodes.map((node) => node.ask(command)))) as {
     sent: number;

@@ -1,5 +1,8 @@
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { dataPaths } from '#node/data-dir.ts';
+import type { SyncMode } from '#ledger/sync/anti-entropy.ts';
 import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/processes.ts';
 import type { NodeProcess } from '#test/support/processes.ts';
 import { auditRatio } from './audit-ratio.ts';
@@ -15,6 +18,8 @@ export interface Plan {
   readonly shortSeconds: number;
   readonly idleSeconds: number;
   readonly coldEvents: number;
+  /** Events of the net that an observer joins by a snapshot; each sets a key of its own node. */
+  readonly snapshotEvents: number;
   readonly isolated: number;
   /** Client-signed and node-authored events per second at full load of four nodes. */
   readonly perSecond: number;
@@ -168,7 +173,45 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
   async memoryAfterAll(context) {
     return sections['memory']?.(context);
   },
+
+  /** A fresh observer takes the state, then the same without one: the whole log. */
+  async snapshotSync(context) {
+    const { plan } = context;
+    await start(context, 'snapshot', 1);
+    const [node] = context.nodes as [NodeProcess];
+    for (let size = 0; size < plan.snapshotEvents; ) {
+      const seconds = Math.min(10, (plan.snapshotEvents - size) / plan.authoredPerSecond + 0.1);
+      await authored([node], plan.authoredPerSecond, seconds, plan.snapshotEvents);
+      ({ size } = await node.report());
+    }
+    const snapshot = await joined(context, node, 'snapshot');
+    const full = await joined(context, node, 'full');
+    return { snapshot, full };
+  },
 };
+
+/** How long a fresh observer needs until it has what the node has. */
+async function joined(context: BenchContext, node: NodeProcess, sync: SyncMode): Promise<object> {
+  const directory = context.directories?.at(-1) as string;
+  rmSync(dataPaths(directory).store, { recursive: true, force: true });
+  rmSync(dataPaths(directory).claimed, { force: true });
+  const { size, hash } = await node.report();
+  const observer = await startProcess(directory, { sync });
+  context.nodes.push(observer);
+  const up_ms = performance.now();
+  const [report] = await untilFinal([observer], size, 600);
+  const seconds = (performance.now() - up_ms) / 1000;
+  await observer.stop();
+  context.nodes = [node];
+  return {
+    events: size,
+    heldFrom: report?.from,
+    seconds: round(seconds, 2),
+    sameState: report?.hash === hash,
+    peakRss_MB: mb(report?.peakRss_bytes ?? 0),
+    serverPeakRss_MB: mb((await node.report()).peakRss_bytes),
+  };
+}
 
 export function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));

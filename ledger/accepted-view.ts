@@ -20,6 +20,7 @@ export class AcceptedView {
   readonly #replica: Replica;
   readonly #clock: Pick<Clock, 'wall_ms'>;
   #reducer: Reducer | undefined;
+  #fold: Fold | undefined;
   #stamp = '';
 
   constructor(replica: Replica, clock: Pick<Clock, 'wall_ms'>) {
@@ -35,7 +36,8 @@ export class AcceptedView {
   #current(): Reducer {
     const { committee, fold, pool, counters } = this.#replica;
     const stamp = `${committee.epoch}/${fold.size}/${pool.version}/${counters.blocksAccepted}`;
-    if (!this.#reducer || stamp !== this.#stamp) {
+    if (!this.#reducer || stamp !== this.#stamp || fold !== this.#fold) {
+      this.#fold = fold;
       this.#stamp = stamp;
       this.#reducer = this.#build(fold);
     }

@@ -323,6 +323,15 @@ export class Certifier {
     return size;
   }
 
+  /** A verified certificate came with a snapshot, which put it into the store. */
+  adopt(certificate: Certificate): void {
+    const { size } = certificate.checkpoint;
+    if (size < (this.#latest?.checkpoint.size ?? 0)) return;
+    this.#latest = certificate;
+    this.#forgetOwn();
+    for (const listener of this.#listeners) listener(certificate);
+  }
+
   /** Adds a verified vote and acts on what it makes. */
   async #count(vote: Vote): Promise<void> {
     if (this.votes.isKnown(vote) || this.#isSettled(vote.checkpoint)) return;

@@ -40,7 +40,11 @@ import { restore } from './restore.ts';
 import { Returning } from './returning.ts';
 import { Submissions } from './submissions.ts';
 import type { Self } from './submissions.ts';
+import { install } from '#ledger/snapshot/install.ts';
+import type { Retention } from '#ledger/snapshot/pruner.ts';
+import { SnapshotService } from '#ledger/snapshot/service.ts';
 import { AntiEntropy } from '#ledger/sync/anti-entropy.ts';
+import type { SyncMode } from '#ledger/sync/anti-entropy.ts';
 import { CheckpointSync } from '#ledger/sync/checkpoint-sync.ts';
 import { Fetcher } from '#ledger/sync/fetcher.ts';
 import { decodePoolItems } from '#ledger/sync/messages.ts';
@@ -65,6 +69,10 @@ export interface CoreConfig extends Pace {
   /** Others' events are carried here after this time, times one plus the rank of this node. */
   readonly fallback_ms: number;
   readonly antiEntropy_ms: number;
+  /** How a node that is far behind comes up. */
+  readonly sync: SyncMode;
+  /** How much of the final log is kept with its blocks. */
+  readonly retention: Retention;
 }
 
 /** The two read levels (consensus.md 2.15). */
@@ -88,6 +96,7 @@ export class Core {
   readonly log: LogReader;
   readonly certifier: Certifier;
   readonly receipts: ReceiptMaker;
+  readonly snapshots: SnapshotService;
   readonly #checkpoints: CheckpointSync;
   readonly #idle: IdleCut;
   readonly #ports: CorePorts;
@@ -106,6 +115,7 @@ export class Core {
   private constructor(
     chain: Chain,
     self: Self,
+    schema: Schema,
     config: CoreConfig,
     ports: CorePorts,
     restored: Restored,
@@ -148,15 +158,27 @@ export class Core {
     this.#gate = new EpochGate(this.replica, this.certifier, clock, () => {
       for (const { peer } of network.peers()) void this.#checkpoints.ask(peer);
     });
-    const { replica, intake } = this;
-    const parts = { replica, intake, server: this.#server, gate: this.#gate, network };
+    const { replica, intake, certifier } = this;
+    this.snapshots = new SnapshotService({
+      chain,
+      schema,
+      self,
+      replica,
+      certifier,
+      config,
+      ports,
+      newest: held.own.at(-1),
+      installed: () => this.#installed(),
+    });
+    const snapshots = this.snapshots.sync;
+    const parts = { replica, intake, server: this.#server, gate: this.#gate, network, snapshots };
     const take = (items: readonly PoolItem[], from: PeerName) =>
       this.#takeEvents(items, false, from);
     this.antiEntropy = new AntiEntropy(
       parts,
       { clock, entropy, log },
       take,
-      config.antiEntropy_ms,
+      config,
     );
     this.#spreader = new Spreader(this.replica, network, clock, log);
     this.log = new LogReader(chain, this.replica, store);
@@ -185,10 +207,11 @@ export class Core {
     config: CoreConfig,
     ports: CorePorts,
   ): Promise<Core> {
+    await install(ports.store);
     await completeTree(ports.store);
     const restored = await restore(chain, schema, self.actor, config.pool, ports);
     const held = await CheckpointStore.read(ports.store);
-    return new Core(chain, self, config, ports, restored, held);
+    return new Core(chain, self, schema, config, ports, restored, held);
   }
 
   #host(): ReplicaHost {
@@ -197,9 +220,12 @@ export class Core {
       fetch: (refs: readonly Ref[], from: string | undefined) => this.fetcher.want(refs, from),
       finals: (events: readonly FinalEvent[]) => this.#tellFinals(events),
       cut: (checkpoints: readonly Checkpoint[]) => {
+        for (const checkpoint of checkpoints) this.snapshots.shelf.cut(checkpoint);
         this.certifier.cut(checkpoints);
         this.#checkpoints.expect();
       },
+      wantsState: () => this.snapshots.shelf.isWanted,
+      stands: () => this.snapshots.shelf.stands(),
       failed: (error: unknown) => this.#fail(error),
       maySeal: () => this.antiEntropy.isInStep,
       forgot: () => this.#returning.begin(),
@@ -249,6 +275,7 @@ export class Core {
       }),
     );
     this.#checkpoints.serve();
+    this.snapshots.attach();
     network.onPeer(({ peer }, change) => {
       if (change === 'up') {
         void this.antiEntropy.exchange(peer);
@@ -268,6 +295,7 @@ export class Core {
     this.#witness.start();
     this.#returning.begin();
     this.#idle.arm();
+    void this.snapshots.start();
     const { committee, last } = this.replica;
     const sealed = last && readSealed(this.#ports.store, last, committee.epoch);
     if (sealed) this.#publish('block', sealed);
@@ -279,8 +307,17 @@ export class Core {
     });
   }
 
+  /** The replica goes on from a snapshot: what others know of it is old. */
+  #installed(): void {
+    this.submissions.reloaded();
+    this.intake.entered();
+    for (const listener of this.#epochListeners) listener(this.replica.committee);
+    for (const listener of this.#listeners) listener([]);
+  }
+
   async stop(): Promise<void> {
     this.antiEntropy.stop();
+    this.snapshots.stop();
     this.#spreader.stop();
     this.#gate.stop();
     this.#witness.stop();
@@ -382,7 +419,7 @@ export class Core {
 
   /**
    * Hears of final events in order, after they are in the store; the returned function ends it. It
-   * must not throw.
+   * must not throw. An empty list says that a snapshot took the place of a part of the log.
    */
   onFinal(listener: (events: readonly FinalEvent[]) => void): () => void {
     this.#listeners.add(listener);

@@ -76,7 +76,7 @@ export class Cuts {
     this.#beforeLast = this.#last;
     this.#last = last;
     const { prev, size, ts_ms } = last;
-    this.#rows.put(storeKeys.cuts, encode([bytesOf(prev), size, ts_ms]));
+    this.#rows.put(storeKeys.cuts, chainRow(prev, size, ts_ms));
   }
 
   /** Cuts after a commit that made events final, if it is time. */
@@ -142,8 +142,18 @@ export class Cuts {
     return checkpoint;
   }
 
+  /** Whether there were cuts since the last `take`. */
+  get hasFresh(): boolean {
+    return this.#fresh.length > 0;
+  }
+
   /** The cuts since the last call. Call it when their batch is in the store. */
   take(): Checkpoint[] {
     return this.#fresh.splice(0);
   }
+}
+
+/** The row that says where the chain stands: at its last checkpoint, or at the genesis. */
+export function chainRow(prev: Id, size = 0, ts_ms = 0): Uint8Array {
+  return encode([bytesOf(prev), size, ts_ms]);
 }

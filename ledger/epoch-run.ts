@@ -5,6 +5,7 @@ import { OpenPayloads } from './open-payloads.ts';
 import type { Orderer } from './orderer.ts';
 import type { Pool } from './pool.ts';
 import type { Id } from './ports.ts';
+import type { Restored } from './replica-ports.ts';
 import { RoundClock } from './round-clock.ts';
 import { WaitingBlocks } from './waiting.ts';
 
@@ -47,6 +48,22 @@ export class EpochRun {
       for (const author of dag.authors(round)) this.roundClock.add(round, author, now_ms);
     }
     for (const block of blocks) this.note(block);
+  }
+
+  /** The run of a replica that starts from its store. */
+  static restored({ orderer, ownLast, blocks, pool }: Restored, actor: Id, now_ms: number) {
+    const own = ownLast?.epoch === orderer.committee.epoch ? ownLast.ref : undefined;
+    return new EpochRun(orderer, pool, actor, now_ms, own, blocks);
+  }
+
+  /** Whether this node sits in the committee and is linked to a quorum of it. */
+  reachesQuorum(isConnected: (actor: Id) => boolean): boolean {
+    const { committee, self } = this;
+    if (self === undefined) return false;
+    const linked = committee.validators
+      .keys()
+      .filter((author) => isConnected(committee.at(author).actor));
+    return committee.stakeOf(new Set([self, ...linked])) >= committee.quorum;
   }
 
   /** Keeps the payload of an accepted block at hand until it is ordered. */

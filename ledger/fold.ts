@@ -190,8 +190,11 @@ export class Fold {
   };
 
   #applyEntry(commit: Commit, block: Ref, index: number, entry: Entry): FinalEvent | undefined {
-    if (this.isFinalEntry(entry) || !this.reducer.counts(entry.event)) return undefined;
     const seq = this.#log.size + 1;
+    const { event } = entry;
+    const isRepeated =
+      !this.reducer.isUnused(event) && this.reducer.remembers(entry.id, seq) !== undefined;
+    if (isRepeated || !this.reducer.counts(event)) return undefined;
     const name = this.reducer.apply({ id: entry.id, event: entry.event, seq, ts_ms: commit.ts_ms });
     const verdict = VERDICTS[name];
     this.#log.append(finalLeaf(entry.id, verdict), this.#keepNode);
@@ -209,15 +212,8 @@ export class Fold {
 
   /** All that changed since the last `written`, with the state to go on from. */
   ops(state: OrdererState): StoreOp[] {
-    const { cursor, last } = state;
-    const saved: Saved = {
-      size: this.#log.size,
-      peaks: this.#log.peaks,
-      cursor: cursor ? [cursor.round, cursor.author] : null,
-      last: [last.index, bytesOf(last.id), last.ts_ms, last.leaderRound],
-    };
     const ops = this.#overlay.ops();
-    ops.push({ type: 'put', key: storeKeys.fold, value: encode(saved) });
+    ops.push({ type: 'put', key: storeKeys.fold, value: encodeFold(this.#log, state) });
     for (const [name, hash] of this.#hashes) {
       if (hash.isChanged) {
         ops.push({ type: 'put', key: storeKeys.stateHash(name), value: hash.bytes() });
@@ -237,16 +233,10 @@ export class Fold {
       version,
       root: this.#hash(name).root().toHex(),
     }));
-    const object = encode({
-      t: 'state',
-      v: 1,
-      projections: projections.map(({ name, version, root }) => [name, version, bytesOf(root)]),
-      replay: this.#hash(REPLAY).root(),
-    });
     return {
       size: this.size,
       logRoot: this.#log.root().toHex(),
-      stateRoot: idOf(object),
+      stateRoot: stateRootOf(projections, this.#hash(REPLAY).root()),
       projections,
     };
   }
@@ -257,8 +247,25 @@ export class Fold {
   }
 }
 
+/** The row that says where a fold stands. */
+export function encodeFold(log: MerkleLog, { cursor, last }: OrdererState): Uint8Array {
+  const saved: Saved = {
+    size: log.size,
+    peaks: log.peaks,
+    cursor: cursor ? [cursor.round, cursor.author] : null,
+    last: [last.index, bytesOf(last.id), last.ts_ms, last.leaderRound],
+  };
+  return encode(saved);
+}
+
+/** The state root: hash over the projections' roots and that of the replay windows (wire.md). */
+export function stateRootOf(projections: Summary['projections'], replay: Uint8Array): Id {
+  const roots = projections.map(({ name, version, root }) => [name, version, bytesOf(root)]);
+  return idOf(encode({ t: 'state', v: 1, projections: roots, replay }));
+}
+
 /** Name of the digest over the replay windows; no projection may have it. */
-const REPLAY = 'replay';
+export const REPLAY = 'replay';
 
 /**
  * The genesis names the same kinds and projection versions that run here; else the state would

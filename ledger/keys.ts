@@ -73,6 +73,16 @@ export const storeKeys = {
   /** A vote that speaks against its author or against this node. */
   evidence: (slot: CheckpointSlot, id: Id, author: number) =>
     `h/evidence/${slotText(slot)}/${id}/${hex(author, 4)}`,
+  ownCheckpointsFrom: (size: number) => `h/own/${hex(size, 12)}/`,
+  /** What was pruned, or never fetched (`snapshot/pruned.ts`). */
+  pruned: 'a/pruned',
+  /** A fetched snapshot is being put in place (`snapshot/install.ts`). */
+  installing: 'a/install',
+  /** Parts of a snapshot that is being fetched: leaves, rows, single records. */
+  staged: (part: 'leaves' | 'rows' | 'records', index: number) => `i/${part}/${hex(index, 8)}`,
+  /** A snapshot that this node made for others, and the chunks of its rows. */
+  snapshot: (size: number) => `y/head/${hex(size, 12)}`,
+  snapshotChunk: (size: number, index: number) => `y/rows/${hex(size, 12)}/${hex(index, 8)}`,
 } as const;
 
 /** Checkpoints sort by size. */

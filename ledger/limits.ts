@@ -30,6 +30,12 @@ export const COMMITTEE_MAX = 128;
  * (`consensus.md` 2.17).
  */
 export const GC_DEPTH = 60;
+/**
+ * Final events that are remembered by id: a repetition or a dependency is looked up among the last
+ * so many, on every node alike, so that nodes which keep no more go on to the same state. A chain
+ * constant; some 200 MB of rows.
+ */
+export const REMEMBERED_EVENTS = 2 ** 20;
 /** Rounds stay well inside 32 bits, so that keys and sums are exact. */
 export const ROUND_MAX = 2 ** 31 - 1;
 /** Nesting in a decoded object: stops a stack overflow by crafted input. */

@@ -10,6 +10,7 @@ import type { Ref } from './header.ts';
 import { decodeFinalRow, decodeNumber, storeKeys } from './keys.ts';
 import type { BlockStore, Id } from './ports.ts';
 import type { Replica } from './replica.ts';
+import { assertHeld, readPruned } from '#ledger/snapshot/pruned.ts';
 
 /** What is known of an event. */
 export type EventState =
@@ -53,14 +54,23 @@ export class LogReader {
     return this.#block;
   }
 
-  /** The event when it is final and its commit is in the store. */
+  /** The event when it is final and its commit is in the store. Throws `pruned`. */
   finalEvent(id: Id): FinalEvent | undefined {
     const seq = this.#store.get(storeKeys.finalOfEvent(id));
     return seq && this.at(decodeNumber(seq));
   }
 
-  /** The final event of a number; `undefined` beyond the end. Throws `store_corrupt`. */
+  /** Number of the first event that this node holds; above 1 where its log was pruned. */
+  get from(): number {
+    return (readPruned(this.#store)?.events ?? 0) + 1;
+  }
+
+  /**
+   * The final event of a number; `undefined` beyond the end. Throws `pruned` before the first that
+   * is held, and `store_corrupt`.
+   */
   at(seq: number): FinalEvent | undefined {
+    assertHeld(this.#store, seq);
     const value = this.#store.get(storeKeys.final(seq));
     if (!value) return undefined;
     const { id, verdict, commit, block: ref, entry: index } = decodeFinalRow(value);

@@ -79,6 +79,8 @@ const BATCH = 4096;
  * that what was interrupted is done again. Does nothing where the tree is there.
  */
 export async function completeTree(store: BlockStore): Promise<void> {
+  // what begins later was written with its tree
+  if (store.get(storeKeys.pruned)) return;
   const first = storeKeys.treeNode(TREE_LEVEL_MIN, 0);
   if (store.get(first) || !store.get(storeKeys.final(2 ** TREE_LEVEL_MIN))) return;
   let ops: StoreOp[] = [];

@@ -38,7 +38,7 @@ export class Orderer {
   #isEnded = false;
   #last: OrdererState['last'];
   /** Ids above the horizon that a commit has ordered. */
-  readonly #ordered = new Map<Id, number>();
+  readonly #ordered = new Map<Id, Ref>();
   /** Accepted blocks with a payload that no commit has ordered yet. */
   readonly #open = new Map<Id, DagBlock>();
 
@@ -88,9 +88,19 @@ export class Orderer {
   }
 
   /** A block that an earlier commit has ordered; used when a restarted node loads its DAG. */
-  markOrdered({ id, round }: Ref): void {
-    if (round > this.dag.horizon) this.#ordered.set(id, round);
+  markOrdered({ id, round, author }: Ref): void {
+    if (round > this.dag.horizon) this.#ordered.set(id, { round, author, id });
     this.#open.delete(id);
+  }
+
+  /**
+   * Ordered blocks above the horizon that are not held: a node that joined by a snapshot fetches
+   * them first, since every later block stands on them.
+   */
+  get absent(): Ref[] {
+    return [...this.#ordered.values()]
+      .filter(({ id, round }) => round > this.dag.horizon && !this.dag.get(id))
+      .toSorted((a, b) => a.round - b.round);
   }
 
   /** Adds a valid block whose parents are held. */
@@ -113,12 +123,13 @@ export class Orderer {
    * Runs the rule. Returns the new commits in order, and the blocks with payload that fell below
    * the horizon without being ordered: their events go back to the pool (Sui 19315). `isLast` is
    * asked after every commit; where it says so nothing further is decided, now and later, so that
-   * the end of an epoch is a function of the commits alone (consensus.md 2.10).
+   * the end of an epoch is a function of the commits alone (consensus.md 2.10). `isEnough` may
+   * leave the rest to the next call.
    */
-  advance(isLast: (commit: Commit) => boolean = () => false): {
-    readonly commits: readonly Commit[];
-    readonly lost: readonly DagBlock[];
-  } {
+  advance(
+    isLast: (commit: Commit) => boolean = () => false,
+    isEnough: () => boolean = () => false,
+  ): { readonly commits: readonly Commit[]; readonly lost: readonly DagBlock[] } {
     const commits: Commit[] = [];
     const lost: DagBlock[] = [];
     for (const decision of this.#isEnded ? [] : this.#rule.decide(this.#cursor)) {
@@ -132,11 +143,11 @@ export class Orderer {
       // the epoch's blocks stay in reach of those who have not decided its end
       if (this.#isEnded) break;
       const horizon = gcRoundAfter(this.#last.leaderRound, GC_DEPTH);
-      if (horizon === 0) continue;
-      for (const gone of this.dag.prune(horizon)) {
+      for (const gone of horizon === 0 ? [] : this.dag.prune(horizon)) {
         this.#ordered.delete(gone.id);
         if (this.#open.delete(gone.id)) lost.push(gone);
       }
+      if (isEnough()) break;
     }
     if (this.#cursor) this.#rule.forgetUpTo(this.#cursor.round);
     return { commits, lost };

@@ -96,6 +96,8 @@ export interface BlockStore {
   write(ops: readonly StoreOp[], options: { readonly sync: boolean }): Promise<void>;
   /** Rows in key order from a consistent snapshot taken at the call. */
   range(range: StoreRange): AsyncIterable<readonly [string, Uint8Array]>;
+  /** Gives back the disk of what was deleted between two keys; for stores that keep it. */
+  compact?(from: string, to: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -112,7 +114,13 @@ export type GossipVerdict = 'accept' | 'ignore' | 'reject';
 export type Topic = 'block' | 'events' | 'checkpoint';
 
 /** The request/response protocols; each has its handler in `ledger/sync/`. */
-export type Protocol = 'blocks' | 'frontier' | 'range' | 'events' | 'checkpoints';
+export type Protocol =
+  | 'blocks'
+  | 'frontier'
+  | 'range'
+  | 'events'
+  | 'checkpoints'
+  | 'snapshot';
 
 export interface RequestOptions {
   /** The whole exchange ends with `request_timeout` after this time. */

@@ -87,8 +87,11 @@ export async function verifyReceipt(
   };
 }
 
-/** From the genesis committee to that of the certificate, each named by the one before it. */
-async function walkEpochs(
+/**
+ * From the genesis committee to that of the last link, each named by the certificate before it.
+ * Throws `foreign_chain`, `bad_committee_chain` and the codes of certificates.
+ */
+export async function walkEpochs(
   links: readonly EpochLink[],
   first: Committee,
   chain: Id,

@@ -15,6 +15,7 @@ import { LogTree, finalLeaf } from './log-tree.ts';
 import { inclusionPath, verifyInclusion } from './merkle-proof.ts';
 import { leafHash, rootOf } from './merkle.ts';
 import type { BlockStore, Id } from './ports.ts';
+import { assertHeld, readPruned } from '#ledger/snapshot/pruned.ts';
 import { encodeReceipt } from './receipt.ts';
 import type { Authorship, EpochLink } from './receipt.ts';
 
@@ -34,12 +35,13 @@ export class ReceiptMaker {
 
   /**
    * The receipt of a final event, under the smallest certificate that covers it. Throws `not_final`
-   * or `not_certified` while there is none.
+   * or `not_certified` while there is none, and `pruned` for one that is not held any more.
    */
   async receipt(id: Id): Promise<Uint8Array> {
     const number = this.#store.get(storeKeys.finalOfEvent(id));
     if (!number) fail('not_final', 'The event is not final yet: ask again.', { id: textOf(id) });
     const seq = decodeNumber(number);
+    assertHeld(this.#store, seq);
     const certificate = await this.#certifier.covering(seq);
     if (!certificate || !this.#holds(certificate.checkpoint.size)) {
       fail('not_certified', 'No certificate covers the event yet: ask again in some seconds.', {
@@ -120,7 +122,7 @@ export class ReceiptMaker {
 
   /**
    * The proof that the certified log of `to` events begins with that of `from` events. Throws
-   * `not_certified` where `to` has no certificate, and `out_of_range`.
+   * `not_certified` where `to` has no certificate, `out_of_range`, and `pruned`.
    */
   async consistency(from: number, to: number): Promise<Uint8Array> {
     if (from > to) {
@@ -133,6 +135,7 @@ export class ReceiptMaker {
     if (!this.#holds(to)) {
       fail('not_certified', 'The log is not held here up to this size yet.', { size: to });
     }
+    if (from > 0 && from < (readPruned(this.#store)?.rows ?? 0)) assertHeld(this.#store, from);
     const path = this.#tree.consistency(from, to);
     return encodeConsistency({ chain: this.#chain, from, to, path });
   }

@@ -2,7 +2,7 @@ import type { Event } from './event.ts';
 import { signingKeyId } from './event.ts';
 import type { Kinds } from './kinds.ts';
 import { decodeNumber, encodeNumber, storeKeys } from './keys.ts';
-import { LANES_MAX } from './limits.ts';
+import { LANES_MAX, REMEMBERED_EVENTS } from './limits.ts';
 import type { Id } from './ports.ts';
 import type { Membership, OrderedEvent, Projection, Rows } from './projection.ts';
 import { isFree, topOf, use } from './replay.ts';
@@ -19,6 +19,13 @@ export interface Schema {
   readonly projections: readonly Projection[];
   /** One of `projections`. */
   readonly members: Projection & Membership;
+  /** `REMEMBERED_EVENTS`, unless a test has less. */
+  readonly remembered?: number;
+}
+
+/** How many of the last final events repetitions and dependencies are looked up among. */
+export function rememberedBy({ remembered = REMEMBERED_EVENTS }: Schema): number {
+  return remembered;
 }
 
 /** What is judged before an event's own projection is asked. */
@@ -50,11 +57,13 @@ export class Reducer {
   readonly #rows = new Map<string, Rows>();
   readonly #owners = new Map<string, Projection>();
   readonly #members: Projection & Membership;
+  readonly #remembered: number;
 
   constructor(schema: Schema, kinds: Kinds, overlay: Overlay, digests?: Digests) {
     this.kinds = kinds;
     this.#overlay = overlay;
     this.#members = schema.members;
+    this.#remembered = rememberedBy(schema);
     this.#lanes = new HashedRows(overlay, (key) => key, digests?.replay);
     for (const projection of schema.projections) {
       this.#rows.set(
@@ -102,15 +111,26 @@ export class Reducer {
 
   /** The verdict that the event would get now, without its own projection's say. */
   foresee(event: Event, ts_ms: number): Foreseen {
-    return this.#judge(event, this.#lanes.get(storeKeys.lane(event.actor, event.lane)), ts_ms);
+    const row = this.#lanes.get(storeKeys.lane(event.actor, event.lane));
+    return this.#judge(event, row, ts_ms, 0);
+  }
+
+  /**
+   * The number of a final event among the last `REMEMBERED_EVENTS` before number `seq`. What lies
+   * further back counts as never seen, whether this node still has it or not.
+   */
+  remembers(id: Id, seq: number): number | undefined {
+    const row = this.#overlay.get(storeKeys.finalOfEvent(id));
+    const found = row && decodeNumber(row);
+    return found !== undefined && found + this.#remembered >= seq ? found : undefined;
   }
 
   /** `row` is the window of the event's lane; none where the event opens the lane. */
-  #judge(event: Event, row: LaneRow | undefined, ts_ms: number): Foreseen {
+  #judge(event: Event, row: LaneRow | undefined, ts_ms: number, seq: number): Foreseen {
     if (!isFree(row, event.seq)) return 'replayed';
     if (!row && this.#laneCount(event.actor) >= LANES_MAX) return 'too_many_lanes';
     if (event.notAfter_ms !== undefined && event.notAfter_ms < ts_ms) return 'expired';
-    if (event.deps?.some((id) => !this.#isApplied(id))) return 'dep_missing';
+    if (event.deps?.some((id) => !this.#isApplied(id, seq))) return 'dep_missing';
     return this.kinds.check(event.kind, event.body) ?? 'applied';
   }
 
@@ -119,10 +139,10 @@ export class Reducer {
    * `too_many_lanes` uses up the sequence number.
    */
   apply(ordered: OrderedEvent): VerdictName {
-    const { event, ts_ms } = ordered;
+    const { event, ts_ms, seq } = ordered;
     const lane = storeKeys.lane(event.actor, event.lane);
     const row = this.#lanes.get(lane);
-    const verdict = this.#judge(event, row, ts_ms);
+    const verdict = this.#judge(event, row, ts_ms, seq);
     if (verdict === 'replayed' || verdict === 'too_many_lanes') return verdict;
     if (!row) {
       const count = encodeNumber(this.#laneCount(event.actor) + 1);
@@ -139,10 +159,9 @@ export class Reducer {
     return row ? decodeNumber(row) : 0;
   }
 
-  #isApplied(id: Id): boolean {
-    const seq = this.#overlay.get(storeKeys.finalOfEvent(id));
-    if (!seq) return false;
-    const row = this.#overlay.get(storeKeys.final(decodeNumber(seq)));
+  #isApplied(id: Id, seq: number): boolean {
+    const found = this.remembers(id, seq);
+    const row = found === undefined ? undefined : this.#overlay.get(storeKeys.final(found));
     // the verdict stands after the id's 32 bytes
     return (
       row !== undefined &&

@@ -33,6 +33,10 @@ export interface ReplicaHost {
   finals(events: readonly FinalEvent[]): void;
   /** The log was cut into checkpoints, which are in the store. */
   cut(checkpoints: readonly Checkpoint[]): void;
+  /** Whether the store should be left as it is at the next cut, for `stands`. */
+  wantsState(): boolean;
+  /** A turn is over: the store holds what the fold does, until this returns. */
+  stands(): void;
   /** The replica has stopped for good: the store failed. */
   failed(error: unknown): void;
   /** Own blocks turned out to be forgotten. */
@@ -84,4 +88,15 @@ export interface ReplicaCounters {
   finals: number;
   equivocations: number;
   turns: number;
+}
+
+export function noCounters(): ReplicaCounters {
+  return {
+    blocksAccepted: 0,
+    blocksSealed: 0,
+    commits: 0,
+    finals: 0,
+    equivocations: 0,
+    turns: 0,
+  };
 }

@@ -16,10 +16,10 @@ import { encodeOwnLast } from './own-last.ts';
 import type { Pending, Pool } from './pool.ts';
 import type { Id, StoreOp } from './ports.ts';
 import type { Pace } from './propose.ts';
+import { noCounters } from './replica-ports.ts';
 import type {
   Author,
   Offered,
-  ReplicaCounters,
   ReplicaHost,
   ReplicaPorts,
   Restored,
@@ -49,11 +49,12 @@ export class Replica {
   readonly #ports: ReplicaPorts;
   readonly #host: ReplicaHost;
   readonly #self: Author;
-  // the ledger
-  readonly fold: Fold;
-  readonly pool: Pool;
-  readonly epochs: Epochs;
+  // the ledger; replaced as a whole by `reload` only
+  fold: Fold;
+  pool: Pool;
+  epochs: Epochs;
   #run: EpochRun;
+  #reloading: (() => Promise<Restored>) | undefined;
   /** The certified start of the next epoch, to be entered in the next turn. */
   #entering: EpochStart | undefined;
   readonly #storedKeys: StoredKeys;
@@ -79,14 +80,7 @@ export class Replica {
    */
   #hasForgotten = false;
   #clockGuard: ClockGuard | undefined;
-  readonly counters: ReplicaCounters = {
-    blocksAccepted: 0,
-    blocksSealed: 0,
-    commits: 0,
-    finals: 0,
-    equivocations: 0,
-    turns: 0,
-  };
+  readonly counters = noCounters();
 
   constructor(
     chain: Chain,
@@ -104,9 +98,7 @@ export class Replica {
     this.fold = restored.fold;
     this.pool = restored.pool;
     this.epochs = restored.epochs;
-    const { orderer, ownLast, blocks } = restored;
-    const own = ownLast?.epoch === orderer.committee.epoch ? ownLast.ref : undefined;
-    this.#run = new EpochRun(orderer, this.pool, self.actor, this.#now_ms(), own, blocks);
+    this.#run = EpochRun.restored(restored, this.#self.actor, this.#now_ms());
     this.#hasForgotten = restored.hasForgotten;
     this.#watchClock();
     this.#sealer = new Sealer(chain.id, self, pace, ports.clock, {
@@ -202,13 +194,9 @@ export class Replica {
    * telling others of its events then would make all of them busier.
    */
   get isStuck(): boolean {
-    const { committee, self } = this.#run;
-    if (this.author === undefined || self === undefined) return true;
+    if (this.author === undefined) return true;
     if (this.#now_ms() - this.#sealer.last_ms > STUCK_MS) return true;
-    const linked = committee.validators
-      .keys()
-      .filter((author) => this.#host.isConnected(committee.at(author).actor));
-    return committee.stakeOf(new Set([self, ...linked])) < committee.quorum;
+    return !this.#run.reachesQuorum((actor) => this.#host.isConnected(actor));
   }
 
   /** The own index in the committee; none for one that only follows in this epoch. */
@@ -239,6 +227,25 @@ export class Replica {
   enter(start: EpochStart): void {
     this.#entering = start;
     this.wake();
+  }
+
+  /**
+   * Replaces all that it holds by what `load` finds in the store, in the next turn: a snapshot is
+   * put there. What open blocks carried comes with the tail.
+   */
+  reload(load: () => Promise<Restored>): Promise<void> {
+    this.#reloading = load;
+    this.wake();
+    return this.settled();
+  }
+
+  async #reload(load: () => Promise<Restored>): Promise<void> {
+    this.#reloading = undefined;
+    const restored = await load();
+    ({ fold: this.fold, pool: this.pool, epochs: this.epochs } = restored);
+    this.#run = EpochRun.restored(restored, this.#self.actor, this.#now_ms());
+    this.#hasForgotten ||= restored.hasForgotten;
+    this.#watchClock();
   }
 
   /** The block that carries an event which is not final. */
@@ -318,6 +325,7 @@ export class Replica {
   async #oneTurn(): Promise<void> {
     this.counters.turns += 1;
     const ops: StoreOp[] = [];
+    if (this.#reloading) await this.#reload(this.#reloading);
     const hadEnded = this.orderer.isEnded;
     const hasEntered = await this.#enter(ops);
     for (const id of this.#discarded.splice(0)) {
@@ -341,8 +349,10 @@ export class Replica {
     this.#inbox.written();
     if (sealed) this.#host.publish(sealed);
     if (finals.length > 0) this.#host.finals(finals);
+    if (this.#isPaused) this.#isWoken = true;
     const cuts = this.fold.cuts.take();
     if (cuts.length > 0) this.#host.cut(cuts);
+    this.#host.stands();
     for (const twins of this.#twins.splice(0)) this.#host.equivocated(twins);
     if (hasEntered) this.#host.entered();
     if (this.orderer.isEnded && (hasEntered || !hadEnded)) this.#host.ended();
@@ -385,7 +395,9 @@ export class Replica {
     for (const { block, from } of this.#offered.splice(0, BLOCKS_PER_TURN)) {
       this.#offeredBytes -= block.bytes;
       if (block.header.epoch !== this.committee.epoch || this.isKnown(block.ref)) continue;
-      if (block.ref.author === this.#run.self) this.#noteForgotten(block.ref, ops);
+      // up to the last own block nothing is signed again, whether it is held or not
+      const isNewOwn = block.ref.round > (this.last?.round ?? 0);
+      if (block.ref.author === this.#run.self && isNewOwn) this.#noteForgotten(block.ref, ops);
       const missing = this.orderer.dag.missing(block.header.parents);
       if (missing.length === 0) {
         this.#acceptWithChildren(block, ops);
@@ -439,24 +451,26 @@ export class Replica {
       const { epoch } = header;
       this.#twins.push({ epoch, round: ref.round, author: ref.author, ids: [a.id, b.id] });
       this.counters.equivocations += 1;
-      this.#ports.log.warn(
-        { author: ref.author, round: ref.round },
-        'a validator signed two blocks for one slot',
-      );
+      const { author, round } = ref;
+      this.#ports.log.warn({ author, round }, 'a validator signed two blocks for one slot');
     }
     ops.push(...archiveOps(block, (id) => this.#storedKeys.has(id)));
     this.#run.note(block);
   }
 
+  /** Whether commits wait for the next turn, since somebody wants the state of a cut. */
+  get #isPaused(): boolean {
+    return this.fold.cuts.hasFresh && this.#host.wantsState();
+  }
+
   /** Runs the commit rule and folds the new commits. */
   #order(ops: StoreOp[]): FinalEvent[] {
-    if (this.isHalted) return [];
+    if (this.isHalted || this.#isPaused) return [];
     const finals: FinalEvent[] = [];
     try {
       const { commits, lost } = this.orderer.advance((commit) => {
-        const blocks = commit.blocks.map(
-          (ref) => this.#run.payloads.get(ref.id) ?? { ref, entries: [] },
-        );
+        const open = (ref: Ref) => this.#run.payloads.get(ref.id) ?? { ref, entries: [] };
+        const blocks = commit.blocks.map(open);
         finals.push(...this.fold.apply(commit, blocks));
         for (const block of blocks) {
           for (const { id } of block.entries) {
@@ -465,7 +479,7 @@ export class Replica {
           this.#ordered.push(block);
         }
         return this.fold.seats.epoch > this.committee.epoch;
-      });
+      }, () => this.#isPaused);
       for (const { id } of lost) this.#run.payloads.release(id, this.#run.self);
       if (commits.length > 0) {
         this.counters.commits += commits.length;
@@ -478,10 +492,8 @@ export class Replica {
     } catch (error) {
       if (!(error instanceof TwoCertificates)) throw error;
       this.#alarm = error.slot;
-      this.#ports.log.error(
-        { slot: error.slot },
-        'finality is halted: two certified blocks in one slot',
-      );
+      const { slot } = error;
+      this.#ports.log.error({ slot }, 'finality is halted: two certified blocks in one slot');
     }
     return finals;
   }

@@ -151,6 +151,11 @@ export class Submissions {
     return entry;
   }
 
+  /** The replica holds another ledger: own events go on after all that it knows. */
+  reloaded(): void {
+    this.#nextSeq = Math.max(this.#nextSeq, firstFreeSeq(this.#replica, this.#self.actor));
+  }
+
   /** Counts a refusal by its code. */
   refused(code: string): void {
     this.counters.refused.set(code, (this.counters.refused.get(code) ?? 0) + 1);

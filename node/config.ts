@@ -1,5 +1,6 @@
 import { availableParallelism, hostname } from 'node:os';
 import type { CoreConfig } from '#ledger/core.ts';
+import { fail } from '#ledger/errors.ts';
 import type { EngineName } from '#native/engine.ts';
 
 /**
@@ -44,6 +45,8 @@ export const DEFAULT_CONFIG: NodeConfig = {
   leaderTimeout_ms: 200,
   fallback_ms: 1500,
   antiEntropy_ms: 1000,
+  sync: 'full',
+  retention: 'archive',
   pool: {
     events_max: 50_000,
     bytes_max: 64 * 1024 * 1024,
@@ -71,5 +74,18 @@ export function mergeConfig(...parts: readonly PartialConfig[]): NodeConfig {
       merged[name] = isGroup ? { ...(before as object), ...value } : value;
     }
   }
-  return merged as unknown as NodeConfig;
+  const config = merged as unknown as NodeConfig;
+  assertKeeping(config);
+  return config;
+}
+
+/** Throws `config_malformed` for a retention or a way of catching up that there is not. */
+function assertKeeping({ retention, sync }: NodeConfig): void {
+  const { events } = retention === 'archive' ? { events: 1 } : retention;
+  if (!Number.isSafeInteger(events) || events < 1) {
+    fail('config_malformed', '`retention` is "archive" or {"events": a number from 1 on}.');
+  }
+  if (sync !== 'full' && sync !== 'snapshot') {
+    fail('config_malformed', '`sync` is "full" or "snapshot".');
+  }
 }

@@ -195,8 +195,11 @@ async function assemble(
 function readiness({ antiEntropy, replica }: Core, isUp: boolean): Readiness {
   const reasons: string[] = [];
   if (!isUp) reasons.push('the node is starting or stopping');
-  const { isRunning, target } = antiEntropy.catchUp;
-  if (isRunning) {
+  const { isRunning, target, snapshot } = antiEntropy.catchUp;
+  if (snapshot) {
+    const { size, done_bytes, total_bytes } = snapshot;
+    reasons.push(`fetching a snapshot of ${size} events: ${done_bytes} of ${total_bytes} bytes`);
+  } else if (isRunning) {
     reasons.push(`catching up: commit ${replica.orderer.state.last.index} of ${target}`);
   }
   if (replica.isHalted) reasons.push('finality is halted: see the alarms in /v1/status');

@@ -13,6 +13,7 @@ import { prefixRange, storeKeys } from '#ledger/keys.ts';
 import type { OrdererState } from '#ledger/orderer.ts';
 import type { BlockStore, StoreOp } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
+import { assertArchive } from '#ledger/snapshot/pruned.ts';
 
 /** Set while the derived rows are dropped and folded again: [phase, fold's record, summary]. */
 const MARK = 'a/rebuild';
@@ -62,8 +63,8 @@ export function assertNotRebuilding(store: Pick<BlockStore, 'get'>): void {
  * Drops everything that was derived from the stored commits and blocks, and derives it again. The
  * node must not run. Killed at any instant it goes on when it is called again, and until it has
  * ended no node starts. Throws `rebuild_differs` when the new state is not the one that the store
- * reported before (the new one stays, since it is what the log gives), and `store_corrupt` when
- * commits or blocks are damaged.
+ * reported before (the new one stays, since it is what the log gives), `store_corrupt` when
+ * commits or blocks are damaged, and `pruned` where the log does not begin at its beginning.
  */
 export async function rebuildProjections(
   store: BlockStore,
@@ -72,6 +73,7 @@ export async function rebuildProjections(
   progress?: (progress: RebuildProgress) => void,
   batch: RebuildBatch = BATCH,
 ): Promise<RebuildReport> {
+  assertArchive(store);
   const found = readMark(store);
   const before = found ?? stateNow(store, chain, schema);
   if (before.phase === 'drop') {

@@ -84,13 +84,13 @@ export class LevelStore implements BlockStore {
   }
 
   /**
-   * Rewrites the files without what was overwritten or deleted; for measurements and after a
-   * rebuild.
+   * Rewrites the files without what was overwritten or deleted: after pruning and a rebuild, and
+   * for measurements.
    */
-  compact(): Promise<void> {
+  compact(from = '', to = '~'): Promise<void> {
     return (
       this.#level as unknown as { compactRange(from: string, to: string): Promise<void> }
-    ).compactRange('', '~');
+    ).compactRange(from, to);
   }
 
   close(): Promise<void> {

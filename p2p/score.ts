@@ -54,6 +54,7 @@ const POINTS: Readonly<Record<string, number>> = {
   hello_refused: 0,
   protocol_unsupported: 0,
   peer_gone: 0,
+  request_refused: 0,
   too_many_peers: 0,
 };
 

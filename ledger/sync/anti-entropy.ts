@@ -1,7 +1,7 @@
 import type { EpochGate } from '#ledger/epoch-gate.ts';
 import { codeOf, fail } from '#ledger/errors.ts';
 import type { BlockIntake } from '#ledger/intake.ts';
-import { GC_DEPTH } from '#ledger/limits.ts';
+import { BLOCK_BYTES_MAX, GC_DEPTH } from '#ledger/limits.ts';
 import type { Clock, Entropy, Log, Network, PeerName } from '#ledger/ports.ts';
 import type { Replica } from '#ledger/replica.ts';
 import { Checks } from './checks.ts';
@@ -9,12 +9,23 @@ import * as messages from './messages.ts';
 import type { Frontier, PoolItem } from './messages.ts';
 import { ANSWER_BYTES_MAX } from './server.ts';
 import type { SyncServer } from './server.ts';
+import type { SnapshotProgress, SnapshotSync } from './snapshot-sync.ts';
+
+type Snapshots = Pick<SnapshotSync, 'run' | 'isRunning' | 'progress'>;
 
 const TIMEOUT_MS = 15_000;
 /** Further behind than this, blocks are taken by commits instead of by rounds. */
 const BEHIND_ROUNDS = GC_DEPTH / 2;
 /** A catch-up that brings no commit for so long has stalled. */
 const STALLED_MS = 5000;
+/** Behind by fewer commits than this, a snapshot is not worth it. */
+const SNAPSHOT_COMMITS = 128;
+/** Peers that have not told what they hold are waited for so long before a snapshot is taken. */
+const UNHEARD_MS = 3000;
+/** When no peer gave a snapshot, the next try comes after this. */
+const SNAPSHOT_AGAIN_MS = 1000;
+/** Blocks asked for at once: of maximal size they fill an answer. */
+const ABSENT_MAX = ANSWER_BYTES_MAX / BLOCK_BYTES_MAX;
 /** A peer is asked at most so often, whatever its own requests suggest. */
 const AGAIN_MS = 200;
 
@@ -23,7 +34,12 @@ export interface CatchUp {
   /** The highest commit index that a peer has told. */
   readonly target: number;
   readonly isRunning: boolean;
+  /** Set while a snapshot is fetched. */
+  readonly snapshot: SnapshotProgress | undefined;
 }
+
+/** How a node that is far behind comes up: `full` takes the whole log where a peer has it. */
+export type SyncMode = 'full' | 'snapshot';
 
 /**
  * Anti-entropy (consensus.md 2.11): on connecting and again and again two nodes tell each other
@@ -41,6 +57,12 @@ export class AntiEntropy {
   readonly #log: Log;
   readonly #take: (items: readonly PoolItem[], from: PeerName) => Promise<void>;
   readonly #period_ms: number;
+  readonly #snapshots: Snapshots;
+  readonly #mode: SyncMode;
+  /** The first commit that each peer has; of connected peers only. */
+  readonly #firsts = new Map<PeerName, number>();
+  #noLog_ms: number | undefined;
+  #snapshotAgain_ms = 0;
   readonly #busy = new Set<PeerName>();
   readonly #asked_ms = new Map<PeerName, number>();
   #cancel: (() => void) | undefined;
@@ -59,10 +81,11 @@ export class AntiEntropy {
       server: SyncServer;
       gate: Pick<EpochGate, 'take'>;
       network: Network;
+      snapshots: Snapshots;
     },
     ports: { clock: Clock; entropy: Entropy; log: Log },
     take: (items: readonly PoolItem[], from: PeerName) => Promise<void>,
-    period_ms: number,
+    { antiEntropy_ms, sync }: { readonly antiEntropy_ms: number; readonly sync: SyncMode },
   ) {
     this.#replica = parts.replica;
     this.#intake = parts.intake;
@@ -73,7 +96,9 @@ export class AntiEntropy {
     this.#entropy = ports.entropy;
     this.#log = ports.log;
     this.#take = take;
-    this.#period_ms = period_ms;
+    this.#period_ms = antiEntropy_ms;
+    this.#snapshots = parts.snapshots;
+    this.#mode = sync;
   }
 
   start(): void {
@@ -87,6 +112,7 @@ export class AntiEntropy {
 
   /** Whether a peer has told all it holds since the start, and nothing old is being fetched. */
   get isInStep(): boolean {
+    if (this.#snapshots.isRunning) return false;
     return (this.#hasHeard || this.#replica.committee.size === 1) && !this.#isProgressing;
   }
 
@@ -99,7 +125,9 @@ export class AntiEntropy {
   }
 
   get catchUp(): CatchUp {
-    return { target: this.#target, isRunning: this.#catchingUp !== undefined };
+    const { isRunning, progress: snapshot } = this.#snapshots;
+    const isBehind = this.#catchingUp !== undefined || isRunning;
+    return { target: this.#target, isRunning: isBehind, snapshot };
   }
 
   /** One random peer after a random half to one and a half periods. */
@@ -167,7 +195,8 @@ export class AntiEntropy {
       const theirs = await this.#askFrontier(peer);
       if (theirs) {
         await this.#fetchEvents(peer, theirs);
-        if (this.#isFarBehind(theirs)) await this.#catchUpFrom(peer);
+        this.#noteFirst(peer, theirs);
+        if (this.#isFarBehind(theirs)) await this.#comeUp(peer, theirs);
         this.#noteHeard(theirs);
       }
     } catch (error) {
@@ -233,6 +262,52 @@ export class AntiEntropy {
     }
   }
 
+  #noteFirst(peer: PeerName, { first }: Frontier): void {
+    const linked = new Set(this.#network.peers().map((one) => one.peer));
+    for (const known of this.#firsts.keys()) if (!linked.has(known)) this.#firsts.delete(known);
+    this.#firsts.set(peer, first);
+  }
+
+  /** Few rounds are taken one by one; else commits, where a peer has them; else a snapshot. */
+  async #comeUp(peer: PeerName, { commit, first }: Frontier): Promise<void> {
+    if (this.#snapshots.isRunning) return;
+    const next = (): number => this.#replica.orderer.state.last.index + 1;
+    const isLong = this.#mode === 'snapshot' && commit - next() > SNAPSHOT_COMMITS;
+    const now_ms = this.#clock.monotonic_ms();
+    const isNeeded = first > next() && this.#isLogGone(next(), now_ms);
+    if ((isLong || isNeeded) && now_ms >= this.#snapshotAgain_ms) {
+      const isDone = await this.#snapshots.run();
+      if (!isDone) this.#snapshotAgain_ms = this.#clock.monotonic_ms() + SNAPSHOT_AGAIN_MS;
+      if (!isDone && isLong) return;
+    } else if (isLong) return;
+    if (first <= next()) await this.#catchUpFrom(peer);
+  }
+
+  /** Whether no linked peer has the commit; those that have not told yet may for a while. */
+  #isLogGone(commit: number, now_ms: number): boolean {
+    const firsts = this.#network.peers().map(({ peer }) => this.#firsts.get(peer));
+    const isSomewhere = firsts.some((first) => first !== undefined && first <= commit);
+    if (isSomewhere) this.#noLog_ms = undefined;
+    else this.#noLog_ms ??= now_ms;
+    if (isSomewhere || this.#noLog_ms === undefined) return false;
+    return !firsts.includes(undefined) || now_ms - this.#noLog_ms > UNHEARD_MS;
+  }
+
+  /** Blocks that commits have ordered and that a snapshot left out, parents first. */
+  async #fetchAbsent(peer: PeerName): Promise<void> {
+    const { committee, orderer } = this.#replica;
+    const { absent } = orderer;
+    const limits = { timeout_ms: 4 * TIMEOUT_MS, responseBytes_max: 2 * ANSWER_BYTES_MAX };
+    for (let at = 0; at < absent.length && !this.#isStopped; at += ABSENT_MAX) {
+      const refs = absent.slice(at, at + ABSENT_MAX);
+      const message = messages.encodeBlocksRequest({ epoch: committee.epoch, refs });
+      for await (const frame of this.#network.request(peer, 'blocks', message, limits)) {
+        await this.#intake.take(frame, peer);
+      }
+    }
+    if (absent.length > 0) await this.#replica.settled();
+  }
+
   /**
    * Takes commit after commit with their blocks, in the order of the log, until the peer has no
    * more. The blocks go the way of all blocks, so the rule decides here again, and never over a
@@ -246,6 +321,7 @@ export class AntiEntropy {
     const commits = (): number => this.#replica.orderer.state.last.index;
     const checks = new Checks();
     try {
+      await this.#fetchAbsent(peer);
       let from = commits() + 1;
       for (let more = true; more && !this.#isStopped && this.#catchingUp === mine; ) {
         const before = commits();

@@ -31,6 +31,8 @@ export interface Frontier {
   readonly wall_ms: number;
   /** Some of the signed events that wait for a block. */
   readonly waiting: readonly Id[];
+  /** The first commit that can be asked for with its blocks: above 1 where the log was pruned. */
+  readonly first: number;
 }
 
 const FRONTIER = new Set([
@@ -43,6 +45,7 @@ const FRONTIER = new Set([
   'horizon',
   'wall_ms',
   'waiting',
+  'first',
 ]);
 
 export function encodeFrontier({
@@ -53,6 +56,7 @@ export function encodeFrontier({
   horizon,
   wall_ms,
   waiting,
+  first,
 }: Frontier): Uint8Array {
   return encode({
     t: 'frontier',
@@ -64,6 +68,7 @@ export function encodeFrontier({
     horizon,
     wall_ms,
     waiting: encodeIds(waiting),
+    ...(first > 1 && { first }),
   });
 }
 
@@ -79,6 +84,7 @@ export function decodeFrontier(bytes: Uint8Array): Frontier {
     horizon: field.integerOf(fields, 'horizon', -1, most),
     wall_ms: field.integerOf(fields, 'wall_ms', 0, most),
     waiting: decodeIds(fields['waiting']),
+    first: 'first' in fields ? field.integerOf(fields, 'first', 2, most) : 1,
   };
 }
 

@@ -2,12 +2,14 @@ import { readSealed } from '#ledger/archive.ts';
 import type { Chain } from '#ledger/chain.ts';
 import { decodeCommit } from '#ledger/commit.ts';
 import type { Commit } from '#ledger/commit.ts';
+import { fail } from '#ledger/errors.ts';
 import type { Ref } from '#ledger/header.ts';
 import { epochRange, refOfBlockKey, storeKeys } from '#ledger/keys.ts';
 import { FRAME_BYTES_MAX, GC_DEPTH } from '#ledger/limits.ts';
 import { gcRoundAfter } from '#ledger/linearise.ts';
 import type { BlockStore, Clock, Id, Network, PeerName } from '#ledger/ports.ts';
 import type { Replica } from '#ledger/replica.ts';
+import { readPruned } from '#ledger/snapshot/pruned.ts';
 import * as messages from './messages.ts';
 import type { Frontier, PoolItem } from './messages.ts';
 
@@ -74,7 +76,13 @@ export class SyncServer {
       horizon: orderer.dag.horizon,
       wall_ms: this.#clock.wall_ms(),
       waiting: shown.slice(0, messages.EVENT_IDS_MAX),
+      first: this.#first,
     };
+  }
+
+  /** The first commit that is held with its blocks. */
+  get #first(): number {
+    return (readPruned(this.#store)?.commit ?? 0) + 1;
   }
 
   async *#blocks({ refs, epoch }: messages.BlocksRequest): AsyncIterable<Uint8Array> {
@@ -125,6 +133,8 @@ export class SyncServer {
   }
 
   async *#range(from: number): AsyncIterable<Uint8Array> {
+    const first = this.#first;
+    if (from < first) fail('pruned', 'Commits are held from a later one on.', { from: first });
     let bytes = 0;
     let epoch = this.#commitAt(from - 1)?.epoch ?? 0;
     for (let index = from; bytes < ANSWER_BYTES_MAX; index++) {

@@ -37,6 +37,7 @@ const STATUS: Readonly<Record<string, number>> = {
   replayed: 409,
   slot_pending: 409,
   too_many_lanes: 409,
+  pruned: 410,
   precondition_failed: 412,
   body_too_large: 413,
   event_too_large: 413,

@@ -69,6 +69,7 @@ export async function logRoutes(app: Api, parts: LedgerParts, stream: FinalStrea
     (request, reply) => {
       const from = stream.startOf(request.headers['last-event-id'], request.query.from);
       stream.assertRoom();
+      if (from < parts.core.log.from) parts.core.log.at(from);
       reply.hijack();
       stream.open(reply.raw, from);
       return reply;

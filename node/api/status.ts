@@ -35,6 +35,17 @@ const LEDGER = {
   catchUp: Type.Object({
     target: Type.Integer({ description: 'the highest commit that a peer has told' }),
     isRunning: Type.Boolean(),
+    snapshot: Type.Optional(
+      Type.Object({
+        size: Type.Integer({ description: 'final events that it covers' }),
+        done_bytes: Count,
+        total_bytes: Count,
+      }),
+    ),
+  }),
+  log: Type.Object({
+    from: Type.Integer({ description: 'number of the first final event that is held' }),
+    retention: Type.Union([Type.Literal('archive'), Type.Object({ events: Count })]),
   }),
   checkpoint: Type.Optional(
     Type.Object(
@@ -86,7 +97,7 @@ export function statusOf(core: Core, self: StatusOfSelf, peers: readonly PeerInf
   const { chain, replica, antiEntropy } = core;
   const { committee, fold, orderer, pool, roundClock } = replica;
   const summary = fold.summary();
-  const { target, isRunning } = antiEntropy.catchUp;
+  const { target, isRunning, snapshot } = antiEntropy.catchUp;
   return {
     network: chain.genesis.name,
     chain: textOf(chain.id),
@@ -106,7 +117,8 @@ export function statusOf(core: Core, self: StatusOfSelf, peers: readonly PeerInf
     pending: pool.size,
     peers: peers.length,
     quorumReachable: isQuorumReachable(core, peers),
-    catchUp: { target, isRunning },
+    catchUp: { target, isRunning, ...(snapshot && { snapshot: { ...snapshot } }) },
+    log: { from: core.log.from, retention: core.snapshots.pruner.retention },
     ...checkpointOf(core),
     alarms: alarmsOf(core),
   };

@@ -31,9 +31,8 @@ export class ReadView {
     this.#commitIndex = core.replica.orderer.state.last.index;
     this.#end = core.onFinal((events) => {
       const last = events.at(-1);
-      if (!last) return;
-      this.#finalSeq = last.seq;
-      this.#commitIndex = last.commit;
+      this.#finalSeq = last?.seq ?? core.replica.fold.size;
+      this.#commitIndex = last?.commit ?? core.replica.orderer.state.last.index;
     });
   }
 

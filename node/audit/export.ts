@@ -13,6 +13,7 @@ import { Fold } from '#ledger/fold.ts';
 import { idOf, linkOf } from '#ledger/ids.ts';
 import type { BlockStore, Id } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
+import { assertArchive } from '#ledger/snapshot/pruned.ts';
 import { storedBlocks, storedKey } from './sections.ts';
 
 export interface ExportOptions {
@@ -76,6 +77,7 @@ export async function exportCar(options: ExportOptions): Promise<ExportReport> {
 }
 
 async function manifestNow({ store, chain, schema }: ExportOptions): Promise<Manifest> {
+  assertArchive(store);
   const fold = new Fold(store, chain.genesis, schema);
   const last = fold.ordererState?.last ?? { index: 0, id: chain.id, ts_ms: 0, leaderRound: 0 };
   const summary = fold.summary();

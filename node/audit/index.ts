@@ -3,6 +3,7 @@
  * `auditStore` verify a file or a store from genesis on (docs/audit.md).
  */
 import type { BlockStore } from '#ledger/ports.ts';
+import { assertArchive } from '#ledger/snapshot/pruned.ts';
 import { auditSubject } from './audit.ts';
 import type { AuditOptions, AuditReport } from './audit.ts';
 import { openCar } from './car-source.ts';
@@ -26,13 +27,14 @@ export function auditCar(file: string, options: AuditOptions): Promise<AuditRepo
 
 /**
  * Audits the store of a node that does not run: its blocks, and every row that it derived from
- * them. The caller opens and closes the store; nothing is written. Throws `engine_...`; all else is
- * a finding.
+ * them. The caller opens and closes the store; nothing is written. Throws `engine_...`, and
+ * `pruned` for a store without the whole log; all else is a finding.
  */
-export function auditStore(
+export async function auditStore(
   store: Pick<BlockStore, 'get' | 'range'>,
   options: AuditOptions,
 ): Promise<AuditReport> {
+  assertArchive(store);
   return auditSubject(() => openStoreSubject(store, options.schema), options);
 }
 

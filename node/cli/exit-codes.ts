@@ -36,6 +36,7 @@ const DATA_DIRECTORY = new Set([
   'not_empty',
   'not_initialised',
   'peer_key_invalid',
+  'pruned',
   'rebuild_interrupted',
   'schema_mismatch',
   'secret_key_malformed',

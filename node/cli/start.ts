@@ -10,7 +10,8 @@ import { becomeFrugal } from '#node/frugal.ts';
 import { replaceFile } from '#node/keys.ts';
 import { startNode } from '#node/node.ts';
 import type { Node } from '#node/node.ts';
-import { addCommand, collect, portNumber } from './command.ts';
+import { watchCatchUp } from './catch-up.ts';
+import { addCommand, collect, portNumber, wholeNumber } from './command.ts';
 import { DATA_DIRECTORY, withData } from './places.ts';
 import type { DataOption } from './places.ts';
 import { initialiseNetwork } from './setup.ts';
@@ -23,9 +24,12 @@ interface Options extends DataOption {
   readonly announce?: readonly string[];
   readonly bootstrap?: readonly string[];
   readonly mdns?: boolean;
+  readonly sync?: NodeConfig['sync'];
+  readonly keep?: number;
   readonly log?: NodeConfig['log'];
 }
 
+const SYNC_MODES = ['full', 'snapshot'];
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'];
 
 export function registerStart(program: Command): void {
@@ -41,6 +45,16 @@ export function registerStart(program: Command): void {
     .option('--announce <multiaddr>', 'tell peers this address; may be repeated', collect)
     .option('--bootstrap <multiaddr>', 'a peer to connect to; may be repeated', collect)
     .option('--mdns', 'find peers on the local network')
+    .addOption(
+      new Option('--sync <mode>', 'take the whole log, or a certified snapshot').choices(
+        SYNC_MODES,
+      ),
+    )
+    .option(
+      '--keep <events>',
+      'keep at least so many final events with their blocks, instead of all',
+      wholeNumber(1, Number.MAX_SAFE_INTEGER),
+    )
     .addOption(new Option('--log <level>', 'what to log to stderr').choices(LOG_LEVELS));
   does(async (out, options) => {
     becomeFrugal();
@@ -55,9 +69,11 @@ export function registerStart(program: Command): void {
     const chain = textOf(core.chain.id);
     const started = { url, chain, directory: resolve(data), p2p: network.status().addrs };
     out.show(started, () => hints(node, data));
+    const endWatch = watchCatchUp(node);
     try {
       await node.ended;
     } finally {
+      endWatch();
       await removeAddress(data, node.url);
     }
   });
@@ -70,6 +86,8 @@ function configOf({
   announce,
   bootstrap,
   mdns,
+  sync,
+  keep,
   log,
 }: Options): PartialConfig {
   const port = p2pPort === undefined ? undefined : [`/ip4/0.0.0.0/tcp/${p2pPort}`];
@@ -83,6 +101,8 @@ function configOf({
   return {
     ...(apiPort !== undefined && { api: { port: apiPort } }),
     ...(Object.keys(p2p).length > 0 && { p2p }),
+    ...(sync !== undefined && { sync }),
+    ...(keep !== undefined && { retention: { events: keep } }),
     ...(log !== undefined && { log }),
   };
 }

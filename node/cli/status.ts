@@ -40,6 +40,7 @@ function describe(status: NodeStatus, url: string): string {
     ['round', status.round],
     ['commits', status.commits],
     ['final events', status.finalSeq],
+    ['log held', status.log.from === 1 ? 'all of it' : `from number ${status.log.from} on`],
     ['pending events', status.pending],
     ['certified', certified(status)],
     ['state hash', status.summaryHash],
@@ -47,9 +48,19 @@ function describe(status: NodeStatus, url: string): string {
     ['version', status.version],
     ['running for', `${Math.round(status.uptime_ms / 1000)} s, since ${status.startedAt}`],
   ]);
-  const { isRunning, target } = status.catchUp;
-  const catchUp = isRunning ? `catching up to commit ${target}\n` : '';
+  const catchUp = catchingUp(status);
   const alarms = status.alarms.map(({ code, message }) => `alarm: ${message} (${code})\n`);
   const limits = status.limitations.map((sentence) => `limited: ${sentence}\n`);
   return [rows, catchUp, ...alarms, ...limits].join('');
+}
+
+/** What is being fetched, and how much of how much; empty for a node in step. */
+export function catchingUp({ catchUp, commits }: Pick<NodeStatus, 'catchUp' | 'commits'>): string {
+  const { isRunning, target, snapshot } = catchUp;
+  if (!isRunning) return '';
+  if (!snapshot) return `catching up: commit ${commits} of ${target}\n`;
+  const { size, done_bytes, total_bytes } = snapshot;
+  const share = Math.floor((100 * done_bytes) / Math.max(1, total_bytes));
+  const bytes = `${done_bytes} of ${total_bytes} bytes`;
+  return `fetching a snapshot of ${size} events: ${share} %, ${bytes}\n`;
 }

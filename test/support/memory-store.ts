@@ -22,7 +22,7 @@ export class MemoryStore implements BlockStore {
     }
   }
 
-  async *range({
+  range({
     gte,
     lt,
     reverse = false,
@@ -33,7 +33,9 @@ export class MemoryStore implements BlockStore {
     const found = keys
       .slice(0, limit)
       .map((key) => [key, this.rows.get(key) as Uint8Array] as const);
-    yield* found;
+    return (async function* rows() {
+      yield* found;
+    })();
   }
 
   async close(): Promise<void> {}

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { summaryHash } from '#ledger/fold.ts';
+import type { PartialConfig } from '#node/config.ts';
 import { startNode } from '#node/node.ts';
 
 /**
@@ -16,6 +17,8 @@ export type Command =
       readonly perSecond: number;
       readonly seconds: number;
       readonly valueBytes: number;
+      /** Different keys; default 1000. */
+      readonly keys?: number;
     }
   | { readonly type: 'finals'; readonly file: string }
   | { readonly type: 'block'; readonly peers: readonly string[] }
@@ -33,10 +36,13 @@ export interface Report {
   readonly cpu_us: number;
   readonly pending: number;
   readonly peers: number;
+  /** Number of the first final event that is held. */
+  readonly from: number;
 }
 
 const directory = process.argv[2] as string;
-const node = await startNode({ directory, config: { log: 'error' } });
+const config = JSON.parse(process.argv[3] ?? '{}') as PartialConfig;
+const node = await startNode({ directory, config: { log: 'error', ...config } });
 const { core } = node;
 /** When an event became final here, by id; milliseconds of the machine's monotonic clock. */
 const finals = new Map<string, number>();
@@ -54,7 +60,12 @@ let authored = 0;
 /**
  * Authors without own signatures, as telemetry does, in steps of 5 ms; returns latencies to final.
  */
-async function author(perSecond: number, seconds: number, valueBytes: number): Promise<object> {
+async function author({
+  perSecond,
+  seconds,
+  valueBytes,
+  keys = 1000,
+}: Extract<Command, { type: 'author' }>): Promise<object> {
   const latencies: number[] = [];
   const start_ms = machine_ms();
   const pending: Promise<void>[] = [];
@@ -63,7 +74,7 @@ async function author(perSecond: number, seconds: number, valueBytes: number): P
     const elapsed_ms = machine_ms() - start_ms;
     if (elapsed_ms >= seconds * 1000) break;
     for (const due = (elapsed_ms / 1000) * perSecond; sent < due; sent++) {
-      pending.push(one(valueBytes, latencies).catch(() => void (failed += 1)));
+      pending.push(one(valueBytes, keys, latencies).catch(() => void (failed += 1)));
     }
     await sleep(5);
   }
@@ -77,9 +88,9 @@ async function author(perSecond: number, seconds: number, valueBytes: number): P
   };
 }
 
-async function one(valueBytes: number, latencies: number[]): Promise<void> {
+async function one(valueBytes: number, keys: number, latencies: number[]): Promise<void> {
   const from_ms = machine_ms();
-  const key = `n${authored % 1000}`;
+  const key = `n${authored % keys}`;
   authored += 1;
   const entry = await core.author(
     'kv.put/1',
@@ -105,6 +116,7 @@ function report(): Report {
     cpu_us: user + system,
     pending: pool.size,
     peers: node.network.peers().length,
+    from: core.log.from,
   };
 }
 
@@ -120,7 +132,7 @@ process.on('message', (command: Command) => {
 async function handle(command: Command): Promise<unknown> {
   switch (command.type) {
     case 'author':
-      return author(command.perSecond, command.seconds, command.valueBytes);
+      return author(command);
     case 'finals':
       await writeFile(command.file, JSON.stringify([...finals]));
       finals.clear();

@@ -63,9 +63,13 @@ export async function makeNet(
   return directories;
 }
 
-/** Starts a node process and waits until it is up. */
-export async function startProcess(directory: string): Promise<NodeProcess> {
-  const child = fork(new URL('node-process.ts', import.meta.url), [directory], {
+/** Starts a node process and waits until it is up; `config` wins over its file. */
+export async function startProcess(
+  directory: string,
+  config: PartialConfig = {},
+): Promise<NodeProcess> {
+  const args = [directory, JSON.stringify(config)];
+  const child = fork(new URL('node-process.ts', import.meta.url), args, {
     execArgv: [...process.execArgv, ...FRUGAL.flags],
     env: { ...process.env, ...FRUGAL.env },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],

@@ -23,6 +23,8 @@ export type Rows = Iterable<readonly [string, Uint8Array]>;
 export interface SimNode {
   readonly name: string;
   readonly who: TestActor;
+  /** What it chooses apart from the others. */
+  readonly config: Partial<CoreConfig>;
   store: DurableStore;
   network: FakeNetwork;
   core: Core;
@@ -37,6 +39,8 @@ export interface SimOptions {
   readonly seed?: number;
   readonly link?: Partial<LinkShape>;
   readonly config?: Partial<CoreConfig>;
+  /** Instead of what a chain remembers. */
+  readonly remembered?: number;
   /** Milliseconds that a node's wall clock is ahead, by its index. */
   readonly skew_ms?: Readonly<Record<number, number>>;
   /** How long a write to a store takes; default 0. */
@@ -76,8 +80,13 @@ export class SimCluster {
   }
 
   /** Starts one more node; its core begins with these rows. */
-  async join(name: string, who: TestActor, rows: Rows = []): Promise<SimNode> {
-    const node = { name, who, finals: [], failures: [] } as unknown as SimNode;
+  async join(
+    name: string,
+    who: TestActor,
+    rows: Rows = [],
+    config: Partial<CoreConfig> = {},
+  ): Promise<SimNode> {
+    const node = { name, who, config, finals: [], failures: [] } as unknown as SimNode;
     await this.#open(node, rows);
     this.nodes.push(node);
     return node;
@@ -95,9 +104,11 @@ export class SimCluster {
       entropy: this.#entropy,
       log: silentLog,
     };
-    const config = { ...DEFAULT_CONFIG, ...this.#options.config };
+    const config = { ...DEFAULT_CONFIG, ...this.#options.config, ...node.config };
+    const { remembered } = this.#options;
+    const active = remembered === undefined ? schema : { ...schema, remembered };
     const self = selfOf(this.net, node.who);
-    node.core = await this.during(Core.open(this.net.chain, schema, self, config, ports));
+    node.core = await this.during(Core.open(this.net.chain, active, self, config, ports));
     node.finals = [];
     node.core.onFinal((events) => node.finals.push(...events));
     node.core.onFailure((error) => node.failures.push(error));
@@ -166,7 +177,8 @@ export class SimCluster {
   haveFinal(count: number, indexes = this.nodes.map((_, i) => i)): boolean {
     return indexes.every((i) => {
       const { replica, log } = this.at(i).core;
-      return replica.fold.size === count && (count === 0 || log.at(count) !== undefined);
+      const isStored = count < log.from || log.at(count) !== undefined;
+      return replica.fold.size === count && isStored;
     });
   }
 

@@ -21,6 +21,7 @@ async function* frontier(treason: Treason): AsyncGenerator<Uint8Array> {
     horizon: random.pick([-1, 0, round]),
     wall_ms: random.pick([0, 2 ** 45]),
     waiting: [madeUp(treason), madeUp(treason)],
+    first: 1,
   });
   if (random.chance(0.3)) yield encode(['nonsense']);
 }

@@ -1,0 +1,85 @@
+import test from 'ava';
+import { SimCluster } from '#test/support/sim-cluster.ts';
+import { areIn, changeCommittee, joining, newcomer } from '#test/support/epochs.ts';
+import { fill } from '#test/support/snapshots.ts';
+
+/** A node far behind takes the certified state, and the log from there on. */
+
+test('a fresh observer joins four validators by a snapshot and goes on with them', async (t) => {
+  const cluster = await SimCluster.start({ validators: 4, seed: 51 });
+  await fill(cluster, 240, [0, 1, 2, 3], 4);
+  const observer = await cluster.join('late', newcomer(0), [], { sync: 'snapshot' });
+  t.true(await cluster.until(() => observer.core.replica.fold.size === 240, 30_000));
+  t.true(observer.core.replica.counters.finals < 240, 'not folded again');
+  await fill(cluster, 8, [0, 1, 2, 3], 4);
+  t.true(await cluster.until(() => cluster.haveFinal(248), 10_000));
+  t.is(new Set(cluster.summaries()).size, 1);
+  t.is(observer.core.log.at(248)?.entry.id, cluster.at(0).core.log.at(248)?.entry.id);
+  t.throws(() => observer.core.log.at(3), { message: /log from number \d+ on/ });
+  t.deepEqual(cluster.troubles(), []);
+  await cluster.stop();
+});
+
+test('a snapshot is taken while events come in, and its tail is whole', async (t) => {
+  const cluster = await SimCluster.start({ validators: 1, seed: 52 });
+  await fill(cluster, 300, [0], 3);
+  const observer = await cluster.join('late', newcomer(0), [], { sync: 'snapshot' });
+  await fill(cluster, 300, [0], 3);
+  t.true(await cluster.until(() => observer.core.replica.fold.size === 600, 30_000));
+  t.true(observer.core.replica.counters.finals < 400);
+  t.is(new Set(cluster.summaries()).size, 1);
+  const rows = [...observer.store.rows];
+  await cluster.crash(1);
+  await cluster.restart(1, rows);
+  await fill(cluster, 30, [0], 3);
+  t.true(await cluster.until(() => cluster.haveFinal(630), 10_000));
+  t.is(new Set(cluster.summaries()).size, 1);
+  t.deepEqual(cluster.troubles(), []);
+  await cluster.stop();
+});
+
+test('a snapshot at the end of an epoch, and one inside a later epoch', async (t) => {
+  const cluster = await SimCluster.start({ validators: 1, seed: 53 });
+  await fill(cluster, 200, [0], 2);
+  const second = await cluster.join('peer-1', newcomer(1));
+  t.true(await cluster.until(() => cluster.haveFinal(200), 20_000));
+  await changeCommittee(cluster, 0, [joining(second.who, 'peer-1')]);
+  t.true(await cluster.until(() => areIn(cluster, 1), 5000));
+  const one = await cluster.join('late-1', newcomer(2), [], { sync: 'snapshot' });
+  t.true(await cluster.until(() => one.core.replica.fold.size === 201, 30_000));
+  t.is(one.core.replica.committee.epoch, 1);
+  t.is(one.core.replica.counters.finals, 0, 'the end of the epoch was enough');
+  await fill(cluster, 60, [0, 1], 4);
+  t.true(await cluster.until(() => cluster.haveFinal(261), 10_000));
+  const two = await cluster.join('late-2', newcomer(3), [], { sync: 'snapshot' });
+  t.true(await cluster.until(() => two.core.replica.fold.size === 261, 30_000));
+  t.is(two.core.replica.committee.epoch, 1);
+  await fill(cluster, 8, [0, 1], 4);
+  t.true(await cluster.until(() => cluster.haveFinal(269), 10_000));
+  t.is(new Set(cluster.summaries()).size, 1);
+  t.deepEqual(cluster.troubles(), []);
+  await cluster.stop();
+});
+
+test('a power cut at any time of fetching and putting in place is recovered from', async (t) => {
+  const cluster = await SimCluster.start({ validators: 1, seed: 54, write_ms: 2 });
+  await fill(cluster, 300, [0], 3);
+  const observer = await cluster.join('late', newcomer(0), [], { sync: 'snapshot' });
+  const stages = new Set<string>();
+  for (let i = 0; i < 40 && observer.core.replica.fold.size < 300; i++) {
+    await cluster.run(3 + 4 * i);
+    // what the system wrote may be on the disk without having been asked for
+    const rows = i % 2 === 0 ? [...observer.store.rows] : await cluster.crash(1);
+    if (i % 2 === 0) await cluster.crash(1);
+    stages.add([...rows].some(([key]) => key === 'a/install') ? 'sealed' : 'open');
+    if ([...rows].some(([key]) => key.startsWith('i/'))) stages.add('staged');
+    await cluster.restart(1, rows);
+  }
+  t.true(stages.has('staged'), [...stages].join());
+  t.true(await cluster.until(() => observer.core.replica.fold.size === 300, 60_000));
+  t.false([...observer.store.rows.keys()].some((key) => key.startsWith('i/')));
+  await fill(cluster, 9, [0], 3);
+  t.true(await cluster.until(() => cluster.haveFinal(309), 10_000));
+  t.is(new Set(cluster.summaries()).size, 1);
+  await cluster.stop();
+});
