@@ -253,7 +253,7 @@ export class Core {
     const results = await Promise.allSettled(
       // what an observer hands over, it has acknowledged
       items.map(({ entry, coseKey }) =>
-        this.submissions.submit(entry, coseKey, isOrigin, isOrigin),
+        this.submissions.submit(entry, coseKey, isOrigin, isOrigin, from),
       ),
     );
     for (const result of results) {
@@ -264,9 +264,12 @@ export class Core {
     }
   }
 
-  /** Takes a signed event from a client; resolves once it is kept. See `Submissions.submit`. */
-  submit(entry: Uint8Array, coseKey: Uint8Array): Promise<Entry> {
-    return this.#counted(this.submissions.submit(entry, coseKey, true));
+  /**
+   * Takes a signed event from a client; resolves once it is kept. See `Submissions.submit`; `from`
+   * is the client's address.
+   */
+  submit(entry: Uint8Array, coseKey: Uint8Array, from?: string): Promise<Entry> {
+    return this.#counted(this.submissions.submit(entry, coseKey, true, false, from));
   }
 
   /** Authors an event as this node. See `Submissions.author`. */
@@ -333,6 +336,7 @@ const HARMLESS = new Set([
   'slot_pending',
   'actor_quota',
   'pool_full',
+  'overloaded',
   'not_member',
   'too_many_lanes',
   'stopping',

@@ -14,13 +14,20 @@ import {
 import type { Body, Entry, Event } from './event.ts';
 import { HybridClock } from './hlc.ts';
 import { sha256, textOf } from './ids.ts';
-import type { Clock, Id, Signer, Verifier } from './ports.ts';
+import type { Clock, Id, SignatureJob, Signer, Verifier } from './ports.ts';
 import type { Replica } from './replica.ts';
+import { Shares } from './shares.ts';
 import type { VerdictName } from './verdicts.ts';
 import type { VerifiedEntries } from './verified.ts';
 
 /** The lane that a node uses for what it authors itself. */
 export const NODE_LANE = 0;
+
+/**
+ * Signed events under verification at once, some seconds of work for a core, shared among actors
+ * and who sends for them: nobody uses up another's share with signatures that do not hold.
+ */
+const UNDER_WAY_MAX = 8192;
 
 /** Verdicts that an event may get although it was in order when a node acknowledged it. */
 const TOO_LATE: ReadonlySet<VerdictName> = new Set(['replayed', 'expired', 'too_many_lanes']);
@@ -49,6 +56,7 @@ export class Submissions {
   readonly #self: Self;
   readonly #fallback_ms: number;
   readonly #hlc = new HybridClock();
+  readonly #underWay = new Shares(UNDER_WAY_MAX);
   #nextSeq: number;
   readonly counters: SubmissionCounters = { accepted: 0, refused: new Map() };
 
@@ -76,13 +84,15 @@ export class Submissions {
    * is known. Throws the codes of its form, `bad_event_signature`, `not_member`, or the reason why
    * it would not be applied. `isOrigin`: a client or an observer gave it to this node, which
    * carries it in its next block. `isKept`: another node has acknowledged it, so it gets its place
-   * in the log, also where its verdict will be that it came too late.
+   * in the log, also where its verdict will be that it came too late. `from` names the sender:
+   * throws `overloaded` when it has as many events of this actor under verification as it may.
    */
   async submit(
     entryBytes: Uint8Array,
     coseKey: Uint8Array,
     isOrigin: boolean,
     isKept = false,
+    from = '',
   ): Promise<Entry> {
     const entry = decodeEntry(entryBytes);
     const { event, id } = entry;
@@ -104,9 +114,11 @@ export class Submissions {
     const isElsewhere = fold.isFinalEntry(entry) || this.#replica.carrierOf(id) !== undefined;
     if (isElsewhere && !isOrigin) return entry;
     if (!isElsewhere) this.#admit(event, isKept);
+    // what there is no room for costs no verification
+    this.#replica.assertRoom(entry);
     const leaf = entryLeaf(entry);
     if (!this.#verified.has(leaf)) {
-      const [isValid] = await this.#verifier.verify([job]);
+      const isValid = await this.#verify(job, `${from} ${event.actor}`);
       if (!isValid) {
         fail('bad_event_signature', 'The signature does not fit the event and the key.', { id });
       }
@@ -116,6 +128,18 @@ export class Submissions {
     await this.#replica.submit({ entry, coseKey, isOwn: isOrigin, due_ms }, true);
     this.counters.accepted += 1;
     return entry;
+  }
+
+  async #verify(job: SignatureJob, party: string): Promise<boolean> {
+    if (!this.#underWay.take(party)) {
+      fail('overloaded', 'The node checks as many events of this actor as it may: slow down.');
+    }
+    try {
+      const [isValid] = await this.#verifier.verify([job]);
+      return isValid === true;
+    } finally {
+      this.#underWay.give(party);
+    }
   }
 
   /**
