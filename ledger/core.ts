@@ -5,6 +5,7 @@ import type { Chain } from './chain.ts';
 import { decode } from './codec.ts';
 import { decodeCommit } from './commit.ts';
 import { codeOf } from './errors.ts';
+import { entryLeaf } from './event.ts';
 import type { Body, Entry } from './event.ts';
 import { encodeBlock } from './block.ts';
 import { Fold } from './fold.ts';
@@ -66,6 +67,8 @@ export type Level = 'accepted' | 'final';
 
 /** Callers that wait for finality at once. */
 const WAITERS_MAX = 100_000;
+/** Pool events of one message that are checked together: what forged ones can cost. */
+const EVENTS_AT_ONCE = 32;
 
 /**
  * A node above its ports: the replica with everything that feeds it. Runs unchanged on real
@@ -81,6 +84,7 @@ export class Core {
   readonly fetcher: Fetcher;
   readonly log: LogReader;
   readonly #ports: CorePorts;
+  readonly #verified = new VerifiedEntries();
   readonly #server: SyncServer;
   readonly #spreader: Spreader;
   readonly #accepted: AcceptedView;
@@ -100,7 +104,7 @@ export class Core {
     this.chain = chain;
     this.#ports = ports;
     const { clock, entropy, store, verifier, network, log } = ports;
-    const verified = new VerifiedEntries();
+    const verified = this.#verified;
     const author =
       self.author === undefined ? undefined : { index: self.author, signer: self.signer };
     this.#peerOfAuthor = chain.committee.validators.map(({ actor }) => actor);
@@ -125,8 +129,9 @@ export class Core {
     this.fetcher = new Fetcher(this.replica, this.intake, network, clock, entropy, log);
     this.#server = new SyncServer(chain, this.replica, store, clock);
     const parts = { replica: this.replica, intake: this.intake, server: this.#server, network };
-    const take = (items: readonly PoolItem[], from: PeerName) =>
-      this.#takeEvents(items, false, from);
+    const take = async (items: readonly PoolItem[], from: PeerName): Promise<void> => {
+      await this.#takeEvents(items, false, from);
+    };
     this.antiEntropy = new AntiEntropy(
       chain.committee,
       parts,
@@ -176,14 +181,13 @@ export class Core {
       }),
     );
     network.subscribe('events', (message, from) =>
-      this.#gossip(from, async () => {
-        await this.#takeEvents(decodePoolItems(message), false, from);
-        return 'accept';
-      }),
+      this.#gossip(from, () => this.#takeEvents(decodePoolItems(message), false, from)),
     );
     this.#server.serve(network, {
       frontierOf: (peer, frontier) => this.antiEntropy.heard(peer, frontier),
-      given: (items, isOrigin, from) => this.#takeEvents(items, isOrigin, from),
+      given: async (items, isOrigin, from) => {
+        await this.#takeEvents(items, isOrigin, from);
+      },
     });
     network.onPeer(({ peer }, change) => {
       if (change === 'up') void this.antiEntropy.exchange(peer);
@@ -248,20 +252,44 @@ export class Core {
     }
   }
 
-  /** Pool events from a peer. What is merely late or full here is no fault of the peer's. */
-  async #takeEvents(items: readonly PoolItem[], isOrigin: boolean, from: PeerName): Promise<void> {
-    const results = await Promise.allSettled(
-      // what an observer hands over, it has acknowledged
-      items.map(({ entry, coseKey }) =>
-        this.submissions.submit(entry, coseKey, isOrigin, isOrigin, from),
-      ),
-    );
-    for (const result of results) {
-      if (result.status === 'fulfilled') continue;
-      const code = codeOf(result.reason);
-      this.submissions.refused(code);
-      if (!HARMLESS.has(code)) this.#ports.network.penalise(from, code);
+  /**
+   * Pool events from a peer. What is merely late or full here is no fault of the peer's; after a
+   * fault the rest is not looked at, nor anything of a peer that has gone. Only a message whose
+   * every signature was found to hold is passed on: who passes on forged ones is banned for them.
+   */
+  async #takeEvents(
+    items: readonly PoolItem[],
+    isOrigin: boolean,
+    from: PeerName,
+  ): Promise<GossipVerdict> {
+    const { network } = this.#ports;
+    let isForged = false;
+    let isVerified = true;
+    for (let at = 0; at < items.length && !isForged; at += EVENTS_AT_ONCE) {
+      if (!network.peers().some(({ peer }) => peer === from)) return 'ignore';
+      const results = await Promise.allSettled(
+        // what an observer hands over, it has acknowledged
+        items
+          .slice(at, at + EVENTS_AT_ONCE)
+          .map(({ entry, coseKey }) =>
+            this.submissions.submit(entry, coseKey, isOrigin, isOrigin, from),
+          ),
+      );
+      for (const result of results) {
+        if (result.status === 'fulfilled') {
+          isVerified &&= this.#verified.has(entryLeaf(result.value));
+          continue;
+        }
+        isVerified = false;
+        const code = codeOf(result.reason);
+        this.submissions.refused(code);
+        if (HARMLESS.has(code)) continue;
+        isForged = true;
+        network.penalise(from, code);
+      }
     }
+    if (isForged) return 'reject';
+    return isVerified ? 'accept' : 'ignore';
   }
 
   /**

@@ -24,10 +24,10 @@ import type { VerifiedEntries } from './verified.ts';
 export const NODE_LANE = 0;
 
 /**
- * Signed events under verification at once, some seconds of work for a core, shared among actors
- * and who sends for them: nobody uses up another's share with signatures that do not hold.
+ * Signed events under verification at once, a third of a second of work for a core, shared among
+ * actors and who sends for them: nobody uses up another's share with signatures that do not hold.
  */
-const UNDER_WAY_MAX = 8192;
+const UNDER_WAY_MAX = 2048;
 
 /** Verdicts that an event may get although it was in order when a node acknowledged it. */
 const TOO_LATE: ReadonlySet<VerdictName> = new Set(['replayed', 'expired', 'too_many_lanes']);
