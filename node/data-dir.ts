@@ -97,7 +97,8 @@ export async function finishDataDir(
   config: PartialConfig,
 ): Promise<void> {
   const paths = dataPaths(directory);
-  await writeFile(paths.config, `${JSON.stringify(config, undefined, 2)}\n`, { mode: 0o600 });
+  const text = `${JSON.stringify(config, undefined, 2)}\n`;
+  await writeFile(paths.config, text, { mode: 0o600, flush: true });
   await writeNewFile(paths.genesis, genesis);
 }
 
