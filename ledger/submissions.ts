@@ -58,6 +58,7 @@ export class Submissions {
   readonly #hlc = new HybridClock();
   readonly #underWay = new Shares(UNDER_WAY_MAX);
   #nextSeq: number;
+  #hasJumped = false;
   readonly counters: SubmissionCounters = { accepted: 0, refused: new Map() };
 
   constructor(
@@ -153,7 +154,7 @@ export class Submissions {
       chain: this.#chain.id,
       actor,
       lane: NODE_LANE,
-      seq: this.#nextSeq,
+      seq: this.#freeSeq(),
       kind,
       body,
       hlc: this.#hlc.next(this.#clock.wall_ms()),
@@ -163,7 +164,7 @@ export class Submissions {
     const bytes = encodeEvent(draft);
     const event = decodeEvent(bytes);
     this.#admit(event, false);
-    this.#nextSeq += 1;
+    this.#nextSeq = event.seq + 1;
     const isBare = !isSigned && author !== undefined;
     const entry = isBare ? entryOf(event, undefined, bytes) : await signEvent(event, signer, bytes);
     if (!isBare) this.#verified.add(entryLeaf(entry));
@@ -171,6 +172,19 @@ export class Submissions {
     await this.#replica.submit(pending, !isBare);
     this.counters.accepted += 1;
     return entry;
+  }
+
+  /**
+   * After all that is known to be used. A store that was lost does not know that: once it is
+   * noticed, numbers go on from the wall clock's milliseconds, above what a node can have used.
+   */
+  #freeSeq(): number {
+    const { fold, hasForgotten } = this.#replica;
+    if (hasForgotten && !this.#hasJumped) {
+      this.#hasJumped = true;
+      this.#nextSeq = Math.max(this.#nextSeq, this.#clock.wall_ms());
+    }
+    return Math.max(this.#nextSeq, fold.reducer.topOfLane(this.#self.actor, NODE_LANE) + 1);
   }
 
   /** Counts a refusal by its code. */

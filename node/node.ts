@@ -93,7 +93,8 @@ async function assemble(
   closers.push(() => store.close());
   const remembers = await claimForRunning(store, chain, dataPaths(directory).claimed);
   if (!remembers) {
-    log.error({}, 'the store was lost: this node follows, since it cannot know what it has signed');
+    const what = 'the store was lost or set back';
+    log.error({}, `${what}: this node follows, since it cannot know what it has signed`);
   }
   const pool = await createVerifierPool(config.crypto);
   const verifier = quickVerifier(pool, await loadEngine(config.crypto.engine), systemClock);
@@ -120,7 +121,7 @@ async function assemble(
     engine: verifier.engine,
     peer: data.peer,
     ...statusOf(core, self, network.peers()),
-    limitations: limitationsOf(config, remembers),
+    limitations: limitationsOf(config, remembers && !core.replica.hasForgotten),
     startedAt,
     uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
   });
@@ -201,7 +202,8 @@ function limitationsOf({ crypto, p2p }: NodeConfig, remembers: boolean): string[
     'Links between peers are not yet secure against quantum computers; events and blocks are.',
   ];
   if (!remembers) {
-    limitations.push('The store was lost: this node follows and seals no blocks in this epoch.');
+    const what = 'The store was lost or set back';
+    limitations.push(`${what}: this node follows and seals no blocks in this epoch.`);
   }
   if (crypto.workers === 0) limitations.push('Signatures are checked on the main thread.');
   if (p2p.bootstrap.length === 0 && !p2p.mdns) {
