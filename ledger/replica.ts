@@ -1,6 +1,7 @@
 import { archiveOps } from './archive.ts';
 import type { Block } from './block.ts';
 import { fail } from './errors.ts';
+import type { Entry } from './event.ts';
 import type { FinalEvent, Fold } from './fold.ts';
 import type { Ref } from './header.ts';
 import { Inbox } from './inbox.ts';
@@ -283,6 +284,12 @@ export class Replica {
     this.#offered.push({ block, from });
     this.#offeredBytes += block.bytes;
     this.wake();
+  }
+
+  /** Throws `stopping` or the pool's codes where `submit` would now refuse this entry. */
+  assertRoom(entry: Pick<Entry, 'event' | 'bytes'>): void {
+    if (this.#isStopped) fail('stopping', 'The node is stopping: send to another one.');
+    this.pool.assertRoom(entry);
   }
 
   /**
