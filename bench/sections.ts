@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/processes.ts';
 import type { NodeProcess } from '#test/support/processes.ts';
+import { abuse } from './abuse.ts';
 import { auditRatio } from './audit-ratio.ts';
 import { authored, bytesOnDisk, isolatedLatency, loadOf, sendLoad } from './measures.ts';
 import type { Load } from './measures.ts';
@@ -167,6 +168,12 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
 
   async memoryAfterAll(context) {
     return sections['memory']?.(context);
+  },
+
+  /** On a network of its own: what members, clients and peers can do to others' traffic. */
+  async abuse(context) {
+    await start(context, 'abuse', 4);
+    return abuse(context);
   },
 };
 
