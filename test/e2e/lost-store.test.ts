@@ -23,7 +23,7 @@ interface Story {
   /** Node 3's store. */
   readonly store: string;
   /** Writes on all nodes that are up; resolves when all of them have them as final. */
-  write(count: number): Promise<void>;
+  readonly write: (count: number) => Promise<void>;
 }
 
 async function startStory(t: ExecutionContext): Promise<Story> {
