@@ -45,13 +45,18 @@ export class FaultSchedule {
     const underWay = new Set<Promise<void>>();
     while (!this.#signal.aborted) {
       await this.#pause(PAUSE_MS);
-      if (this.#signal.aborted || underWay.size >= AT_ONCE_MAX) continue;
+      if (this.#signal.aborted || underWay.size >= AT_ONCE_MAX || this.#isDown) continue;
       const fault = this.#draw()().finally(() => underWay.delete(fault));
       underWay.add(fault);
       // a node that cannot start is what the run fails with
       fault.catch(() => undefined);
     }
     await Promise.all(underWay);
+  }
+
+  /** Most nodes are down: the next fault waits, so that a slow machine gets them up again. */
+  get #isDown(): boolean {
+    return this.#seats.filter(({ node }) => node).length < this.#seats.length / 2;
   }
 
   #draw(): () => Promise<void> {
