@@ -14,6 +14,8 @@ export interface LoadJob {
   readonly from: number;
   readonly count: number;
   readonly perSecond: number;
+  /** Address of this machine to send from; any where it is not given. */
+  readonly localAddress?: string;
   /** Where the result goes: JSON of `LoadResult`. */
   readonly out: string;
 }
@@ -34,7 +36,9 @@ const machine_ms = (): number => Number(process.hrtime.bigint()) / 1e6;
 const UNDER_WAY_MAX = 1024;
 
 async function run(job: LoadJob): Promise<LoadResult> {
-  const pools = job.urls.map((url) => new Pool(url, { connections: 16, pipelining: 4 }));
+  const { localAddress } = job;
+  const options = { connections: 16, pipelining: 4, ...(localAddress && { localAddress }) };
+  const pools = job.urls.map((url) => new Pool(url, options));
   const bodies = parse(await readFile(job.file)).slice(job.from, job.from + job.count);
   const events: [string, number, number, number][] = [];
   const refused: Record<string, number> = {};

@@ -31,7 +31,7 @@ export async function loadOf(
 }
 
 /** Signs `count` events and writes them to a file for the load process. */
-async function prepare(load: Load, count: number): Promise<string> {
+export async function prepare(load: Load, count: number): Promise<string> {
   const signed = await presign(load.chain, load.actors, count, load.nextSeq);
   load.nextSeq += Math.ceil(count / load.actors.length);
   const parts = signed.flatMap(({ id, body }) => {
@@ -60,7 +60,7 @@ export interface Sustained {
   readonly cpuShareOfACorePerNode: readonly number[];
 }
 
-interface Percentiles {
+export interface Percentiles {
   readonly p50: number;
   readonly p95: number;
   readonly p99: number;
@@ -118,7 +118,7 @@ export async function sendLoad(
   };
 }
 
-async function finalTimes(
+export async function finalTimes(
   nodes: readonly NodeProcess[],
   file: string,
 ): Promise<readonly Map<string, number>[]> {
@@ -215,7 +215,7 @@ export async function bytesOnDisk(directory: string, events: number): Promise<ob
   return { events, bytes, bytesPerEvent: Math.round(bytes / events) };
 }
 
-function ended(child: ReturnType<typeof fork>): Promise<void> {
+export function ended(child: ReturnType<typeof fork>): Promise<void> {
   return new Promise((resolve, reject) => {
     child.once('exit', (code) =>
       code === 0 ? resolve() : reject(new Error(`the load process ended with ${code}`)),

@@ -5,6 +5,7 @@ import { dataPaths } from '#node/data-dir.ts';
 import type { SyncMode } from '#ledger/sync/way-up.ts';
 import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/processes.ts';
 import type { NodeProcess } from '#test/support/processes.ts';
+import { abuse } from './abuse.ts';
 import { auditRatio } from './audit-ratio.ts';
 import { authored, bytesOnDisk, isolatedLatency, loadOf, sendLoad } from './measures.ts';
 import type { Load } from './measures.ts';
@@ -187,6 +188,12 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
     const snapshot = await joined(context, node, 'snapshot');
     const full = await joined(context, node, 'full');
     return { snapshot, full };
+  },
+
+  /** On a network of its own: what members, clients and peers can do to others' traffic. */
+  async abuse(context) {
+    await start(context, 'abuse', 4);
+    return abuse(context);
   },
 };
 

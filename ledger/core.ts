@@ -8,6 +8,7 @@ import type { HeldCheckpoints } from './checkpoint-store.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Committee } from './committee.ts';
 import { codeOf } from './errors.ts';
+import { entryLeaf } from './event.ts';
 import type { Body, Entry } from './event.ts';
 import { encodeBlock } from './block.ts';
 import { EpochGate } from './epoch-gate.ts';
@@ -80,6 +81,8 @@ export type Level = 'accepted' | 'final';
 
 /** Callers that wait for finality at once. */
 const WAITERS_MAX = 100_000;
+/** Pool events of one message that are checked together: what forged ones can cost. */
+const EVENTS_AT_ONCE = 32;
 
 /**
  * A node above its ports: the replica with everything that feeds it. Runs unchanged on real
@@ -100,6 +103,7 @@ export class Core {
   readonly #checkpoints: CheckpointSync;
   readonly #idle: IdleCut;
   readonly #ports: CorePorts;
+  readonly #verified = new VerifiedEntries();
   readonly #server: SyncServer;
   readonly #gate: EpochGate;
   readonly #witness: Witness;
@@ -124,7 +128,7 @@ export class Core {
     this.chain = chain;
     this.#ports = ports;
     const { clock, entropy, store, verifier, network, log } = ports;
-    const verified = new VerifiedEntries();
+    const verified = this.#verified;
     this.replica = new Replica(
       chain,
       { clock, store, log },
@@ -172,8 +176,9 @@ export class Core {
     });
     const snapshots = this.snapshots.sync;
     const parts = { replica, intake, server: this.#server, gate: this.#gate, network, snapshots };
-    const take = (items: readonly PoolItem[], from: PeerName) =>
-      this.#takeEvents(items, false, from);
+    const take = async (items: readonly PoolItem[], from: PeerName): Promise<void> => {
+      await this.#takeEvents(items, false, from);
+    };
     this.antiEntropy = new AntiEntropy(
       parts,
       { clock, entropy, log },
@@ -259,14 +264,13 @@ export class Core {
       }),
     );
     network.subscribe('events', (message, from) =>
-      this.#gossip(from, async () => {
-        await this.#takeEvents(decodePoolItems(message), false, from);
-        return 'accept';
-      }),
+      this.#gossip(from, () => this.#takeEvents(decodePoolItems(message), false, from)),
     );
     this.#server.serve(network, {
       frontierOf: (peer, frontier) => this.antiEntropy.heard(peer, frontier),
-      given: (items, isOrigin, from) => this.#takeEvents(items, isOrigin, from),
+      given: async (items, isOrigin, from) => {
+        await this.#takeEvents(items, isOrigin, from);
+      },
     });
     network.subscribe('checkpoint', (message, from) =>
       this.#gossip(from, async () => {
@@ -363,25 +367,52 @@ export class Core {
     }
   }
 
-  /** Pool events from a peer. What is merely late or full here is no fault of the peer's. */
-  async #takeEvents(items: readonly PoolItem[], isOrigin: boolean, from: PeerName): Promise<void> {
-    const results = await Promise.allSettled(
-      // what an observer hands over, it has acknowledged
-      items.map(({ entry, coseKey }) =>
-        this.submissions.submit(entry, coseKey, isOrigin, isOrigin),
-      ),
-    );
-    for (const result of results) {
-      if (result.status === 'fulfilled') continue;
-      const code = codeOf(result.reason);
-      this.submissions.refused(code);
-      if (!HARMLESS.has(code)) this.#ports.network.penalise(from, code);
+  /**
+   * Pool events from a peer. What is merely late or full here is no fault of the peer's; after a
+   * fault the rest is not looked at, nor anything of a peer that has gone. Only a message whose
+   * every signature was found to hold is passed on: who passes on forged ones is banned for them.
+   */
+  async #takeEvents(
+    items: readonly PoolItem[],
+    isOrigin: boolean,
+    from: PeerName,
+  ): Promise<GossipVerdict> {
+    const { network } = this.#ports;
+    let isForged = false;
+    let isVerified = true;
+    for (let at = 0; at < items.length && !isForged; at += EVENTS_AT_ONCE) {
+      if (!network.peers().some(({ peer }) => peer === from)) return 'ignore';
+      const results = await Promise.allSettled(
+        // what an observer hands over, it has acknowledged
+        items
+          .slice(at, at + EVENTS_AT_ONCE)
+          .map(({ entry, coseKey }) =>
+            this.submissions.submit(entry, coseKey, isOrigin, isOrigin, from),
+          ),
+      );
+      for (const result of results) {
+        if (result.status === 'fulfilled') {
+          isVerified &&= this.#verified.has(entryLeaf(result.value));
+          continue;
+        }
+        isVerified = false;
+        const code = codeOf(result.reason);
+        this.submissions.refused(code);
+        if (HARMLESS.has(code)) continue;
+        isForged = true;
+        network.penalise(from, code);
+      }
     }
+    if (isForged) return 'reject';
+    return isVerified ? 'accept' : 'ignore';
   }
 
-  /** Takes a signed event from a client; resolves once it is kept. See `Submissions.submit`. */
-  submit(entry: Uint8Array, coseKey: Uint8Array): Promise<Entry> {
-    return this.#counted(this.submissions.submit(entry, coseKey, true));
+  /**
+   * Takes a signed event from a client; resolves once it is kept. See `Submissions.submit`; `from`
+   * is the client's address.
+   */
+  submit(entry: Uint8Array, coseKey: Uint8Array, from?: string): Promise<Entry> {
+    return this.#counted(this.submissions.submit(entry, coseKey, true, false, from));
   }
 
   /** Authors an event as this node. See `Submissions.author`. */
@@ -455,6 +486,7 @@ const HARMLESS = new Set([
   'slot_pending',
   'actor_quota',
   'pool_full',
+  'overloaded',
   'not_member',
   'too_many_lanes',
   'stopping',

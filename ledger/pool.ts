@@ -1,12 +1,14 @@
 import { fail } from './errors.ts';
 import type { Entry } from './event.ts';
+import { FairQueue } from './fair-queue.ts';
 import type { Id } from './ports.ts';
+import { hasItsShare } from './shares.ts';
 
 /** Bounds of the pool; a node may choose them (`node/config.ts`). */
 export interface PoolLimits {
   readonly events_max: number;
   readonly bytes_max: number;
-  /** Events of one actor: a flood by one leaves room for the others. */
+  /** Events of one actor. The fuller the pool, the fewer: see `shares.ts`. */
   readonly eventsPerActor_max: number;
 }
 
@@ -21,6 +23,13 @@ export interface Pending {
   readonly due_ms: number;
 }
 
+interface Held {
+  events: number;
+  bytes: number;
+}
+
+const NOTHING: Held = { events: 0, bytes: 0 };
+
 /**
  * The accepted events that are not final yet. An event is either waiting for a block or carried by
  * one; when the block falls below the horizon it waits again, and when the event is final it
@@ -29,13 +38,13 @@ export interface Pending {
 export class Pool {
   readonly #limits: PoolLimits;
   readonly #all = new Map<Id, Pending>();
-  /** Own events that no accepted block carries, in the order of their arrival. */
-  readonly #own = new Map<Id, Pending>();
+  /** Own events that no accepted block carries. */
+  readonly #own = new FairQueue();
   /** Others' events that no accepted block carries. */
-  readonly #others = new Map<Id, Pending>();
+  readonly #others = new FairQueue();
   /** Which pending event holds (actor, lane, seq). */
   readonly #slots = new Map<string, Id>();
-  readonly #perActor = new Map<Id, number>();
+  readonly #perActor = new Map<Id, Held>();
   #bytes = 0;
   #version = 0;
 
@@ -85,26 +94,32 @@ export class Pool {
         },
       );
     }
-    const ofActor = this.#perActor.get(event.actor) ?? 0;
-    if (ofActor >= this.#limits.eventsPerActor_max) {
-      fail(
-        'actor_quota',
-        'This actor has too many events that are not final: wait for some of them.',
-        { pending: ofActor },
-      );
-    }
-    const bytes = this.#bytes + entry.bytes.length;
-    if (this.#all.size >= this.#limits.events_max || bytes > this.#limits.bytes_max) {
+    this.assertRoom(entry);
+    this.restore(pending);
+    return true;
+  }
+
+  /**
+   * Throws `actor_quota` when the actor holds what it may, `pool_full` when there is no room for
+   * anybody.
+   */
+  assertRoom({ event, bytes: { length } }: Pick<Entry, 'event' | 'bytes'>): void {
+    const { events_max, bytes_max, eventsPerActor_max } = this.#limits;
+    const held = this.#perActor.get(event.actor) ?? NOTHING;
+    if (held.events >= eventsPerActor_max) refuseActor(held);
+    if (this.#all.size >= events_max || this.#bytes + length > bytes_max) {
       fail(
         'pool_full',
         'This node holds as many events that are not final as it may: send again later.',
-        {
-          pending: this.#all.size,
-        },
+        { pending: this.#all.size },
       );
     }
-    this.restore(pending);
-    return true;
+    if (
+      hasItsShare(held.events, this.#all.size, events_max) ||
+      hasItsShare(held.bytes, this.#bytes, bytes_max)
+    ) {
+      refuseActor(held);
+    }
   }
 
   /**
@@ -118,22 +133,24 @@ export class Pool {
     const slot = slotOf(entry);
     this.#all.set(id, pending);
     if (!this.#slots.has(slot)) this.#slots.set(slot, id);
-    this.#perActor.set(event.actor, (this.#perActor.get(event.actor) ?? 0) + 1);
+    const held = this.#perActor.get(event.actor) ?? NOTHING;
+    const bytes = held.bytes + entry.bytes.length;
+    this.#perActor.set(event.actor, { events: held.events + 1, bytes });
     this.#bytes += entry.bytes.length;
-    (isOwn ? this.#own : this.#others).set(id, pending);
+    (isOwn ? this.#own : this.#others).add(pending);
     this.#version += 1;
   }
 
   /** An accepted block carries the event. */
   carried(id: Id): void {
-    this.#own.delete(id);
-    this.#others.delete(id);
+    const pending = this.#all.get(id);
+    if (pending) (pending.isOwn ? this.#own : this.#others).delete(pending);
   }
 
   /** The block that carried it is lost: it waits again. Unknown ids are ignored. */
   released(id: Id): void {
     const pending = this.#all.get(id);
-    if (pending) (pending.isOwn ? this.#own : this.#others).set(id, pending);
+    if (pending) (pending.isOwn ? this.#own : this.#others).add(pending);
   }
 
   /** It is final, or can never be. */
@@ -144,11 +161,11 @@ export class Pool {
     this.#all.delete(id);
     const slot = slotOf(pending.entry);
     if (this.#slots.get(slot) === id) this.#slots.delete(slot);
-    const { actor } = pending.entry.event;
-    const left = (this.#perActor.get(actor) ?? 1) - 1;
-    if (left === 0) this.#perActor.delete(actor);
-    else this.#perActor.set(actor, left);
-    this.#bytes -= pending.entry.bytes.length;
+    const { event, bytes: { length } } = pending.entry;
+    const { events, bytes } = this.#perActor.get(event.actor) ?? NOTHING;
+    if (events <= 1) this.#perActor.delete(event.actor);
+    else this.#perActor.set(event.actor, { events: events - 1, bytes: bytes - length });
+    this.#bytes -= length;
     this.#version += 1;
   }
 
@@ -162,10 +179,13 @@ export class Pool {
     return this.#own.size + this.#others.size;
   }
 
-  /** Signed events that wait for a block: what peers may be told of. */
+  /**
+   * Signed events that wait for a block: what peers may be told of. Own ones first, of each actor
+   * in turn.
+   */
   *waitingSigned(): Iterable<Pending> {
     for (const waiting of [this.#own, this.#others]) {
-      for (const pending of waiting.values()) if (pending.coseKey) yield pending;
+      for (const round of waiting.rounds(({ coseKey }) => coseKey !== undefined)) yield* round;
     }
   }
 
@@ -183,13 +203,27 @@ export class Pool {
     return next;
   }
 
-  /** What may go into a block now: own events, then others' that are due. */
+  /**
+   * What may go into a block now: one own event of each actor, then one of each actor among others'
+   * that are due, and so on.
+   */
   *ready(now_ms: number): Iterable<Pending> {
-    yield* this.#own.values();
-    for (const pending of this.#others.values()) {
-      if (pending.due_ms <= now_ms) yield pending;
+    const own = this.#own.rounds(() => true);
+    const others = this.#others.rounds(({ due_ms }) => due_ms <= now_ms);
+    for (;;) {
+      const rounds = [own.next(), others.next()];
+      for (const { value } of rounds) if (value) yield* value;
+      if (rounds.every(({ done }) => done)) return;
     }
   }
+}
+
+function refuseActor({ events, bytes }: Held): never {
+  fail(
+    'actor_quota',
+    'This actor has its share of what this node may hold: wait until some of it is final.',
+    { pending: events, bytes },
+  );
 }
 
 function slotOf({ event }: Entry): string {

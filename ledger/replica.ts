@@ -1,6 +1,8 @@
 import { archiveOps } from './archive.ts';
 import type { Block } from './block.ts';
+import { BlockQueue } from './block-queue.ts';
 import { fail } from './errors.ts';
+import type { Entry } from './event.ts';
 import type { FinalEvent, Fold } from './fold.ts';
 import type { Ref } from './header.ts';
 import { Inbox } from './inbox.ts';
@@ -13,11 +15,12 @@ import type { Epochs, EpochStart } from './epochs.ts';
 import { returnEvents } from './epoch-turn.ts';
 import { Orderer } from './orderer.ts';
 import { encodeOwnLast } from './own-last.ts';
+import { OwnMemory } from './own-memory.ts';
 import type { Pending, Pool } from './pool.ts';
 import type { Id, StoreOp } from './ports.ts';
 import type { Pace } from './propose.ts';
 import { noCounters } from './replica-ports.ts';
-import type { Author, Offered, ReplicaHost, ReplicaPorts, Restored } from './replica-ports.ts';
+import type { Author, ReplicaHost, ReplicaPorts, Restored } from './replica-ports.ts';
 import type { RoundClock } from './round-clock.ts';
 import { Sealer } from './sealer.ts';
 import { TwoCertificates } from './rule.ts';
@@ -59,19 +62,14 @@ export class Replica {
   readonly #sealer: Sealer;
   // turns
   readonly #inbox = new Inbox();
-  #offered: Offered[] = [];
-  #offeredBytes = 0;
+  readonly #offered = new BlockQueue();
   #turn: Promise<void> | undefined;
   #isStopped = false;
   #alarm: Slot | undefined;
   #isHalted = false;
   #wantsIdleCut = false;
   #isSealing = false;
-  /**
-   * A peer has an own block that this store does not know: it was lost or rolled back (consensus.md
-   * 2.12).
-   */
-  #hasForgotten = false;
+  readonly #memory: OwnMemory;
   #clockGuard: ClockGuard | undefined;
   readonly counters = noCounters();
 
@@ -92,7 +90,7 @@ export class Replica {
     this.pool = restored.pool;
     this.epochs = restored.epochs;
     this.#run = EpochRun.restored(restored, this.#self.actor, this.#now_ms());
-    this.#hasForgotten = restored.hasForgotten;
+    this.#memory = new OwnMemory(restored.hasForgotten, ports.log);
     this.#watchClock();
     this.#sealer = new Sealer(chain.id, self, pace, ports.clock, {
       maySeal: () => this.#clockGuard?.maySeal() ?? false,
@@ -178,7 +176,7 @@ export class Replica {
    * this epoch.
    */
   get hasForgotten(): boolean {
-    return this.#hasForgotten;
+    return this.#memory.isLost;
   }
 
   /**
@@ -194,7 +192,7 @@ export class Replica {
 
   /** The own index in the committee; none for one that only follows in this epoch. */
   get author(): number | undefined {
-    return this.#hasForgotten ? undefined : this.#run.self;
+    return this.hasForgotten ? undefined : this.#run.self;
   }
 
   /** Whether it sits in the committee, also where it only follows. */
@@ -237,7 +235,7 @@ export class Replica {
     const restored = await load();
     ({ fold: this.fold, pool: this.pool, epochs: this.epochs } = restored);
     this.#run = EpochRun.restored(restored, this.#self.actor, this.#now_ms());
-    this.#hasForgotten ||= restored.hasForgotten;
+    this.#memory.takeOver(restored.hasForgotten);
     this.#watchClock();
   }
 
@@ -262,7 +260,7 @@ export class Replica {
 
   /** Bytes of blocks that wait for the next turn. */
   get backlogBytes(): number {
-    return this.#offeredBytes;
+    return this.#offered.bytes;
   }
 
   /** Resolves when no turn is under way. */
@@ -273,9 +271,14 @@ export class Replica {
   /** Takes a block whose signatures were verified. */
   offer(block: Block, from: string | undefined): void {
     if (this.#isStopped) return;
-    this.#offered.push({ block, from });
-    this.#offeredBytes += block.bytes;
+    this.#offered.push(block, from);
     this.wake();
+  }
+
+  /** Throws `stopping` or the pool's codes where `submit` would now refuse this entry. */
+  assertRoom(entry: Pick<Entry, 'event' | 'bytes'>): void {
+    if (this.#isStopped) fail('stopping', 'The node is stopping: send to another one.');
+    this.pool.assertRoom(entry);
   }
 
   /**
@@ -345,7 +348,7 @@ export class Replica {
     for (const twins of this.#twins.splice(0)) this.#host.equivocated(twins);
     if (hasEntered) this.#host.entered();
     if (this.orderer.isEnded && (hasEntered || !hadEnded)) this.#host.ended();
-    if (sealed || this.#offered.length > 0 || !this.#inbox.isEmpty) this.#isWoken = true;
+    if (sealed || !this.#offered.isEmpty || !this.#inbox.isEmpty) this.#isWoken = true;
   }
 
   /**
@@ -363,17 +366,14 @@ export class Replica {
     const next = new Orderer(this.#chain.id, committee, last.ts_ms, { cursor: undefined, last });
     const blocks = payloads.drain();
     const before = this.committee;
-    if (this.#hasForgotten && this.#host.mayReturn()) {
-      this.#hasForgotten = false;
-      ops.push({ type: 'del', key: storeKeys.lost }, { type: 'del', key: storeKeys.returning });
-    }
+    if (this.hasForgotten && this.#host.mayReturn()) this.#memory.regain(ops);
     this.#run = new EpochRun(next, this.pool, this.#self.actor, this.#now_ms());
     this.#watchClock();
     ops.push(this.epochs.enter(start), ...this.fold.ops(next.state));
     const parts = { fold: this.fold, pool: this.pool, self: this.#self };
     const due_ms = (id: Id) => this.#host.dueTime_ms(id);
     const hasKey = (id: Id) => this.#storedKeys.has(id);
-    const isAuthor = this.#run.self !== undefined && !this.#hasForgotten;
+    const isAuthor = this.author !== undefined;
     ops.push(...(await returnEvents(blocks, before, isAuthor, parts, due_ms, hasKey)));
     const { epoch, size: n } = committee;
     this.#ports.log.info({ epoch, n, author: this.#run.self }, 'a new epoch begins');
@@ -381,12 +381,12 @@ export class Replica {
   }
 
   #takeBlocks(ops: StoreOp[]): void {
-    for (const { block, from } of this.#offered.splice(0, BLOCKS_PER_TURN)) {
-      this.#offeredBytes -= block.bytes;
+    for (const { block, from } of this.#offered.take(BLOCKS_PER_TURN)) {
       if (block.header.epoch !== this.committee.epoch || this.isKnown(block.ref)) continue;
       // up to the last own block nothing is signed again, whether it is held or not
       const isNewOwn = block.ref.round > (this.last?.round ?? 0);
-      if (block.ref.author === this.#run.self && isNewOwn) this.#noteForgotten(block.ref, ops);
+      const isUnknownOwn = block.ref.author === this.#run.self && isNewOwn;
+      if (isUnknownOwn && this.#memory.lose(block.ref, ops)) this.#host.forgot();
       const missing = this.orderer.dag.missing(block.header.parents);
       if (missing.length === 0) {
         this.#acceptWithChildren(block, ops);
@@ -395,19 +395,6 @@ export class Replica {
       this.waiting.add(block, missing);
       this.#host.fetch(missing, from);
     }
-  }
-
-  /** Kept in the store: a later start must know it too. */
-  #noteForgotten(ref: Ref, ops: StoreOp[]): void {
-    if (this.#hasForgotten) return;
-    this.#hasForgotten = true;
-    ops.push(
-      { type: 'put', key: storeKeys.lost, value: Uint8Array.of(1) },
-      { type: 'del', key: storeKeys.returning },
-    );
-    const message = 'peers hold an own block that this store has lost: this node only follows now';
-    this.#ports.log.error(ref, message);
-    this.#host.forgot();
   }
 
   #acceptWithChildren(first: Block, ops: StoreOp[]): void {
@@ -487,7 +474,7 @@ export class Replica {
   }
 
   async #seal(ops: StoreOp[]): Promise<Block | undefined> {
-    if (!this.#isSealing || this.#hasForgotten || !this.#host.maySeal()) return undefined;
+    if (!this.#isSealing || this.hasForgotten || !this.#host.maySeal()) return undefined;
     const block = await this.#sealer.seal(this.#run, this.pool);
     if (!block) return undefined;
     const value = encodeOwnLast({ epoch: this.committee.epoch, ref: block.ref });

@@ -23,7 +23,7 @@ export async function restore(
   schema: Schema,
   actor: Id,
   limits: PoolLimits,
-  { store, clock }: { readonly store: BlockStore; readonly clock: Clock },
+  { store, clock }: { readonly store: BlockStore; readonly clock: Pick<Clock, 'monotonic_ms'> },
 ): Promise<Restored> {
   const fold = new Fold(store, chain.genesis, schema);
   const epochs = new Epochs(chain, store);

@@ -15,13 +15,20 @@ import type { Body, Entry, Event } from './event.ts';
 import { innerJobs } from './evidence.ts';
 import { HybridClock } from './hlc.ts';
 import { sha256, textOf } from './ids.ts';
-import type { Clock, Id, Signer, Verifier } from './ports.ts';
+import type { Clock, Id, SignatureJob, Signer, Verifier } from './ports.ts';
 import type { Replica } from './replica.ts';
+import { Shares } from './shares.ts';
 import type { VerdictName } from './verdicts.ts';
 import type { VerifiedEntries } from './verified.ts';
 
 /** The lane that a node uses for what it authors itself. */
 export const NODE_LANE = 0;
+
+/**
+ * Signed events under verification at once, a third of a second of work for a core, shared among
+ * actors and who sends for them: nobody uses up another's share with signatures that do not hold.
+ */
+const UNDER_WAY_MAX = 2048;
 
 /** Verdicts that an event may get although it was in order when a node acknowledged it. */
 const TOO_LATE: ReadonlySet<VerdictName> = new Set(['replayed', 'expired', 'too_many_lanes']);
@@ -48,7 +55,9 @@ export class Submissions {
   readonly #self: Self;
   readonly #fallback_ms: number;
   readonly #hlc = new HybridClock();
+  readonly #underWay = new Shares(UNDER_WAY_MAX);
   #nextSeq: number;
+  #hasJumped = false;
   readonly counters: SubmissionCounters = { accepted: 0, refused: new Map() };
 
   constructor(
@@ -75,13 +84,15 @@ export class Submissions {
    * is known. Throws the codes of its form, `bad_event_signature`, `not_member`, or the reason why
    * it would not be applied. `isOrigin`: a client or an observer gave it to this node, which
    * carries it in its next block. `isKept`: another node has acknowledged it, so it gets its place
-   * in the log, also where its verdict will be that it came too late.
+   * in the log, also where its verdict will be that it came too late. `from` names the sender:
+   * throws `overloaded` when it has as many events of this actor under verification as it may.
    */
   async submit(
     entryBytes: Uint8Array,
     coseKey: Uint8Array,
     isOrigin: boolean,
     isKept = false,
+    from = '',
   ): Promise<Entry> {
     const entry = decodeEntry(entryBytes);
     const { event, id } = entry;
@@ -103,10 +114,12 @@ export class Submissions {
     const isElsewhere = fold.isFinalEntry(entry) || this.#replica.carrierOf(id) !== undefined;
     if (isElsewhere && !isOrigin) return entry;
     if (!isElsewhere) this.#admit(event, isKept);
+    // what there is no room for costs no verification
+    this.#replica.assertRoom(entry);
     const leaf = entryLeaf(entry);
     if (!this.#verified.has(leaf)) {
-      const results = await this.#verifier.verify([job, ...innerJobs(event)]);
-      if (results.includes(false)) {
+      const isValid = await this.#verify([job, ...innerJobs(event)], `${from} ${event.actor}`);
+      if (!isValid) {
         fail('bad_event_signature', 'The signature does not fit the event and the key.', { id });
       }
       this.#verified.add(leaf);
@@ -115,6 +128,18 @@ export class Submissions {
     await this.#replica.submit({ entry, coseKey, isOwn: isOrigin, due_ms }, true);
     this.counters.accepted += 1;
     return entry;
+  }
+
+  async #verify(jobs: readonly SignatureJob[], party: string): Promise<boolean> {
+    if (!this.#underWay.take(party)) {
+      fail('overloaded', 'The node checks as many events of this actor as it may: slow down.');
+    }
+    try {
+      const results = await this.#verifier.verify(jobs);
+      return !results.includes(false);
+    } finally {
+      this.#underWay.give(party);
+    }
   }
 
   /**
@@ -131,7 +156,7 @@ export class Submissions {
       chain: this.#chain.id,
       actor,
       lane: NODE_LANE,
-      seq: this.#nextSeq,
+      seq: this.#freeSeq(),
       kind,
       body,
       hlc: this.#hlc.next(this.#clock.wall_ms()),
@@ -141,7 +166,7 @@ export class Submissions {
     const bytes = encodeEvent(draft);
     const event = decodeEvent(bytes);
     this.#admit(event, false);
-    this.#nextSeq += 1;
+    this.#nextSeq = event.seq + 1;
     const isBare = !isSigned && this.#replica.author !== undefined;
     const entry = isBare ? entryOf(event, undefined, bytes) : await signEvent(event, signer, bytes);
     if (!isBare) this.#verified.add(entryLeaf(entry));
@@ -154,6 +179,19 @@ export class Submissions {
   /** The replica holds another ledger: own events go on after all that it knows. */
   reloaded(): void {
     this.#nextSeq = Math.max(this.#nextSeq, firstFreeSeq(this.#replica, this.#self.actor));
+  }
+
+  /**
+   * After all that is known to be used. A store that was lost does not know that: once it is
+   * noticed, numbers go on from the wall clock's milliseconds, above what a node can have used.
+   */
+  #freeSeq(): number {
+    const { fold, hasForgotten } = this.#replica;
+    if (hasForgotten && !this.#hasJumped) {
+      this.#hasJumped = true;
+      this.#nextSeq = Math.max(this.#nextSeq, this.#clock.wall_ms());
+    }
+    return Math.max(this.#nextSeq, fold.reducer.topOfLane(this.#self.actor, NODE_LANE) + 1);
   }
 
   /** Counts a refusal by its code. */

@@ -13,7 +13,7 @@ import { generatePeerKey, peerNameOf } from '#p2p/index.ts';
 import { genesisSchema } from '#projections/index.ts';
 import type { PartialConfig } from './config.ts';
 import { assertNotRebuilding } from './rebuild.ts';
-import { createKeyFile, readKeyFile, writeNewFile } from './keys.ts';
+import { createKeyFile, readKeyFile, replaceFile, writeNewFile } from './keys.ts';
 import type { ActorKey } from './keys.ts';
 import { systemEntropy } from './system.ts';
 
@@ -97,7 +97,8 @@ export async function finishDataDir(
   config: PartialConfig,
 ): Promise<void> {
   const paths = dataPaths(directory);
-  await writeFile(paths.config, `${JSON.stringify(config, undefined, 2)}\n`, { mode: 0o600 });
+  const text = `${JSON.stringify(config, undefined, 2)}\n`;
+  await writeFile(paths.config, text, { mode: 0o600, flush: true });
   await writeNewFile(paths.genesis, genesis);
 }
 
@@ -135,11 +136,14 @@ async function readConfig(file: string): Promise<PartialConfig> {
   }
 }
 
+/** How often a node was started on this store; the file beside it holds the same or one less. */
+const STARTS = 'a/starts';
+
 /**
  * Claims the store for a node that is about to run. Returns false when a store was here before and
- * is gone: a validator must not seal then, since it cannot know what it has signed (consensus.md
- * 2.12); that is remembered in the new store. Throws what `claimStore` throws, and
- * `rebuild_interrupted`.
+ * is gone, or was set back to a copy from before its last start: a validator must not seal then,
+ * since it cannot know what it has signed (consensus.md 2.12); that is remembered in the store.
+ * Throws what `claimStore` throws, and `rebuild_interrupted`.
  */
 export async function claimForRunning(
   store: BlockStore,
@@ -149,10 +153,23 @@ export async function claimForRunning(
   assertNotRebuilding(store);
   const isNew = store.get(storeKeys.format) === undefined;
   await claimStore(store, chain, isNew && existsSync(claimed));
-  if (!existsSync(claimed)) {
-    await writeNewFile(claimed, 'The store beside this file has been used.\n');
-  }
+  const noted = await notedStarts(claimed);
+  const starts = Number(new TextDecoder().decode(store.get(STARTS)) || 0);
+  const now = Math.max(noted, starts) + 1;
+  const ops: StoreOp[] = [
+    { type: 'put', key: STARTS, value: new TextEncoder().encode(`${now}`) },
+  ];
+  if (starts < noted) ops.push({ type: 'put', key: storeKeys.lost, value: Uint8Array.of(1) });
+  // the store first: a crash between the two must not make it look old
+  await store.write(ops, { sync: true });
+  await replaceFile(claimed, `The store beside this file has been used. Starts: ${now}\n`);
   return store.get(storeKeys.lost) === undefined;
+}
+
+/** What the file beside the store says; 0 where there is none, or one without a number. */
+async function notedStarts(claimed: string): Promise<number> {
+  const text = await readFile(claimed, 'utf8').catch(() => '');
+  return Number(/Starts: (\d+)/.exec(text)?.[1] ?? 0);
 }
 
 /**

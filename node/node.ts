@@ -95,7 +95,8 @@ async function assemble(
   closers.push(() => store.close());
   const remembers = await claimForRunning(store, chain, dataPaths(directory).claimed);
   if (!remembers) {
-    log.error({}, 'the store was lost: this node follows, since it cannot know what it has signed');
+    const what = 'the store was lost or set back';
+    log.error({}, `${what}: this node follows, since it cannot know what it has signed`);
   }
   const pool = await createVerifierPool(config.crypto);
   const verifier = quickVerifier(pool, await loadEngine(config.crypto.engine), systemClock);
@@ -212,7 +213,8 @@ function limitationsOf({ crypto, p2p }: NodeConfig, { replica }: Core): string[]
     'Links between peers are not yet secure against quantum computers; events and blocks are.',
   ];
   if (replica.hasForgotten) {
-    limitations.push('The store was lost: this node follows and seals no blocks in this epoch.');
+    const what = 'The store was lost or set back';
+    limitations.push(`${what}: this node follows and seals no blocks in this epoch.`);
   }
   if (!replica.fold.cuts.isActive) {
     limitations.push('The store is older than checkpoints: none is signed until `x0t rebuild`.');

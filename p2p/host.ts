@@ -4,7 +4,7 @@
  */
 import { noise } from '@libp2p/noise';
 import { identify } from '@libp2p/identify';
-import type { ConnectionGater, Ed25519PrivateKey, Libp2p, PeerId } from '@libp2p/interface';
+import type { Ed25519PrivateKey, Libp2p, PeerId } from '@libp2p/interface';
 import { mdns } from '@libp2p/mdns';
 import { ping } from '@libp2p/ping';
 import { yamux } from '@libp2p/yamux';
@@ -13,6 +13,7 @@ import { corkedTcp } from './corked-tcp.ts';
 import type { GatedRegistrar } from './gated-registrar.ts';
 import { gossipService } from './gossip-service.ts';
 import type { GossipRouter } from './gossip-service.ts';
+import { inboundGate } from './inbound-gate.ts';
 import { ADDRESSES_PER_PEER_MAX, STREAMS_MAX } from './limits.ts';
 import type { SizeLimits } from './limits.ts';
 
@@ -33,11 +34,6 @@ export type Host = Libp2p<{ gossip: GossipRouter }>;
 /** Makes the node without starting it. */
 export async function createHost(options: HostOptions): Promise<Host> {
   const { sizes, refuses } = options;
-  const gater: ConnectionGater = {
-    denyDialPeer: refuses,
-    denyInboundEncryptedConnection: refuses,
-    denyOutboundEncryptedConnection: refuses,
-  };
   const host = await createLibp2p({
     start: false,
     privateKey: options.key,
@@ -50,7 +46,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     peerDiscovery: options.mdns
       ? [mdns({ serviceTag: `_x0t-${options.chain.slice(0, 16)}._udp.local` })]
       : [],
-    connectionGater: gater,
+    connectionGater: inboundGate(refuses, sizes.inboundPending_max),
     connectionManager: {
       maxConnections: sizes.connections_max,
       inboundConnectionThreshold: sizes.inboundPerHost_s,

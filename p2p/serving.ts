@@ -29,6 +29,7 @@ export interface ServingParts {
   readonly penalise: (peer: PeerName, code: string) => void;
   /** Overrides for tests. */
   readonly arrival_ms?: number;
+  readonly stall_ms?: number;
   readonly requestsPerS?: number;
   readonly requestsBurst?: number;
 }
@@ -162,9 +163,10 @@ export class Serving {
     payload: Uint8Array,
     signal: AbortSignal,
   ): Promise<void> {
+    const { clock, stall_ms = WRITE_STALL_MS } = this.#parts;
     const stalled = (): X0tError =>
       new X0tError('read_stalled', 'The requester does not take the answer.');
-    await within(this.#parts.clock, signal, WRITE_STALL_MS, stalled, (both) =>
+    await within(clock, signal, stall_ms, stalled, (both) =>
       frames.write(kind, payload, both),
     );
   }

@@ -36,6 +36,7 @@ export interface NetworkOptions {
   readonly serving?: {
     /** See `REQUEST_ARRIVAL_MS`, `REQUESTS_PER_S` and `REQUESTS_BURST` in `limits.ts`. */
     readonly arrival_ms?: number;
+    readonly stall_ms?: number;
     readonly requestsPerS?: number;
     readonly requestsBurst?: number;
   };

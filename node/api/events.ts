@@ -66,7 +66,7 @@ export async function eventRoutes(app: Api, parts: LedgerParts): Promise<void> {
       },
     },
     async (request, reply) => {
-      const { isNew, id, state } = await submissions.take(decode(bodyOf(request.body)));
+      const { isNew, id, state } = await submissions.take(decode(bodyOf(request.body)), request.ip);
       reply.code(isNew ? 202 : 200);
       return { id, state };
     },
@@ -84,7 +84,7 @@ export async function eventRoutes(app: Api, parts: LedgerParts): Promise<void> {
         response: { 200: BatchReply, default: schemas.ErrorReply },
       },
     },
-    ({ body }) => submissions.takeBatch(decode(bodyOf(body))),
+    ({ body, ip }) => submissions.takeBatch(decode(bodyOf(body)), ip),
   );
 
   app.get(
@@ -118,7 +118,7 @@ class ApiSubmissions {
   }
 
   /** Resolves when the event is kept; `isNew` is false for one that was held before. */
-  async take(item: unknown): Promise<Submitted & { readonly isNew: boolean }> {
+  async take(item: unknown, ip: string): Promise<Submitted & { readonly isNew: boolean }> {
     const [entryBytes, coseKey, ...more] = Array.isArray(item) ? (item as unknown[]) : [];
     const isPair =
       entryBytes instanceof Uint8Array && coseKey instanceof Uint8Array && more.length === 0;
@@ -130,7 +130,7 @@ class ApiSubmissions {
     const start_ms = finality.now_ms();
     this.#underWay += 1;
     try {
-      const entry = await core.submit(entryBytes, coseKey);
+      const entry = await core.submit(entryBytes, coseKey, ip);
       // a known event comes back as another object than the one that is held
       const isNew = core.replica.pool.get(entry.id)?.entry === entry;
       if (isNew) finality.started(entry.id, start_ms);
@@ -147,19 +147,19 @@ class ApiSubmissions {
   /**
    * Throws `wrong_type` or `out_of_range` for the batch; what is wrong with an event is its result.
    */
-  async takeBatch(items: unknown): Promise<{ results: Result[] }> {
+  async takeBatch(items: unknown, ip: string): Promise<{ results: Result[] }> {
     if (!Array.isArray(items)) fail('wrong_type', 'A batch is a list of events with their keys.');
     if (items.length > BATCH_EVENTS_MAX) {
       fail('out_of_range', `A batch has at most ${BATCH_EVENTS_MAX} events.`, {
         events: items.length,
       });
     }
-    return { results: await Promise.all(items.map((item) => this.#takeOrRefuse(item))) };
+    return { results: await Promise.all(items.map((item) => this.#takeOrRefuse(item, ip))) };
   }
 
-  async #takeOrRefuse(item: unknown): Promise<Result> {
+  async #takeOrRefuse(item: unknown, ip: string): Promise<Result> {
     try {
-      const { id, state } = await this.take(item);
+      const { id, state } = await this.take(item, ip);
       return { id, state };
     } catch (error) {
       const { code, message } = coded(error);

@@ -17,6 +17,7 @@ import type { Core } from '#ledger/core.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { EVENT_BYTES_MAX } from '#ledger/limits.ts';
 import type { BlockStore, Clock } from '#ledger/ports.ts';
+import { Shares } from '#ledger/shares.ts';
 import type { NodeMetrics } from '#node/metrics.ts';
 import { chainRoutes } from './chain.ts';
 import { checkpointRoutes } from './checkpoints.ts';
@@ -65,8 +66,10 @@ const REQUEST_TIMEOUT_MS = 15_000;
 const EVENTS_UNDER_WAY_MAX = 8192;
 /** Connections without a request are kept this long: longer than the usual idle time of proxies. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-/** Sockets at once; more are refused by the kernel's queue. */
+/** Sockets at once, shared among the addresses that they come from; further ones are closed. */
 const CONNECTIONS_MAX = 1024;
+/** How often connections are looked for that have sent no whole request in time. */
+const STALE_CHECK_MS = 5000;
 /** Characters of a path parameter: the longest key of 512 bytes, percent-encoded. */
 const PARAM_CHARS_MAX = 2048;
 
@@ -85,13 +88,14 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     forceCloseConnections: 'idle',
+    http: { connectionsCheckingInterval: STALE_CHECK_MS },
     // requests on open connections get the envelope of `stopping` instead
     return503OnClosing: false,
     routerOptions: { maxParamLength: PARAM_CHARS_MAX },
     frameworkErrors: sendError,
     clientErrorHandler,
   });
-  app.server.maxConnections = CONNECTIONS_MAX;
+  shareConnections(app);
   // path parameters are texts and stay as they are; converting fails on the name of a wildcard
   app.setValidatorCompiler((route) =>
     TypeBoxValidatorCompiler(
@@ -144,6 +148,17 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   await app.ready();
   return app;
+}
+
+/** An address that holds its share of the connections gets no more of them (`shares.ts`). */
+function shareConnections({ server }: FastifyInstance): void {
+  server.maxConnections = CONNECTIONS_MAX;
+  const shares = new Shares(CONNECTIONS_MAX);
+  server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress ?? '';
+    if (shares.take(address)) socket.once('close', () => shares.give(address));
+    else socket.destroy();
+  });
 }
 
 /** Fastify's own lines for each request are off; its types do not have this option yet. */

@@ -171,7 +171,8 @@ function alarmsOf({
     alarms.push({ code: 'equivocation', message });
   }
   if (hasForgotten) {
-    const message = 'Peers hold blocks of this validator that its store has lost: it only follows.';
+    const message =
+      'The store of this validator was lost or set back to an old copy: it only follows.';
     alarms.push({ code: 'store_forgotten', message });
   }
   if (snapshots.sync.hasContradiction) {

@@ -107,11 +107,14 @@ function configOf({
   };
 }
 
-/** Only this node's own address is removed: a later one may have the directory by now. */
+/**
+ * Only this node's own address is removed: a later one may have the directory by now. On a disk
+ * that broke it stays: why the node ended is said instead.
+ */
 async function removeAddress(directory: string, url: string): Promise<void> {
   const file = addressFile(directory);
   const written = await readFile(file, 'utf8').catch(() => '');
-  if (written.trim() === url) await rm(file, { force: true });
+  if (written.trim() === url) await rm(file, { force: true }).catch(() => undefined);
 }
 
 function hints({ core, url, network }: Node, data: string): string {

@@ -47,6 +47,7 @@ test('an event is taken up once; a slot, an actor and the pool have their bounds
   );
   t.is(pool.size, 6);
   pool.remove(first.entry.id);
+  pool.remove(put(ada, 2, 'a').id);
   t.is(
     codeIn(() => pool.add(pending(put(ada, 1, 'b')))),
     'none',

@@ -117,6 +117,34 @@ test('a flood of requests is refused beyond its rate and does not stop others', 
   t.true(penalised(node, 'rate_limited') >= 35);
 });
 
+test('who asks for much and reads nothing is cut off and holds nobody up', async (t) => {
+  let frames = 0;
+  const node = await startNode({ serving: { stall_ms: 500 } }, (each) =>
+    each.serve('blocks', async function* answer(message) {
+      if (message.length === 1) yield message;
+      else for (let i = 0; i < 100; i++, frames++) yield new Uint8Array(300_000);
+    }),
+  );
+  t.teardown(() => node.stop());
+  const { host, connection } = await rawPeer(addrOf(node));
+  t.teardown(() => host.stop());
+  const good = await startNode({ bootstrap: [addrOf(node)] });
+  t.teardown(() => good.stop());
+  await until(() => good.peers().length === 1, 'the good peer');
+  for (let i = 0; i < 20; i++) {
+    const stream = await connection.newStream(BLOCKS, { maxOutboundStreams: 1000 });
+    stream.pause();
+    stream.send(frame(3, 0, new Uint8Array(2)));
+  }
+  await sleep(300);
+  t.true(frames <= 20 * 5, `${frames} frames of 2000 were made`);
+  const options = { timeout_ms: 5_000, responseBytes_max: 100 };
+  const from_ms = performance.now();
+  await collect(good.request(node.self, 'blocks', Uint8Array.of(7), options));
+  t.true(performance.now() - from_ms < 500);
+  await until(() => served(node, 'read_stalled') === 20, 'all are cut off', 5_000);
+});
+
 test('streams that are left open do not pile up', async (t) => {
   const { node, connection, send } = await attack(t);
   await Promise.all(Array.from({ length: 30 }, () => send(frame(2, 0, new Uint8Array(1)))));

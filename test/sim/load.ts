@@ -37,7 +37,12 @@ const authored =
 const AGAIN_MS = 400;
 
 /** A client's event goes from node to node until one acknowledges it. */
-async function persist(world: World, entry: Entry, from: number, verdicts = APPLIED): Promise<void> {
+async function persist(
+  world: World,
+  entry: Entry,
+  from: number,
+  verdicts = APPLIED,
+): Promise<void> {
   for (let index = from; !world.isHealing; index = (index + 1) % world.nodes.length) {
     const at = world.at(index).incarnation;
     const step = world.coreOf(index)?.submit(entry.bytes, world.client.coseKey);

@@ -2,8 +2,8 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { describe } from './faults.ts';
-import { hunt, mutantsOf } from './mutants/hunt.ts';
-import type { Catch } from './mutants/hunt.ts';
+import { hunt, mutantsOf } from '#test/sim/mutants/hunt.ts';
+import type { Catch } from '#test/sim/mutants/hunt.ts';
 import { explore, SimWorker } from './pool.ts';
 import type { Outcome } from './run.ts';
 import { scenarioOf } from './scenario.ts';
@@ -74,7 +74,7 @@ function optionsOf(): ScenarioOptions {
   const traitors = MODES.find((mode) => mode === values.traitors);
   if (values.traitors !== undefined && !traitors) usage(`--traitors is ${MODES.join(', ')}`);
   const { keep } = values;
-  const kept = keep === 'none' ? [] : keep?.split(',').map((one) => numberOf(one) ?? 0);
+  const kept = keep === 'none' ? [] : keep?.split(',').map((index) => numberOf(index) ?? 0);
   return {
     validators: numberOf(values.n),
     traitors,

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import test from 'ava';
-import { hunt, mutantsOf } from './mutants/hunt.ts';
-import { MUTANTS } from './mutants/table.ts';
+import { hunt, mutantsOf } from '#test/sim/mutants/hunt.ts';
+import { MUTANTS } from '#test/sim/mutants/table.ts';
 
 /** The deliberate bugs fit the code as it is; `npm run sim -- --mutants` looks for all of them. */
 

@@ -6,7 +6,7 @@ import { schema } from '#projections/index.ts';
 import { silentLog } from '#test/support/cluster.ts';
 import type { TestActor } from '#test/support/cluster.ts';
 import type { FakeNetwork } from '#test/support/fake-network.ts';
-import { TraitorDriver } from './byzantine/driver.ts';
+import { TraitorDriver } from '#test/sim/byzantine/driver.ts';
 import { slowed } from './keys.ts';
 import { NodeClock } from './node-clock.ts';
 import { randomOf } from './random.ts';
@@ -48,11 +48,16 @@ export class SimNode {
   /** Blocks sealed by earlier cores. */
   #sealedBefore = 0;
 
+  /** Whether its key is on two machines. */
+  readonly isCloned: boolean;
+
   constructor(world: World, index: number, who: TestActor, traitor: Traitor | undefined) {
     this.#world = world;
     this.index = index;
     this.name = `peer-${index}`;
     this.who = who;
+    const { committee } = world.chain;
+    this.isCloned = world.scenario.clones.includes(committee.indexOf(who.actor) ?? -1);
     this.disk = { ...world.scenario.disk, isFull: false, failsSync: false };
     this.offset_ms = world.scenario.skew_ms[index] ?? 0;
     this.#random = randomOf(world.scenario.seed, this.name);
@@ -61,7 +66,7 @@ export class SimNode {
 
   /** Whether the protocol is kept here, so that all promises hold. */
   get isHonest(): boolean {
-    return this.driver === undefined && !this.isAmnesiac;
+    return this.driver === undefined && !this.isAmnesiac && !this.isCloned;
   }
 
   get sealed(): number {
@@ -82,7 +87,9 @@ export class SimNode {
       await this.#open(life);
     } catch (error) {
       if (life !== this.incarnation) return;
-      if (codeOf(error) !== 'store_failed') this.#world.report('start', `${this.name}: ${error}`);
+      if (codeOf(error) !== 'store_failed') {
+        this.#world.report('start', `${this.name}: ${String(error)}`);
+      }
       this.crash('kill');
     }
   }
@@ -116,7 +123,8 @@ export class SimNode {
   }
 
   #failed(error: unknown): void {
-    const isExpected = codeOf(error) === 'store_failed' && (this.disk.isFull || this.disk.failsSync);
+    const { isFull, failsSync } = this.disk;
+    const isExpected = codeOf(error) === 'store_failed' && (isFull || failsSync);
     if (!isExpected) this.#world.report('failure', `${this.name}: ${String(error)}`);
     this.crash('kill');
   }

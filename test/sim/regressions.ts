@@ -15,6 +15,7 @@ export function quiet(changes: Partial<Scenario>): Scenario {
     validators: 4,
     observers: 0,
     traitors: [],
+    clones: [],
     link: { delay_ms: [1, 5], loss: 0, duplicate: 0 },
     disk: { write_ms: 0, sync_ms: 2 },
     skew_ms: [],
@@ -90,11 +91,12 @@ export const REGRESSIONS: readonly Regression[] = [
     }),
   },
   {
-    story: 'a node with a failing disk held it against the peer that handed it events',
+    story: 'a node with a failing disk held it against the observer that handed it events',
     scenario: quiet({
+      validators: 1,
       observers: 1,
-      load: steady(20, ['put', 'client'], 5),
-      faults: [fault('failedSync', 300, 400, [0]), fault('failedSync', 900, 400, [1])],
+      load: steady(40, ['put']).map((op) => ({ ...op, node: 1 })),
+      faults: [300, 800, 1300].map((at_ms) => fault('failedSync', at_ms, 400, [0])),
     }),
   },
 ];

@@ -73,13 +73,13 @@ export async function play(scenario: Scenario): Promise<Outcome> {
 function schedule(world: World, counts: Map<FaultName, number>): Set<() => void> {
   const active = new Set<() => void>();
   for (const fault of world.scenario.faults) {
-    const { begin, end } = FAULTS[fault.kind];
+    const kind = FAULTS[fault.kind];
     const start = (): void => {
-      if (world.isHealing || begin(world, fault) === false) return;
+      if (world.isHealing || kind.begin(world, fault) === false) return;
       counts.set(fault.kind, (counts.get(fault.kind) ?? 0) + 1);
       world.trace.note(world.now_ms, `fault ${fault.kind}`);
       const finish = (): void => {
-        if (active.delete(finish)) end?.(world, fault);
+        if (active.delete(finish)) kind.end?.(world, fault);
       };
       active.add(finish);
       world.clock.after(fault.for_ms, finish);
@@ -99,7 +99,7 @@ function schedule(world: World, counts: Map<FaultName, number>): Set<() => void>
 /** Lets time pass and looks at the bounds now and then; stops at a finding. */
 async function sampled(world: World, limit_ms: number, isDone: () => boolean): Promise<boolean> {
   const end_ms = world.now_ms + limit_ms;
-  while (world.now_ms < end_ms && world.findings.length === 0) {
+  while (world.now_ms < end_ms && (world.isBeyond || world.findings.length === 0)) {
     await world.clock.run(Math.min(SAMPLE_MS, end_ms - world.now_ms));
     world.sample();
     if (isDone()) return true;
@@ -112,17 +112,12 @@ function isSettled(world: World): boolean {
   const { honest } = world;
   const sizes = new Set(honest.map(({ core }) => core?.replica.fold.size));
   if (sizes.size !== 1 || sizes.has(undefined)) return false;
-  const isDue = (by: ReadonlySet<number>): boolean =>
-    [...by].some((index) => world.at(index).isHonest);
-  return [...world.owed].every(
-    ([id, { by }]) => !isDue(by) || honest.every(({ core }) => core?.log.finalEvent(id)),
-  );
+  return world.due().every(([id]) => honest.every(({ core }) => core?.log.finalEvent(id)));
 }
 
 /** An acknowledged event that no honest node holds any more. */
 function goneOf(world: World): string | undefined {
-  for (const [id, { by }] of world.owed) {
-    if (![...by].some((index) => world.at(index).isHonest)) continue;
+  for (const [id] of world.due()) {
     if (!world.honest.some(({ core }) => core?.log.event(id))) return id;
   }
   return undefined;
@@ -167,6 +162,7 @@ function outcomeOf(
   for (const name of scenario.traitors.flatMap((traitor) => traitor.habits)) {
     habits[name] = (habits[name] ?? 0) + 1;
   }
+  if (scenario.clones.length > 0) habits['cloned'] = scenario.clones.length;
   const isFinal = (id: string): boolean =>
     world.honest.every(({ core }) => core?.log.finalEvent(id) !== undefined);
   const isNoticed = world.honest.some(
@@ -181,8 +177,8 @@ function outcomeOf(
     virtual_ms: world.now_ms,
     faults: Object.fromEntries(counts),
     habits,
-    acknowledged: world.owed.size,
-    lost: world.isBeyond ? 0 : [...world.owed.keys()].filter((id) => !isFinal(id)).length,
+    acknowledged: world.due().length,
+    lost: world.isBeyond ? 0 : world.due().filter(([id]) => !isFinal(id)).length,
     finals: Math.max(...world.nodes.map(({ core }) => core?.replica.fold.size ?? 0)),
     blocks: world.nodes.reduce((sum, node) => sum + node.sealed, 0),
     healed_ms,

@@ -1,7 +1,7 @@
 import type { CoreConfig } from '#ledger/core.ts';
 import type { LinkShape } from '#test/support/fake-link.ts';
-import { HABITS } from './byzantine/habits.ts';
-import type { HabitName } from './byzantine/habits.ts';
+import { HABITS } from '#test/sim/byzantine/habits.ts';
+import type { HabitName } from '#test/sim/byzantine/habits.ts';
 import { FAULTS } from './faults.ts';
 import type { Fault, FaultName } from './faults.ts';
 import { drawLoad } from './load.ts';
@@ -25,6 +25,8 @@ export interface Scenario {
   readonly validators: number;
   readonly observers: number;
   readonly traitors: readonly Traitor[];
+  /** Validators that run on two machines with one key; their second machines come last. */
+  readonly clones: readonly number[];
   readonly link: LinkShape;
   readonly disk: { readonly write_ms: number; readonly sync_ms: number };
   /** By node: milliseconds that its wall clock is ahead. */
@@ -91,6 +93,7 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
     validators,
     observers,
     traitors,
+    clones: [],
     link: drawLink(random),
     disk: { write_ms: random.pick([0, 0, 1, 3]), sync_ms: random.pick([0, 1, 4, 15]) },
     skew_ms: Array.from({ length: nodes }, () =>
@@ -110,7 +113,7 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
 function limited(scenario: Scenario, { keep, load, traitors, isReal }: ScenarioOptions): Scenario {
   return {
     ...scenario,
-    traitors: traitors === 'none' ? [] : scenario.traitors,
+    ...(traitors === 'none' && { traitors: [], clones: [] }),
     faults: keep ? keep.flatMap((index) => scenario.faults[index] ?? []) : scenario.faults,
     load: scenario.load.slice(0, load),
     isReal: isReal ?? scenario.isReal,
@@ -135,7 +138,11 @@ function drawTraitors(
 ): Traitor[] {
   const authors = Array.from({ length: validators }, (_, author) => author);
   const count =
-    mode === 'none' ? 0 : mode === 'over' ? tolerated + 1 : random.between(0, tolerated) || tolerated;
+    mode === 'none'
+      ? 0
+      : mode === 'over'
+        ? tolerated + 1
+        : random.between(0, tolerated) || tolerated;
   const names = Object.keys(HABITS) as HabitName[];
   return random
     .some(authors, Math.min(count, validators - 1))

@@ -13,6 +13,7 @@ export const STORIES: readonly {
 }[] = [
   { upTo: 0.03, draw: leftBehind },
   { upTo: 0.09, draw: ambushed },
+  { upTo: 0.12, draw: cloned },
 ];
 
 const DURATION_MS = 6000;
@@ -32,6 +33,7 @@ function steadyNet(seed: number, validators: number): Scenario {
     validators,
     observers: 0,
     traitors,
+    clones: [],
     link: { delay_ms: [1, random.pick([1, 4, 9])], loss: 0, duplicate: 0 },
     disk: { write_ms: 0, sync_ms: random.pick([0, 1]) },
     skew_ms: [],
@@ -71,4 +73,24 @@ function leftBehind(seed: number, validators: number): Scenario {
 function ambushed(seed: number, validators: number): Scenario {
   const author = randomOf(seed, 'ambush').below(validators);
   return { ...steadyNet(seed, validators), traitors: [{ author, habits: ['ambush'] }] };
+}
+
+/**
+ * Validators that an operator started twice, with one key on two machines, in the two halves of a
+ * partition: as many as are tolerated, or one more, and then both halves have a quorum.
+ */
+function cloned(seed: number, validators: number): Scenario {
+  const random = randomOf(seed, 'cloned');
+  const tolerated = Math.floor((validators - 1) / 3);
+  const count = random.chance(0.5) ? tolerated : tolerated + 1;
+  const authors = Array.from({ length: validators }, (_, author) => author);
+  const clones = random.some(authors, count);
+  const honest = authors.filter((author) => !clones.includes(author));
+  const half = honest.slice(0, Math.ceil(honest.length / 2));
+  // mostly from the start on: copies that have met stop sealing
+  const at_ms = random.chance(0.8) ? 0 : random.between(1, 500);
+  const for_ms = random.between(500, 2500);
+  const nodes = [...half, ...clones];
+  const faults: Fault[] = [{ kind: 'partition', at_ms, for_ms, nodes, amount: 0 }];
+  return { ...steadyNet(seed, validators), clones, faults };
 }

@@ -8,8 +8,8 @@ import { FakeHub } from '#test/support/fake-network.ts';
 import { netOf, seededActor } from '#test/support/seeded-actor.ts';
 import { rememberingVerifier } from '#test/support/sim-cluster.ts';
 import { VirtualClock } from '#test/support/virtual-clock.ts';
-import { makeCheckers } from './checkers/index.ts';
-import type { Checker } from './checkers/index.ts';
+import { makeCheckers } from '#test/sim/checkers/index.ts';
+import type { Checker } from '#test/sim/checkers/index.ts';
 import { simActor, simVerifier } from './keys.ts';
 import { SimNode } from './node.ts';
 import type { Scenario } from './scenario.ts';
@@ -70,7 +70,8 @@ export class World {
       },
     });
     this.#checkers = makeCheckers(this);
-    this.nodes = [...seats, ...observers].map((who, index) => {
+    const clones = scenario.clones.flatMap((author) => seats[author] ?? []);
+    this.nodes = [...seats, ...observers, ...clones].map((who, index) => {
       const traitor = scenario.traitors.find(({ author }) => author === index);
       return new SimNode(this, index, who, traitor);
     });
@@ -106,8 +107,8 @@ export class World {
 
   /** Whether more validators are traitors than the protocol stands. */
   get isBeyond(): boolean {
-    const { validators, traitors } = this.scenario;
-    return traitors.length > Math.floor((validators - 1) / 3);
+    const { validators, traitors, clones } = this.scenario;
+    return traitors.length + clones.length > Math.floor((validators - 1) / 3);
   }
 
   // what happens
@@ -142,6 +143,11 @@ export class World {
     const owed = this.owed.get(id) ?? { verdicts, by: new Set() };
     this.owed.set(id, owed);
     owed.by.add(index);
+  }
+
+  /** What is owed by nodes that keep their promises. */
+  due(): [Id, Owed][] {
+    return [...this.owed].filter(([, { by }]) => [...by].some((index) => this.at(index).isHonest));
   }
 
   /** An event of which nothing was promised. */

@@ -266,7 +266,7 @@ export class FakeNetwork implements Network {
   /** Sends a message to some peers only, unasked and as often as it is called: for traitors. */
   tell(peers: readonly PeerName[], topic: Topic, message: Uint8Array): void {
     const id = hash('sha256', message);
-    for (const peer of [...this.#linked()]) {
+    for (const peer of this.#linked()) {
       if (peers.includes(peer.self)) this.#send(peer, topic, message, id);
     }
   }
@@ -346,7 +346,7 @@ export class FakeNetwork implements Network {
   }
 
   #spread(topic: Topic, message: Uint8Array, id: string, from: PeerName | undefined): void {
-    for (const peer of [...this.#linked()]) {
+    for (const peer of this.#linked()) {
       // what IDONTWANT does: nobody is sent what it has or is about to get
       if (peer.self === from || peer.#seen.has(id) || peer.#expected.has(id)) continue;
       this.#send(peer, topic, message, id);

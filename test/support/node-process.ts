@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { summaryHash } from '#ledger/fold.ts';
+import { exitCodeOf } from '#node/cli/exit-codes.ts';
 import type { PartialConfig } from '#node/config.ts';
 import { startNode } from '#node/node.ts';
 
@@ -151,4 +152,6 @@ async function handle(command: Command): Promise<unknown> {
 }
 
 process.on('disconnect', () => process.exit(1));
+// as `x0t start` ends
+node.ended.catch((error: unknown) => process.exit(exitCodeOf(error)));
 process.send?.({ type: 'ready', answer: { url: node.url, peer: node.network.self } });

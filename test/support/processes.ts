@@ -22,6 +22,8 @@ export interface NodeProcess {
   stop(): Promise<void>;
   /** `kill -9`; resolves when it is gone. */
   kill(): Promise<void>;
+  /** Resolves when the process has ended, with its exit code or the signal that ended it. */
+  readonly exited: Promise<number | NodeJS.Signals>;
 }
 
 /** Ports that are free now. */
@@ -63,21 +65,30 @@ export async function makeNet(
   return directories;
 }
 
-/** Starts a node process and waits until it is up; `config` wins over its file. */
+/**
+ * Starts a node process and waits until it is up; rejects when it ends before. `config` wins over
+ * its file. With `lifetime_ms` it gets a `kill -9` that long after its start, up or not.
+ */
 export async function startProcess(
   directory: string,
   config: PartialConfig = {},
+  lifetime_ms?: number,
 ): Promise<NodeProcess> {
   const args = [directory, JSON.stringify(config)];
   const child = fork(new URL('node-process.ts', import.meta.url), args, {
     execArgv: [...process.execArgv, ...FRUGAL.flags],
     env: { ...process.env, ...FRUGAL.env },
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    ...(lifetime_ms !== undefined && { timeout: lifetime_ms, killSignal: 'SIGKILL' }),
+  });
+  const exited = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.once('exit', (code, signal) => resolve(code ?? signal ?? 0));
   });
   const { url, peer } = (await answerOf(child, 'ready')) as { url: string; peer: string };
   const ask = (command: Command): Promise<unknown> => {
     const answer = answerOf(child, command.type);
-    child.send(command);
+    // a process that is gone answers with its end
+    child.send(command, () => undefined);
     return answer;
   };
   return {
@@ -87,28 +98,35 @@ export async function startProcess(
     pid: child.pid as number,
     ask,
     report: () => ask({ type: 'report' }) as Promise<Report>,
+    exited,
     async kill() {
-      const gone = new Promise((resolve) => child.once('exit', resolve));
       child.kill('SIGKILL');
-      await gone;
+      await exited;
     },
     async stop() {
-      const gone = new Promise((resolve) => child.once('exit', resolve));
-      if (child.exitCode === null) child.send({ type: 'stop' } satisfies Command);
-      await Promise.race([gone, sleep(10_000).then(() => child.kill('SIGKILL'))]);
+      if (child.exitCode === null) child.send({ type: 'stop' } satisfies Command, () => undefined);
+      await Promise.race([exited, sleep(10_000).then(() => child.kill('SIGKILL'))]);
     },
   };
 }
 
 function answerOf(child: ChildProcess, type: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
+    const gone = (): Error => new Error(`a node process ended with ${child.exitCode}`);
+    if (child.exitCode !== null || child.signalCode !== null) {
+      reject(gone());
+      return;
+    }
     const onMessage = (message: { type: string; answer: unknown }) => {
       if (message.type !== type) return;
       child.off('message', onMessage);
       child.off('exit', onExit);
       resolve(message.answer);
     };
-    const onExit = (code: number | null) => reject(new Error(`a node process ended with ${code}`));
+    const onExit = (): void => {
+      child.off('message', onMessage);
+      reject(gone());
+    };
     child.on('message', onMessage);
     child.on('exit', onExit);
   });

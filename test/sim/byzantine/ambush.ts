@@ -18,7 +18,7 @@ function isLeader({ core, author }: Treason, round: number): boolean {
   return core.replica.orderer.leaderOf(round) === author;
 }
 
-/** The same parents, with an older own block than the one that leads; as it is where there is none. */
+/** The same parents, with an older own block than the one that leads. */
 function against(treason: Treason, { parents, round }: Draft): readonly Ref[] {
   const below = parents.filter((parent, i) => i > 0 && parent.round === round - 1);
   const { committee, own, author, core } = treason;

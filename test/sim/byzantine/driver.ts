@@ -51,7 +51,7 @@ export class TraitorDriver {
 
   /** Whether it fills no rounds: those that nobody decided stay without its votes. */
   get #runsAhead(): boolean {
-    return this.#habits.some(({ isHasty, skips }) => isHasty === true || skips);
+    return this.#habits.some((habit) => habit.isHasty === true || 'skips' in habit);
   }
 
   /** The port for its core: requests of others go to its habits first. */
@@ -164,7 +164,7 @@ export class TraitorDriver {
       ts_ms: clock.wall_ms(),
       parents,
     };
-    for (const habit of habits) draft = { ...draft, ...habit.draft?.(treason, draft) };
+    for (const habit of habits) draft = habit.draft?.(treason, draft) ?? draft;
     const fills = habits.find((habit) => habit.payload && this.#random.chance(0.3));
     const made = fills?.payload?.(treason);
     const entries = made?.entries ?? (this.#random.chance(0.1) ? [treason.event('own')] : []);
@@ -178,7 +178,7 @@ export class TraitorDriver {
   }
 
   async #spread(treason: Treason, habits: readonly Habit[], block: Block): Promise<void> {
-    const habit = this.#random.pick([...habits.filter(({ spread }) => spread), undefined]);
+    const habit = this.#random.pick([...habits.filter((one) => 'spread' in one), undefined]);
     const sendings = await habit?.spread?.(treason, block);
     for (const { block: one, to } of sendings ?? [{ block, to: treason.peers() }]) {
       treason.send(one, to);

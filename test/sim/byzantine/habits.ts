@@ -3,7 +3,7 @@ import type { Entry } from '#ledger/event.ts';
 import type { PeerName, Protocol } from '#ledger/ports.ts';
 import { ambush } from './ambush.ts';
 import { falseSync } from './false-sync.ts';
-import { badSignatures, invalidParents, oversize, stale } from './nonsense.ts';
+import { badSignatures, invalidParents, madeUpPast, oversize, stale } from './nonsense.ts';
 import { replays } from './replays.ts';
 import type { Treason } from './treason.ts';
 
@@ -108,6 +108,7 @@ const KINDS = {
   },
   pastTimes: { draft: (_treason, draft) => ({ ...draft, ts_ms: 0 }) },
   invalidParents,
+  madeUpPast,
   stale,
   oversize,
   badSignatures,

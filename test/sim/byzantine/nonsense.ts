@@ -46,6 +46,22 @@ export const invalidParents: Habit = {
     }),
 };
 
+/**
+ * Names as its previous block one that nobody has, in the newest round that need not be held: a
+ * node that is a little behind the others still asks for it.
+ */
+export const madeUpPast: Habit = {
+  draft(treason, draft) {
+    const { committee, author, core } = treason;
+    const { horizon } = core.replica.orderer.dag;
+    const others = draft.parents.slice(1);
+    const below = others.filter(({ round }) => round === draft.round - 1);
+    const isQuorum = committee.stakeOf(below.map((parent) => parent.author)) >= committee.quorum;
+    if (horizon < 1 || !isQuorum) return draft;
+    return { ...draft, parents: [{ round: horizon, author, id: madeUpId(treason) }, ...others] };
+  },
+};
+
 /** Old blocks again, and new ones for old slots. */
 export const stale: Habit = {
   async tick(treason) {

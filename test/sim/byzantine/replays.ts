@@ -1,4 +1,5 @@
 import type { Entry } from '#ledger/event.ts';
+import { compareBytes } from '#ledger/ids.ts';
 import { storeKeys } from '#ledger/keys.ts';
 import { signingKeyId } from '#ledger/event.ts';
 import type { Habit } from './habits.ts';
@@ -10,7 +11,8 @@ export const replays: Habit = {
     const { core, random } = treason;
     const { size } = core.replica.fold;
     const entries: Entry[] = [];
-    for (let i = 0; i < 4 && size > 0; i++) {
+    const tries = size === 0 ? 0 : 4;
+    for (let i = 0; i < tries; i++) {
       const final = core.log.at(1 + random.below(size));
       if (final?.entry.sign1) entries.push(final.entry, final.entry);
     }
@@ -29,7 +31,7 @@ export const replays: Habit = {
         keys.has(signingKeyId(event)) ||
         signingKeyId(event) === treason.committee.keyIdAt(treason.author),
     );
-    return { entries: usable, keys: [...keys.values()].toSorted(Buffer.compare) };
+    return { entries: usable, keys: [...keys.values()].toSorted(compareBytes) };
   },
 };
 

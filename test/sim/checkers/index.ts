@@ -31,7 +31,7 @@ export interface Checker {
 
 export type MakeChecker = (world: World, report: (detail: string) => void) => Checker;
 
-/** The checkers by the name that a verdict shows. `diverged` is one of the card's three verdicts. */
+/** The checkers by the name that a verdict shows. */
 export const CHECKERS: Readonly<Record<string, MakeChecker>> = {
   diverged: finalPrefix,
   'exactly once': exactlyOnce,

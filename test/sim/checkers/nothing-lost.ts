@@ -6,8 +6,7 @@ import type { MakeChecker } from './index.ts';
  */
 export const nothingLost: MakeChecker = (world, report) => ({
   end() {
-    for (const [id, { verdicts, by }] of world.owed) {
-      if (![...by].some((index) => world.at(index).isHonest)) continue;
+    for (const [id, { verdicts, by }] of world.due()) {
       for (const { name, core } of world.honest) {
         const final = core?.log.finalEvent(id);
         if (!final) report(`${id}, acknowledged by ${[...by].join()}, is not final at ${name}`);

@@ -9,7 +9,7 @@ export const selfEquivocation: MakeChecker = (_world, report) => {
     published(node, block) {
       const [header = block] = splitByteStrings(block);
       const { epoch, round, author } = decode(header) as Record<string, number>;
-      if (author !== node.author || node.isAmnesiac) return;
+      if (author !== node.author || node.isAmnesiac || node.isCloned) return;
       const slot = `${epoch}/${round}/${author}`;
       const id = idOf(header);
       const before = slots.get(slot) ?? id;

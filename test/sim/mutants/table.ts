@@ -76,8 +76,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'ledger/fold.ts',
-        find: 'if (this.isFinal(entry.id) || !this.reducer.counts(entry.event)) return undefined;',
-        replace: 'if (!this.reducer.counts(entry.event)) return undefined;',
+        find: 'if (isRepeated || !this.reducer.counts(event)) return undefined;',
+        replace: 'if (!this.reducer.counts(event)) return undefined;',
       },
     ],
   },
@@ -88,7 +88,9 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: 'ledger/replica.ts',
         find: '    if (ops.length > 0) {\n      const sync',
-        replace: '    if (sealed) this.#host.publish(sealed);\n    if (ops.length > 0) {\n      const sync',
+        replace:
+          '    if (sealed) this.#host.publish(sealed);\n' +
+          '    if (ops.length > 0) {\n      const sync',
       },
     ],
   },
@@ -98,13 +100,14 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'ledger/replica.ts',
-        find: '      const { commits, lost } = this.orderer.advance();',
+        find: '      const { commits, lost } = this.orderer.advance((commit) => {',
         replace:
           '      const { decidedRound, dag } = this.orderer;\n' +
           '      const old_ms = this.#ports.clock.wall_ms() - 800;\n' +
-          '      const isOld = [...dag.round(decidedRound)].some(({ ts_ms }) => ts_ms < old_ms);\n' +
+          '      const blocks = [...dag.round(decidedRound)];\n' +
+          '      const isOld = blocks.some(({ ts_ms }) => ts_ms < old_ms);\n' +
           '      if (isOld && decidedRound > 4) dag.prune(decidedRound - 4);\n' +
-          '      const { commits, lost } = this.orderer.advance();',
+          '      const { commits, lost } = this.orderer.advance((commit) => {',
       },
     ],
   },
@@ -113,13 +116,13 @@ export const MUTANTS: readonly Mutant[] = [
     about: 'the own last block is forgotten at a restart',
     edits: [
       {
-        file: 'ledger/core.ts',
+        file: 'ledger/restore.ts',
         find: 'const own = store.get(storeKeys.ownLast);',
         replace: 'const own = undefined as Uint8Array | undefined;',
       },
       {
-        file: 'ledger/core.ts',
-        find: 'blocks.some(({ ref }) => ref.author === self.author && ref.round',
+        file: 'ledger/restore.ts',
+        find: 'blocks.some(({ ref }) => ref.author === author && ref.round',
         replace: 'blocks.some(({ ref }) => ref.author === -1 && ref.round',
       },
     ],
@@ -141,7 +144,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'ledger/replica.ts',
-        find: 'for (const { id } of lost) this.#payloads.release(id, this.#author?.index);',
+        find: 'for (const { id } of lost) this.#run.payloads.release(id, this.#run.self);',
         replace: 'void lost;',
       },
     ],
@@ -249,8 +252,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'ledger/core.ts',
-        find: 'this.submissions.submit(entry, coseKey, isOrigin, isOrigin),',
-        replace: 'this.submissions.submit(entry, coseKey, isOrigin),',
+        find: 'this.submissions.submit(entry, coseKey, isOrigin, isOrigin, from),',
+        replace: 'this.submissions.submit(entry, coseKey, isOrigin, false, from),',
       },
     ],
   },
