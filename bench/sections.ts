@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { dataPaths } from '#node/data-dir.ts';
-import type { SyncMode } from '#ledger/sync/anti-entropy.ts';
+import type { SyncMode } from '#ledger/sync/way-up.ts';
 import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/processes.ts';
 import type { NodeProcess } from '#test/support/processes.ts';
 import { abuse } from './abuse.ts';

@@ -45,13 +45,13 @@ import { install } from '#ledger/snapshot/install.ts';
 import type { Retention } from '#ledger/snapshot/pruner.ts';
 import { SnapshotService } from '#ledger/snapshot/service.ts';
 import { AntiEntropy } from '#ledger/sync/anti-entropy.ts';
-import type { SyncMode } from '#ledger/sync/anti-entropy.ts';
 import { CheckpointSync } from '#ledger/sync/checkpoint-sync.ts';
 import { Fetcher } from '#ledger/sync/fetcher.ts';
 import { decodePoolItems } from '#ledger/sync/messages.ts';
 import type { PoolItem } from '#ledger/sync/messages.ts';
 import { SyncServer } from '#ledger/sync/server.ts';
 import { Spreader } from '#ledger/sync/spread.ts';
+import type { SyncMode } from '#ledger/sync/way-up.ts';
 import { Witness } from './witness.ts';
 import { VerifiedEntries } from './verified.ts';
 

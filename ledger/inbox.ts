@@ -1,5 +1,6 @@
 import { X0tError } from './errors.ts';
 import type { Fold } from './fold.ts';
+import { storeKeys } from './keys.ts';
 import type { OpenPayloads } from './open-payloads.ts';
 import type { Pending, Pool } from './pool.ts';
 import { pendingOps } from './pool-store.ts';
@@ -19,6 +20,7 @@ interface Submission {
 /** Verified events on their way into the pool: taken in a turn, answered after its write. */
 export class Inbox {
   #waiting: Submission[] = [];
+  readonly #discarded: Id[] = [];
   /** Those of the turn under way. */
   #accepting: readonly Submission[] = [];
 
@@ -33,6 +35,11 @@ export class Inbox {
     });
   }
 
+  /** Events that can come to nothing any more, to be forgotten with the next `take`. */
+  discard(ids: readonly Id[]): void {
+    this.#discarded.push(...ids);
+  }
+
   /** Moves what waits into the pool, and says what keeps it. */
   take(
     ops: StoreOp[],
@@ -40,6 +47,10 @@ export class Inbox {
     payloads: OpenPayloads,
     hasKey: (id: Id) => boolean,
   ): void {
+    for (const id of this.#discarded.splice(0)) {
+      pool.remove(id);
+      ops.push({ type: 'del', key: storeKeys.pending(id) });
+    }
     const accepted: Submission[] = [];
     for (const submission of this.#waiting.splice(0, PER_TURN)) {
       const { pending, isDurable, reject } = submission;

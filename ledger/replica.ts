@@ -62,7 +62,6 @@ export class Replica {
   readonly #sealer: Sealer;
   // turns
   readonly #inbox = new Inbox();
-  readonly #discarded: Id[] = [];
   readonly #offered = new BlockQueue();
   #turn: Promise<void> | undefined;
   #isStopped = false;
@@ -208,7 +207,7 @@ export class Replica {
 
   /** Forgets others' events that can come to nothing any more, in the next turn. */
   discard(ids: readonly Id[]): void {
-    this.#discarded.push(...ids);
+    this.#inbox.discard(ids);
     this.wake();
   }
 
@@ -325,10 +324,6 @@ export class Replica {
     if (this.#reloading) await this.#reload(this.#reloading);
     const hadEnded = this.orderer.isEnded;
     const hasEntered = await this.#enter(ops);
-    for (const id of this.#discarded.splice(0)) {
-      this.pool.remove(id);
-      ops.push({ type: 'del', key: storeKeys.pending(id) });
-    }
     this.#inbox.take(ops, this, this.#run.payloads, (id) => this.#storedKeys.has(id));
     this.#takeBlocks(ops);
     const finals = this.#order(ops);
@@ -473,8 +468,7 @@ export class Replica {
     } catch (error) {
       if (!(error instanceof TwoCertificates)) throw error;
       this.#alarm = error.slot;
-      const { slot } = error;
-      this.#ports.log.error({ slot }, 'finality is halted: two certified blocks in one slot');
+      this.#ports.log.error(error.slot, 'finality is halted: two certified blocks in one slot');
     }
     return finals;
   }

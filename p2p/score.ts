@@ -55,6 +55,9 @@ const POINTS: Readonly<Record<string, number>> = {
   protocol_unsupported: 0,
   peer_gone: 0,
   request_refused: 0,
+  // it may be this node that is wrong, or has gone on meanwhile
+  snapshot_contradicts: 0,
+  snapshot_stale: 1,
   too_many_peers: 0,
 };
 

@@ -71,6 +71,7 @@ export class RowCheck {
   }
 
   take(rows: readonly Row[]): void {
+    if (rows.length === 0) bad('A chunk without rows.');
     for (const [key, value] of rows) {
       if (compareText(key, this.#lastKey) <= 0) bad('Rows are not in order.');
       this.#lastKey = key;

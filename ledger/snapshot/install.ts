@@ -14,6 +14,7 @@ import type { OrdererState } from '#ledger/orderer.ts';
 import type { BlockStore, StoreOp } from '#ledger/ports.ts';
 import type { Offer } from './check.ts';
 import { LeafCheck } from './contents.ts';
+import { deleteRange } from './delete.ts';
 import { decodeHead, decodeRows, encodeHead, encodeRows } from './format.ts';
 import { prunedOp } from './pruned.ts';
 
@@ -43,7 +44,7 @@ export function stage(
 
 /** Drops the parts of a snapshot that was not fetched to its end. */
 export async function dropStaged(store: BlockStore): Promise<void> {
-  await deleteAll(store, 'i/');
+  await deleteRange(store, prefixRange('i/'));
 }
 
 /**
@@ -118,7 +119,7 @@ export async function install(store: BlockStore): Promise<boolean> {
     return false;
   }
   const head = decodeHead(mark);
-  for (const prefix of REPLACED) await deleteAll(store, prefix);
+  for (const prefix of REPLACED) await deleteRange(store, prefixRange(prefix));
   const { size, commit } = head.certificate.checkpoint;
   const check = new LeafCheck(head);
   let ops: StoreOp[] = peakOps(check.log.peaks, head.base);
@@ -173,15 +174,4 @@ function peakOps(peaks: readonly Uint8Array[], base: number): StoreOp[] {
     rest -= 2 ** level;
   }
   return ops;
-}
-
-async function deleteAll(store: BlockStore, prefix: string): Promise<void> {
-  for (;;) {
-    const ops: StoreOp[] = [];
-    for await (const [key] of store.range({ ...prefixRange(prefix), limit: BATCH })) {
-      ops.push({ type: 'del', key });
-    }
-    if (ops.length > 0) await store.write(ops, { sync: false });
-    if (ops.length < BATCH) return;
-  }
 }

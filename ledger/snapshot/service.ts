@@ -1,6 +1,7 @@
 import type { Certifier } from '#ledger/certifier.ts';
 import type { Chain } from '#ledger/chain.ts';
 import type { Checkpoint } from '#ledger/checkpoint.ts';
+import { codeOf } from '#ledger/errors.ts';
 import type { BlockStore, Clock, Id, Log, Network, Verifier } from '#ledger/ports.ts';
 import type { PoolLimits } from '#ledger/pool.ts';
 import { rememberedBy } from '#ledger/reducer.ts';
@@ -43,6 +44,7 @@ export class SnapshotService {
   readonly pruner: Pruner;
   readonly #server: SnapshotServer;
   readonly #parts: SnapshotServiceParts;
+  #isInstalling = false;
 
   constructor(parts: SnapshotServiceParts) {
     this.#parts = parts;
@@ -72,14 +74,24 @@ export class SnapshotService {
     );
   }
 
+  /** While a snapshot is put in place, what is read of the store is neither old nor new. */
+  get isInstalling(): boolean {
+    return this.#isInstalling;
+  }
+
   /** Registers the handler; call it before the network starts. */
   attach(): void {
     this.#server.serve(this.#parts.ports.network);
   }
 
+  /** Reads what snapshots are held; then prunes. Never throws. */
   async start(): Promise<void> {
-    await this.shelf.open();
-    this.pruner.start();
+    try {
+      await this.shelf.open();
+      this.pruner.start();
+    } catch (error) {
+      this.#parts.ports.log.warn({ code: codeOf(error) }, 'held snapshots could not be read');
+    }
   }
 
   stop(): void {
@@ -90,7 +102,9 @@ export class SnapshotService {
 
   async #install({ head }: Offer): Promise<void> {
     const { replica, certifier, installed } = this.#parts;
+    this.#isInstalling = true;
     await replica.reload(() => this.#load());
+    this.#isInstalling = false;
     await this.shelf.open();
     certifier.adopt(head.certificate);
     installed();

@@ -8,6 +8,7 @@ import { codeOf } from '#ledger/errors.ts';
 import type { Fold } from '#ledger/fold.ts';
 import { prefixRange, storeKeys } from '#ledger/keys.ts';
 import type { BlockStore, Clock, Log, StoreOp } from '#ledger/ports.ts';
+import { deleteRange } from './delete.ts';
 import { CHUNK_BYTES, encodeRows } from './format.ts';
 import type { Row } from './format.ts';
 
@@ -15,10 +16,10 @@ import type { Row } from './format.ts';
 const STALE_EVENTS = 10_000;
 /** But copying the state again and again would only serve those who ask again and again. */
 const AGAIN_MS = 60_000;
+/** Nor is a copy begun sooner than this after the one before, whatever became of that. */
+const PAUSE_MS = 2000;
 /** Held at once: the one before stays for those who are reading it. */
 const HELD_MAX = 2;
-/** Rows deleted in one batch. */
-const BATCH = 1000;
 
 /** A whole snapshot in the store; `keys.ts` says where its chunks are. */
 export interface Held {
@@ -67,7 +68,9 @@ export class Shelf {
   constructor(parts: ShelfParts, newest: Checkpoint | undefined) {
     this.#parts = parts;
     this.#cut = newest;
-    parts.certifier.onCertified((certificate) => void this.#certified(certificate));
+    parts.certifier.onCertified((certificate) => {
+      this.#certified(certificate).catch((error: unknown) => this.#failed(error));
+    });
   }
 
   /** Reads what is held, and drops what was not finished. Call it before anything is made. */
@@ -109,10 +112,10 @@ export class Shelf {
   /** The newest one, if it is fresh enough to be worth fetching; else one is made. */
   fresh(): Held | undefined {
     const newest = this.#held.at(-1);
-    const isRecent = this.#parts.clock.monotonic_ms() - this.#made_ms < AGAIN_MS;
+    const since_ms = this.#parts.clock.monotonic_ms() - this.#made_ms;
     const behind = this.#parts.fold().size - (newest?.size ?? 0);
-    if (newest && (isRecent || behind <= STALE_EVENTS)) return newest;
-    if (!this.#making && !this.#isStopped) {
+    if (newest && (since_ms < AGAIN_MS || behind <= STALE_EVENTS)) return newest;
+    if (!this.#making && !this.#isStopped && since_ms >= PAUSE_MS) {
       this.#isWanted = true;
       this.#parts.wake();
     }
@@ -148,9 +151,7 @@ export class Shelf {
     lastSize: number,
     iterators: readonly AsyncIterable<Row>[],
   ): Promise<void> {
-    const { log } = this.#parts;
     const { checkpoint } = making;
-    const { size } = checkpoint;
     try {
       making.before = await this.#before(checkpoint, lastSize);
       making.copied = await this.#copy(making, iterators);
@@ -159,8 +160,13 @@ export class Shelf {
       if (certificate?.checkpoint.id === checkpoint.id) await this.#finish(certificate);
     } catch (error) {
       if (this.#making === making) this.#making = undefined;
-      log.warn({ size, code: codeOf(error) }, 'a snapshot could not be made');
+      this.#failed(error);
     }
+  }
+
+  /** Nobody depends on it: who wants one asks again. */
+  #failed(error: unknown): void {
+    this.#parts.log.warn({ code: codeOf(error) }, 'a snapshot could not be made');
   }
 
   /** Nothing where it was cancelled. */
@@ -231,10 +237,9 @@ export class Shelf {
     for (const old of this.#held.slice(0, -HELD_MAX)) await this.#drop(old.size);
   }
 
-  /** A later cut was certified and nobody needs votes for this one any more: at the next, then. */
+  /** A later cut was certified, and nobody needs votes for this one any more. */
   async #giveUp(size: number): Promise<void> {
     this.#making = undefined;
-    this.#isWanted = true;
     if (!this.at(size)) await this.#drop(size);
   }
 
@@ -249,14 +254,7 @@ export class Shelf {
     await store.write([{ type: 'del', key: storeKeys.snapshot(size) }], { sync: false });
     const gte = storeKeys.snapshotChunk(size, 0);
     const lt = storeKeys.snapshotChunk(size + 1, 0);
-    for (;;) {
-      const ops: StoreOp[] = [];
-      for await (const [key] of store.range({ gte, lt, limit: BATCH })) {
-        ops.push({ type: 'del', key });
-      }
-      if (ops.length > 0) await store.write(ops, { sync: false });
-      if (ops.length < BATCH) return;
-    }
+    await deleteRange(store, { gte, lt });
   }
 }
 

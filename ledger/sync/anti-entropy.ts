@@ -10,20 +10,14 @@ import type { Frontier, PoolItem } from './messages.ts';
 import { ANSWER_BYTES_MAX } from './server.ts';
 import type { SyncServer } from './server.ts';
 import type { SnapshotProgress, SnapshotSync } from './snapshot-sync.ts';
-
-type Snapshots = Pick<SnapshotSync, 'run' | 'isRunning' | 'progress'>;
+import { WayUp } from './way-up.ts';
+import type { SyncMode } from './way-up.ts';
 
 const TIMEOUT_MS = 15_000;
 /** Further behind than this, blocks are taken by commits instead of by rounds. */
 const BEHIND_ROUNDS = GC_DEPTH / 2;
 /** A catch-up that brings no commit for so long has stalled. */
 const STALLED_MS = 5000;
-/** Behind by fewer commits than this, a snapshot is not worth it. */
-const SNAPSHOT_COMMITS = 128;
-/** Peers that have not told what they hold are waited for so long before a snapshot is taken. */
-const UNHEARD_MS = 3000;
-/** When no peer gave a snapshot, the next try comes after this. */
-const SNAPSHOT_AGAIN_MS = 1000;
 /** Blocks asked for at once: of maximal size they fill an answer. */
 const ABSENT_MAX = ANSWER_BYTES_MAX / BLOCK_BYTES_MAX;
 /** A peer is asked at most so often, whatever its own requests suggest. */
@@ -37,9 +31,6 @@ export interface CatchUp {
   /** Set while a snapshot is fetched. */
   readonly snapshot: SnapshotProgress | undefined;
 }
-
-/** How a node that is far behind comes up: `full` takes the whole log where a peer has it. */
-export type SyncMode = 'full' | 'snapshot';
 
 /**
  * Anti-entropy (consensus.md 2.11): on connecting and again and again two nodes tell each other
@@ -57,12 +48,7 @@ export class AntiEntropy {
   readonly #log: Log;
   readonly #take: (items: readonly PoolItem[], from: PeerName) => Promise<void>;
   readonly #period_ms: number;
-  readonly #snapshots: Snapshots;
-  readonly #mode: SyncMode;
-  /** The first commit that each peer has; of connected peers only. */
-  readonly #firsts = new Map<PeerName, number>();
-  #noLog_ms: number | undefined;
-  #snapshotAgain_ms = 0;
+  readonly #wayUp: WayUp;
   readonly #busy = new Set<PeerName>();
   readonly #asked_ms = new Map<PeerName, number>();
   #cancel: (() => void) | undefined;
@@ -81,7 +67,7 @@ export class AntiEntropy {
       server: SyncServer;
       gate: Pick<EpochGate, 'take'>;
       network: Network;
-      snapshots: Snapshots;
+      snapshots: Pick<SnapshotSync, 'run' | 'isRunning' | 'progress'>;
     },
     ports: { clock: Clock; entropy: Entropy; log: Log },
     take: (items: readonly PoolItem[], from: PeerName) => Promise<void>,
@@ -97,8 +83,7 @@ export class AntiEntropy {
     this.#log = ports.log;
     this.#take = take;
     this.#period_ms = antiEntropy_ms;
-    this.#snapshots = parts.snapshots;
-    this.#mode = sync;
+    this.#wayUp = new WayUp(parts.snapshots, parts.network, ports.clock, sync);
   }
 
   start(): void {
@@ -112,7 +97,7 @@ export class AntiEntropy {
 
   /** Whether a peer has told all it holds since the start, and nothing old is being fetched. */
   get isInStep(): boolean {
-    if (this.#snapshots.isRunning) return false;
+    if (this.#wayUp.isFetching) return false;
     return (this.#hasHeard || this.#replica.committee.size === 1) && !this.#isProgressing;
   }
 
@@ -125,8 +110,8 @@ export class AntiEntropy {
   }
 
   get catchUp(): CatchUp {
-    const { isRunning, progress: snapshot } = this.#snapshots;
-    const isBehind = this.#catchingUp !== undefined || isRunning;
+    const { isFetching, progress: snapshot } = this.#wayUp;
+    const isBehind = this.#catchingUp !== undefined || isFetching;
     return { target: this.#target, isRunning: isBehind, snapshot };
   }
 
@@ -195,7 +180,7 @@ export class AntiEntropy {
       const theirs = await this.#askFrontier(peer);
       if (theirs) {
         await this.#fetchEvents(peer, theirs);
-        this.#noteFirst(peer, theirs);
+        this.#wayUp.note(peer, theirs);
         if (this.#isFarBehind(theirs)) await this.#comeUp(peer, theirs);
         this.#noteHeard(theirs);
       }
@@ -262,35 +247,10 @@ export class AntiEntropy {
     }
   }
 
-  #noteFirst(peer: PeerName, { first }: Frontier): void {
-    const linked = new Set(this.#network.peers().map((one) => one.peer));
-    for (const known of this.#firsts.keys()) if (!linked.has(known)) this.#firsts.delete(known);
-    this.#firsts.set(peer, first);
-  }
-
   /** Few rounds are taken one by one; else commits, where a peer has them; else a snapshot. */
-  async #comeUp(peer: PeerName, { commit, first }: Frontier): Promise<void> {
-    if (this.#snapshots.isRunning) return;
+  async #comeUp(peer: PeerName, theirs: Frontier): Promise<void> {
     const next = (): number => this.#replica.orderer.state.last.index + 1;
-    const isLong = this.#mode === 'snapshot' && commit - next() > SNAPSHOT_COMMITS;
-    const now_ms = this.#clock.monotonic_ms();
-    const isNeeded = first > next() && this.#isLogGone(next(), now_ms);
-    if ((isLong || isNeeded) && now_ms >= this.#snapshotAgain_ms) {
-      const isDone = await this.#snapshots.run();
-      if (!isDone) this.#snapshotAgain_ms = this.#clock.monotonic_ms() + SNAPSHOT_AGAIN_MS;
-      if (!isDone && isLong) return;
-    } else if (isLong) return;
-    if (first <= next()) await this.#catchUpFrom(peer);
-  }
-
-  /** Whether no linked peer has the commit; those that have not told yet may for a while. */
-  #isLogGone(commit: number, now_ms: number): boolean {
-    const firsts = this.#network.peers().map(({ peer }) => this.#firsts.get(peer));
-    const isSomewhere = firsts.some((first) => first !== undefined && first <= commit);
-    if (isSomewhere) this.#noLog_ms = undefined;
-    else this.#noLog_ms ??= now_ms;
-    if (isSomewhere || this.#noLog_ms === undefined) return false;
-    return !firsts.includes(undefined) || now_ms - this.#noLog_ms > UNHEARD_MS;
+    if (await this.#wayUp.go(next, theirs)) await this.#catchUpFrom(peer);
   }
 
   /** Blocks that commits have ordered and that a snapshot left out, parents first. */

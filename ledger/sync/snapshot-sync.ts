@@ -23,6 +23,9 @@ const TRIES_MAX = 4;
 const AGAIN_MS = 500;
 /** Peers that are making a snapshot are asked again so often: an older one is not taken before. */
 const ROUNDS_MAX = 8;
+/** A peer has this time, and the time that the bytes take at this rate. */
+const PATIENCE_MS = 120_000;
+const BYTES_PER_S_MIN = 128 * 1024;
 /** Refusals and cut links: no fault of the peer's that would cost it anything. */
 const CALM = new Set(['peer_gone', 'request_refused', 'request_timeout', 'protocol_unsupported']);
 
@@ -62,8 +65,11 @@ export class SnapshotSync {
   /** Peers that were making a snapshot when they were asked. */
   readonly #pending = new Set<PeerName>();
   #isRunning = false;
+  #runs = 0;
   #isStopped = false;
   #progress: SnapshotProgress | undefined;
+  #deadline_ms = 0;
+  #hasContradiction = false;
 
   constructor(parts: SnapshotParts) {
     this.#parts = parts;
@@ -81,10 +87,17 @@ export class SnapshotSync {
     return this.#progress;
   }
 
-  /** Tries once with all peers; returns whether a snapshot was put in place. Never throws. */
+  /** Whether a quorum was seen to have signed another log than the one that is held here. */
+  get hasContradiction(): boolean {
+    return this.#hasContradiction;
+  }
+
+  /** Tries once with some peers; returns whether a snapshot was put in place. Never throws. */
   async run(): Promise<boolean> {
-    if (this.#isRunning || this.#isStopped) return false;
+    // a node that stands apart from others keeps what it has, for people to look at
+    if (this.#isRunning || this.#isStopped || this.#parts.replica.isHalted) return false;
     this.#isRunning = true;
+    this.#runs += 1;
     try {
       const offers = await this.#offers();
       for (const { peer, offer } of offers) {
@@ -121,7 +134,9 @@ export class SnapshotSync {
       return Number(isValidator(b.actor)) - Number(isValidator(a.actor));
     });
     const offers: Offered[] = [];
-    let asked = peers.slice(0, ASKED_MAX).map(({ peer }) => peer);
+    // others in every run, so that nobody is never asked
+    const start = peers.length > ASKED_MAX ? ((this.#runs - 1) * ASKED_MAX) % peers.length : 0;
+    let asked = peers.slice(start, start + ASKED_MAX).map(({ peer }) => peer);
     for (let round = 0; round < ROUNDS_MAX && asked.length > 0; round++) {
       if (round > 0) await this.#pause();
       this.#pending.clear();
@@ -166,6 +181,8 @@ export class SnapshotSync {
 
   /** A quorum signed another log than the one this node has: nothing here may be overwritten. */
   #contradicts(size: number): never {
+    this.#hasContradiction = true;
+    this.#parts.log.error({ size }, 'a certified snapshot contradicts the log of this node');
     fail('snapshot_contradicts', 'A certified snapshot contradicts the log of this node.', {
       size,
     });
@@ -178,6 +195,8 @@ export class SnapshotSync {
     log.info({ peer, size, bytes: head.bytes, rows: head.rows }, 'a snapshot is being fetched');
     const total_bytes = head.bytes + LEAF_BYTES * (size - head.base);
     this.#progress = { size, done_bytes: 0, total_bytes };
+    const needed_ms = (1000 * total_bytes) / BYTES_PER_S_MIN;
+    this.#deadline_ms = this.#parts.clock.monotonic_ms() + PATIENCE_MS + needed_ms;
     const leaves = new LeafCheck(head);
     const { base } = head;
     await this.#pull(peer, { part: 'leaves', size, from: base }, size, async (frame, index) => {
@@ -209,12 +228,15 @@ export class SnapshotSync {
     end: number,
     take: (frame: Uint8Array, index: number) => Promise<number>,
   ): Promise<void> {
-    const { network } = this.#parts;
+    const { network, clock } = this.#parts;
     const limits = { timeout_ms: TIMEOUT_MS, responseBytes_max: 2 * ANSWER_BYTES_MAX };
     let index = 0;
     let { from } = request;
     for (let tries = 0; from < end; ) {
       const before = from;
+      if (clock.monotonic_ms() > this.#deadline_ms) {
+        fail('request_timeout', 'The peer gives the snapshot too slowly.', { peer });
+      }
       try {
         const message = encodeRequest({ ...request, from });
         for await (const frame of network.request(peer, 'snapshot', message, limits)) {

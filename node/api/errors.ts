@@ -51,6 +51,7 @@ const STATUS: Readonly<Record<string, number>> = {
   actor_quota: 429,
   engine_closed: 503,
   engine_failed: 503,
+  installing: 503,
   overloaded: 503,
   pool_full: 503,
   stopping: 503,

@@ -110,6 +110,12 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     fail('no_such_route', 'There is no such route: see /openapi.json.', { method, url }),
   );
   watchRequests(app, metrics, log);
+  app.addHook('onRequest', async ({ url }) => {
+    const isOfLedger = url.startsWith('/v1/') && !url.startsWith('/v1/status');
+    if (isOfLedger && core.snapshots.isInstalling) {
+      fail('installing', 'A snapshot is being put in place: ask again in some seconds.');
+    }
+  });
 
   const view = new ReadView(core, options.isQuorumReachable);
   const { eventsUnderWay_max = EVENTS_UNDER_WAY_MAX } = options;

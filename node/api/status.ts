@@ -144,6 +144,7 @@ function checkpointOf({ certifier }: Core): Pick<LedgerStatus, 'checkpoint'> {
 function alarmsOf({
   replica: { alarm, counters, clockGuard, hasForgotten },
   certifier,
+  snapshots,
 }: Core): LedgerStatus['alarms'] {
   const alarms: LedgerStatus['alarms'] = [];
   if (alarm) {
@@ -173,6 +174,10 @@ function alarmsOf({
     const message =
       'The store of this validator was lost or set back to an old copy: it only follows.';
     alarms.push({ code: 'store_forgotten', message });
+  }
+  if (snapshots.sync.hasContradiction) {
+    const message = 'A certified snapshot contradicts the log of this node: nothing was replaced.';
+    alarms.push({ code: 'snapshot_contradicts', message });
   }
   if (clockGuard?.isSuspect === true) {
     const message =

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { execFile } from 'node:child_process';
+import { readdirSync, statSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -51,6 +52,24 @@ test('level: a directory that is none fails with a code', async (t) => {
   const file = join(root, 'a-file');
   await writeFile(file, 'x');
   t.is(await codeOfPromise(LevelStore.open(file)), 'store_failed');
+});
+
+test('level: what was deleted gives its disk back when it is compacted', async (t) => {
+  const directory = join(root, 'compacted');
+  const store = await LevelStore.open(directory);
+  const bytes = (): number =>
+    readdirSync(directory).reduce((sum, name) => sum + statSync(join(directory, name)).size, 0);
+  const keys = Array.from({ length: 400 }, (_, i) => `b/${1000 + i}`);
+  for (const key of keys) {
+    const value = crypto.getRandomValues(new Uint8Array(50_000));
+    await store.write([{ type: 'put', key, value }], { sync: false });
+  }
+  t.true(bytes() > 15_000_000);
+  await store.write(keys.slice(1).map((key) => ({ type: 'del', key })), { sync: false });
+  await store.compact('b/', 'c/');
+  t.true(bytes() < 10_000_000, `${bytes()}`);
+  t.truthy(store.get('b/1000'));
+  await store.close();
 });
 
 test('level: after a failed write it takes no more', async (t) => {

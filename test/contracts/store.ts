@@ -116,6 +116,17 @@ export function storeContract(test: TestFn, name: string, open: OpenStore): void
     await store.close();
   });
 
+  test(`${name}: a range is of the time of the call, also when it is read later`, async (t) => {
+    const store = await open(t.title);
+    await store.write([put('a', 1), put('b', 1)], soft);
+    const rows = store.range(all);
+    await store.write([put('a', 2), del('b'), put('c', 1)], soft);
+    const read: string[] = [];
+    for await (const [key, value] of rows) read.push(`${key}${value[0]}`);
+    t.deepEqual(read, ['a1', 'b1']);
+    await store.close();
+  });
+
   test(`${name}: a range may be left early`, async (t) => {
     const store = await open(t.title);
     await store.write(

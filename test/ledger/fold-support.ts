@@ -7,6 +7,7 @@ import type { FinalEvent } from '#ledger/fold.ts';
 import { idOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { OrdererState } from '#ledger/orderer.ts';
+import type { Schema } from '#ledger/reducer.ts';
 import { verdictName } from '#ledger/verdicts.ts';
 import { schema } from '#projections/index.ts';
 import { CREATED_MS } from '#test/support/cluster.ts';
@@ -36,9 +37,9 @@ export class HandFold {
   readonly fold: Fold;
   commit: Commit | undefined;
 
-  constructor(store = new MemoryStore(), last?: Commit) {
+  constructor(store = new MemoryStore(), last?: Commit, active: Schema = schema) {
     this.store = store;
-    this.fold = new Fold(store, net.chain.genesis, schema);
+    this.fold = new Fold(store, net.chain.genesis, active);
     this.commit = last;
   }
 

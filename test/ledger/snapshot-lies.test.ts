@@ -1,4 +1,6 @@
 import test from 'ava';
+import { storeKeys } from '#ledger/keys.ts';
+import { pointsOf } from '#p2p/score.ts';
 import { SimCluster } from '#test/support/sim-cluster.ts';
 import { newcomer } from '#test/support/epochs.ts';
 import { LIES, flipped, lie } from '#test/support/liars.ts';
@@ -63,5 +65,23 @@ test('a wrong tail is refused, and taken from another peer', async (t) => {
   cluster.hub.heal('honest', 'late');
   t.true(await cluster.until(() => cluster.haveFinal(180), 60_000));
   t.is(new Set(cluster.summaries()).size, 1);
+  await cluster.stop();
+});
+
+test('a snapshot that contradicts what the node holds is not installed, and told', async (t) => {
+  const cluster = await SimCluster.start({ validators: 1, seed: 74 });
+  await fill(cluster, 20, [0], 2);
+  const other = await cluster.join('other', newcomer(1), [], { sync: 'snapshot' });
+  t.true(await cluster.until(() => cluster.haveFinal(20), 20_000));
+  const rows = new Map(other.store.rows);
+  await cluster.crash(1);
+  const key = storeKeys.final(5);
+  rows.set(key, flipped(rows.get(key) as Uint8Array, 3));
+  await fill(cluster, 160, [0], 2);
+  await cluster.restart(1, rows);
+  t.true(await cluster.until(() => other.core.snapshots.sync.hasContradiction, 20_000));
+  t.true(await cluster.until(() => cluster.haveFinal(180), 60_000));
+  t.is(other.core.log.from, 1, 'what it had is still there');
+  t.true(other.network.penalties.every(({ code }) => pointsOf(code) === 0));
   await cluster.stop();
 });
