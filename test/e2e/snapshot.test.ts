@@ -19,7 +19,7 @@ interface Refusal {
   readonly detail: { readonly from?: number };
 }
 
-test('an observer joins by a snapshot and says from where on it has the log', async (t) => {
+test('an observer joins a real node by a snapshot and says where its log begins', async (t) => {
   const base = await mkdtemp(join(tmpdir(), 'x0t-e2e-'));
   t.teardown(() => rm(base, { recursive: true, force: true }));
   const [first = '', second = ''] = await makeNet(base, 1, []);
