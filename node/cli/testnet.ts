@@ -123,6 +123,7 @@ async function run(
     if (!isStopping) await conclude(nodes, out);
   } finally {
     isStopping = true;
+    process.stderr.write('stopping ...\n');
     await Promise.all(nodes.map(({ process }) => process.stop()));
   }
 }
