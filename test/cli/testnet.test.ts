@@ -74,18 +74,18 @@ test.serial('a node process is ready, is killed, and comes back with its log', a
   t.is(made.code, 0, made.stderr);
   const node = (await openTestnet(join(cwd, 'net')))?.nodes[0];
   if (!node) throw new Error('no test net');
-  const run = async (): Promise<NodeProcess> => {
+  const launch = async (): Promise<NodeProcess> => {
     const running = new NodeProcess(node.directory, { url: node.url });
     t.teardown(() => running.kill());
     await running.ready(30_000);
     return running;
   };
-  const before = await run();
+  const before = await launch();
   const { seq = 0 } = await before.client.putKv('k', Uint8Array.of(1), undefined, {
     isFinal: true,
   });
   t.deepEqual(await before.kill(), { reason: 'SIGKILL', wasAsked: true });
-  const after = await run();
+  const after = await launch();
   t.is((await after.client.getKv('k')).seq, seq);
   t.deepEqual(await after.stop(), { reason: 0, wasAsked: true });
 });

@@ -72,8 +72,9 @@ for (const [command, code, signal] of [['trap', 9, null], ['wait', null, 'SIGTER
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     await once(child.stdout, 'data');
+    const ended = once(child, 'exit');
     child.kill('SIGTERM');
-    t.deepEqual(await once(child, 'exit'), [code, signal]);
+    t.deepEqual(await ended, [code, signal]);
     remove();
   });
 }
