@@ -40,8 +40,8 @@ export function withNode(command: Command): Command {
 
 /**
  * `--url`, else what a running node wrote into the data directory, else the default port here.
- * Where `--data` is given the node is that of the directory and no other: throws `not_initialised`, and
- * `node_unreachable` where it does not run.
+ * Where `--data` is given the node is that of the directory and no other: throws
+ * `not_initialised`, and `node_unreachable` where it does not run.
  */
 export function apiUrl({ url, data, isDataGiven = false }: NodeOptions): string {
   if (isDataGiven && !isInitialised(data)) {
