@@ -57,6 +57,6 @@ export function unreachable(url: string, cause: unknown): X0tError {
   const inner =
     cause instanceof Error ? (cause.cause as { code?: unknown } | undefined) : undefined;
   const reason = typeof inner?.code === 'string' ? inner.code : 'connection failed';
-  const message = 'No node answers there: start it with `x0t start`, or name it with --url.';
+  const message = 'No node answers there: start it with `npx x0t start`, or name it with --url.';
   return new X0tError('node_unreachable', message, { url, reason }, { cause });
 }

@@ -69,6 +69,8 @@ export interface WriteOptions {
 export interface ClientOptions {
   /** An answer that takes longer is given up with `node_timeout`. */
   readonly timeout_ms?: number;
+  /** Ends every request that is under way, with `node_unreachable`, and refuses later ones. */
+  readonly signal?: AbortSignal;
 }
 
 type Query = Readonly<Record<string, string | number | undefined>>;
@@ -101,10 +103,12 @@ const POLL_MS_MAX = 250;
 export class Client {
   readonly url: string;
   readonly #timeout_ms: number;
+  readonly #signal: AbortSignal | undefined;
 
-  constructor(url: string, { timeout_ms = TIMEOUT_MS }: ClientOptions = {}) {
+  constructor(url: string, { timeout_ms = TIMEOUT_MS, signal }: ClientOptions = {}) {
     this.url = baseOf(url);
     this.#timeout_ms = timeout_ms;
+    this.#signal = signal;
   }
 
   status(): Promise<NodeStatus> {
@@ -280,13 +284,14 @@ export class Client {
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) target.searchParams.set(name, `${value}`);
     }
+    const signals = [signal, this.#signal].filter((one) => one !== undefined);
     try {
       return await fetch(target, {
         method,
         headers,
         redirect: 'error',
         ...(body && { body: body as Uint8Array<ArrayBuffer> }),
-        ...(signal && { signal }),
+        ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),
       });
     } catch (error) {
       throw unreachable(this.url, error);

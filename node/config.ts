@@ -1,6 +1,5 @@
 import { availableParallelism, hostname } from 'node:os';
 import type { CoreConfig } from '#ledger/core.ts';
-import { fail } from '#ledger/errors.ts';
 import type { EngineName } from '#native/engine.ts';
 
 /**
@@ -74,18 +73,5 @@ export function mergeConfig(...parts: readonly PartialConfig[]): NodeConfig {
       merged[name] = isGroup ? { ...(before as object), ...value } : value;
     }
   }
-  const config = merged as unknown as NodeConfig;
-  assertKeeping(config);
-  return config;
-}
-
-/** Throws `config_malformed` for a retention or a way of catching up that there is not. */
-function assertKeeping({ retention, sync }: NodeConfig): void {
-  const { events } = retention === 'archive' ? { events: 1 } : retention;
-  if (!Number.isSafeInteger(events) || events < 1) {
-    fail('config_malformed', '`retention` is "archive" or {"events": a number from 1 on}.');
-  }
-  if (sync !== 'full' && sync !== 'snapshot') {
-    fail('config_malformed', '`sync` is "full" or "snapshot".');
-  }
+  return merged as unknown as NodeConfig;
 }

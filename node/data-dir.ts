@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { openChain } from '#ledger/chain.ts';
 import type { Chain } from '#ledger/chain.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
@@ -11,29 +10,18 @@ import { storeKeys } from '#ledger/keys.ts';
 import type { BlockStore, Id, StoreOp } from '#ledger/ports.ts';
 import { generatePeerKey, peerNameOf } from '#p2p/index.ts';
 import { genesisSchema } from '#projections/index.ts';
+import { checkConfig } from './config-check.ts';
 import type { PartialConfig } from './config.ts';
+import { dataPaths, isInitialised } from './data-paths.ts';
 import { assertNotRebuilding } from './rebuild.ts';
 import { createKeyFile, readKeyFile, replaceFile, writeNewFile } from './keys.ts';
 import type { ActorKey } from './keys.ts';
 import { systemEntropy } from './system.ts';
 
+export { dataPaths, isInitialised } from './data-paths.ts';
+
 /** The format of the store; raised when an older program could not read it any more. */
 const FORMAT = 1;
-
-/** Paths in a data directory. */
-export function dataPaths(
-  directory: string,
-): Readonly<Record<'genesis' | 'key' | 'peerKey' | 'config' | 'store' | 'claimed', string>> {
-  return {
-    genesis: join(directory, 'genesis.cbor'),
-    key: join(directory, 'node.key'),
-    peerKey: join(directory, 'peer.key'),
-    config: join(directory, 'config.json'),
-    store: join(directory, 'store'),
-    // beside the store, so that it outlives it
-    claimed: join(directory, 'store.claimed'),
-  };
-}
 
 /** A node's own keys, as a new data directory gets them. */
 export interface NodeKeys extends ActorKey {
@@ -46,11 +34,6 @@ export interface NodeKeys extends ActorKey {
 export interface DataDir extends NodeKeys {
   readonly chain: Chain;
   readonly config: PartialConfig;
-}
-
-/** Whether a node was set up here. */
-export function isInitialised(directory: string): boolean {
-  return existsSync(dataPaths(directory).genesis);
 }
 
 /** Makes a node's keys in a new directory; throws `not_empty` where something is there. */
@@ -103,15 +86,15 @@ export async function finishDataDir(
 }
 
 /**
- * Reads what is beside the store; throws `not_initialised`, `config_malformed` and the codes of the
- * files.
+ * Reads what is beside the store; throws `not_initialised`, `config_malformed`, `config_invalid`
+ * and the codes of the files.
  */
 export async function readDataDir(directory: string): Promise<DataDir> {
   const paths = dataPaths(directory);
   if (!isInitialised(directory)) {
     fail(
       'not_initialised',
-      'There is no node here: run `x0t init`, or name its directory with --data.',
+      'There is no node here: run `npx x0t init`, or name its directory with --data.',
       { directory },
     );
   }
@@ -124,8 +107,9 @@ export async function readDataDir(directory: string): Promise<DataDir> {
 
 async function readConfig(file: string): Promise<PartialConfig> {
   if (!existsSync(file)) return {};
+  let value: unknown;
   try {
-    return JSON.parse(await readFile(file, 'utf8')) as PartialConfig;
+    value = JSON.parse(await readFile(file, 'utf8'));
   } catch (cause) {
     throw new X0tError(
       'config_malformed',
@@ -134,6 +118,7 @@ async function readConfig(file: string): Promise<PartialConfig> {
       { cause },
     );
   }
+  return checkConfig(value, file);
 }
 
 /** How often a node was started on this store; the file beside it holds the same or one less. */

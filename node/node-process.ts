@@ -32,16 +32,17 @@ const POLL_MS = 50;
  */
 export class NodeProcess {
   readonly directory: string;
+  /** Its requests end when the process is asked to stop. */
   readonly client: Client;
   /** Resolves when the process has ended. */
   readonly exited: Promise<NodeExit>;
   readonly #child: ChildProcess;
   #exit: NodeExit | undefined;
-  #wasAsked = false;
+  readonly #asked = new AbortController();
 
   constructor(directory: string, { url, args = [] }: NodeProcessOptions) {
     this.directory = directory;
-    this.client = new Client(url);
+    this.client = new Client(url, { signal: this.#asked.signal });
     const log = openSync(this.logFile, 'a', 0o600);
     const command = [...FRUGAL.flags, MAIN, 'start', '--data', directory, '--json', ...args];
     this.#child = spawn(process.execPath, command, {
@@ -52,7 +53,7 @@ export class NodeProcess {
     closeSync(log);
     this.exited = new Promise((resolve) => {
       const end = (reason: number | NodeJS.Signals): void => {
-        this.#exit ??= { reason, wasAsked: this.#wasAsked };
+        this.#exit ??= { reason, wasAsked: this.#asked.signal.aborted };
         resolve(this.#exit);
       };
       this.#child.once('exit', (code, signal) => end(code ?? signal ?? 0));
@@ -102,9 +103,12 @@ export class NodeProcess {
     }
   }
 
-  /** Asks it to stop, waits, and ends it by force when it does not. */
+  /**
+   * Ends the requests of `client`, asks the process to stop, waits, and ends it by force when it
+   * does not.
+   */
   async stop(timeout_ms = STOP_MS): Promise<NodeExit> {
-    this.#wasAsked = true;
+    this.#asked.abort();
     if (!this.#exit) this.#child.kill('SIGTERM');
     const force = setTimeout(() => this.#child.kill('SIGKILL'), timeout_ms);
     try {
@@ -116,7 +120,7 @@ export class NodeProcess {
 
   /** Ends it at once, as a power cut would. */
   async kill(): Promise<NodeExit> {
-    this.#wasAsked = true;
+    this.#asked.abort();
     this.#child.kill('SIGKILL');
     return this.exited;
   }

@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import type { Logger } from 'pino';
 import type { Committee } from '#ledger/committee.ts';
 import { Core } from '#ledger/core.ts';
-import { codeOf, fail } from '#ledger/errors.ts';
+import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
 import type { Verifier } from '#ledger/ports.ts';
 import type { Self } from '#ledger/submissions.ts';
@@ -150,7 +150,9 @@ async function assemble(
 
   await network.start().catch((error: unknown) => {
     log.error({ code: codeOf(error) }, 'the network cannot listen');
-    throw error;
+    if (codeOf(error) !== 'listen_failed') throw error;
+    const message = 'The node cannot listen for peers: free the port or set --p2p-port.';
+    throw new X0tError('listen_failed', message, (error as X0tError).data, { cause: error });
   });
   core.start();
   const url = await listen(api, config);
@@ -217,7 +219,7 @@ function limitationsOf({ crypto, p2p }: NodeConfig, { replica }: Core): string[]
     limitations.push(`${what}: this node follows and seals no blocks in this epoch.`);
   }
   if (!replica.fold.cuts.isActive) {
-    limitations.push('The store is older than checkpoints: none is signed until `x0t rebuild`.');
+    limitations.push('The store is older than checkpoints: `npx x0t rebuild` lets it sign them.');
   }
   if (crypto.workers === 0) limitations.push('Signatures are checked on the main thread.');
   if (p2p.bootstrap.length === 0 && !p2p.mdns) {

@@ -56,7 +56,8 @@ interface Before {
 /** Throws `rebuild_interrupted` where a rebuild has not ended: a node must not start then. */
 export function assertNotRebuilding(store: Pick<BlockStore, 'get'>): void {
   if (!store.get(MARK)) return;
-  fail('rebuild_interrupted', 'A rebuild of this store was interrupted: run `x0t rebuild` again.');
+  const message = 'A rebuild of this store was interrupted: run `npx x0t rebuild` again.';
+  fail('rebuild_interrupted', message);
 }
 
 /**

@@ -76,7 +76,7 @@ export function envelopeOf({ code, message, data }: X0tError, requestId: string)
  * text.
  */
 export function coded(error: unknown): X0tError {
-  if (error instanceof X0tError) return error;
+  if (error instanceof X0tError) return withField(error);
   const { code, statusCode, message, ...more } = error as Partial<FastifyError>;
   const { validation, validationContext } = more;
   if (validation) {
@@ -99,4 +99,13 @@ export function coded(error: unknown): X0tError {
   }
   const message500 = 'The node failed over this request: its log has the requestId.';
   return new X0tError('internal', message500, {}, { cause: error });
+}
+
+/** The sentence about a body says which field is wrong: a batch's results have nothing else. */
+function withField(error: X0tError): X0tError {
+  const { code, data, cause } = error;
+  const wrong = data['detail'];
+  if (code !== 'bad_body' || typeof wrong !== 'string') return error;
+  const message = `The body does not fit the schema of its kind: ${wrong}.`;
+  return new X0tError(code, message, data, { cause });
 }

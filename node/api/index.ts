@@ -66,6 +66,8 @@ const REQUEST_TIMEOUT_MS = 15_000;
 const EVENTS_UNDER_WAY_MAX = 8192;
 /** Connections without a request are kept this long: longer than the usual idle time of proxies. */
 const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+/** Requests that are under way when the API closes have so long to end. */
+const CLOSE_GRACE_MS = 2000;
 /** Sockets at once, shared among the addresses that they come from; further ones are closed. */
 const CONNECTIONS_MAX = 1024;
 /** How often connections are looked for that have sent no whole request in time. */
@@ -131,10 +133,8 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     ...STREAM_LIMITS,
     ...options.streams,
   });
-  app.addHook('preClose', async () => {
-    stopping.stop();
-    stream.stop();
-  });
+  closeInTime(app, stopping);
+  app.addHook('preClose', async () => stream.stop());
   app.addHook('onClose', async () => view.stop());
 
   await app.register(swagger, openApiOptions(version));
@@ -159,6 +159,24 @@ function shareConnections({ server }: FastifyInstance): void {
     if (shares.take(address)) socket.once('close', () => shares.give(address));
     else socket.destroy();
   });
+}
+
+/**
+ * Closing waits for every connection, also for one that a client keeps for later: requests that
+ * wait end with `stopping`, answers from then on end their connection, and what is still open after
+ * `CLOSE_GRACE_MS` is cut.
+ */
+function closeInTime(app: FastifyInstance, stopping: Stopping): void {
+  app.addHook('onSend', (_request, reply, payload, done) => {
+    if (stopping.isStopped) reply.header('connection', 'close');
+    done(null, payload);
+  });
+  let cut: NodeJS.Timeout | undefined;
+  app.addHook('preClose', async () => {
+    stopping.stop();
+    cut = setTimeout(() => app.server.closeAllConnections(), CLOSE_GRACE_MS).unref();
+  });
+  app.addHook('onClose', async () => clearTimeout(cut));
 }
 
 /** Fastify's own lines for each request are off; its types do not have this option yet. */

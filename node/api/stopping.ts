@@ -10,6 +10,10 @@ export class Stopping {
     setMaxListeners(0, this.#controller.signal);
   }
 
+  get isStopped(): boolean {
+    return this.#controller.signal.aborted;
+  }
+
   stop(): void {
     this.#controller.abort();
   }

@@ -40,7 +40,7 @@ export function registerAudit(program: Command): void {
     .option('--workers <count>', 'threads (default: one per core)', wholeNumber(1, WORKERS_MAX));
   does(async (out, options, path = '') => {
     const report = await audit(path, options);
-    out.show(jsonOf(report), () => describe(report));
+    out.show(jsonOf(report), () => describe(report, options));
     if (!report.ok) process.exitCode = EXIT.failedCheck;
   });
 }
@@ -82,14 +82,15 @@ function jsonOf({ chain, reported, ...rest }: AuditReport): object {
   };
 }
 
-function describe(report: AuditReport): string {
+function describe(report: AuditReport, options: Options): string {
   const { ok, finding, chain, summary } = report;
   const { workers, engine } = report;
-  const rate = `${Math.round(report.signaturesPerSecond)}/s, ${workers} threads, ${engine}`;
+  const by = `${workers} threads, ${engine || options.engine}`;
+  const rate = `${Math.round(report.signaturesPerSecond)}/s, ${by}`;
   const counts = columns([
     ['chain', chain === undefined ? 'not read' : textOf(chain)],
     ['blocks', report.blocks],
-    ['events', report.events],
+    ['events', eventsOf(report)],
     ['commits', `${report.commits}, and ${report.commitsBeyond} beyond the reported one`],
     ['signatures', `${report.signatures} verified, ${rate}`],
     ['took', `${Math.round(report.elapsed_ms)} ms`],
@@ -108,4 +109,9 @@ function describe(report: AuditReport): string {
     Object.entries(place).map(([name, value]) => [`  ${name}`, value] as const),
   );
   return `FAULT: ${message} (${code})\n${where}Verified up to there:\n${counts}`;
+}
+
+/** Blocks may hold more than is final: events that stand twice, or after the reported commit. */
+function eventsOf({ events, summary }: AuditReport): string {
+  return `${events} in blocks${summary ? `, ${summary.size} final` : ''}`;
 }

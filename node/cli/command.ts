@@ -20,12 +20,14 @@ export function addCommand<Options>(
 ): { readonly command: Command; readonly does: (action: Action<Options>) => void } {
   const command = parent.command(usage).description(about);
   command.option('--json', 'print JSON: one document, or one a line for a stream');
-  command.addHelpText('after', `\nExamples:\n${examples.map((line) => `  $ ${line}\n`).join('')}`);
+  const lines = examples.map((line) => `  $ npx ${line}\n`);
+  command.addHelpText('after', `\nExamples:\n${lines.join('')}`);
   return {
     command,
     does: (action) => {
       command.action(async () => {
-        const options = command.opts<Options & Common>();
+        const isDataGiven = command.getOptionValueSource('data') === 'cli';
+        const options = { ...command.opts<Options & Common>(), isDataGiven };
         const args = command.processedArgs as string[];
         await action(stdoutOutput(options.json ?? false), options, ...args);
       });

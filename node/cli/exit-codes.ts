@@ -25,6 +25,7 @@ const REFUSED = new Set(['final_timeout', 'not_applied']);
 const LISTEN = new Set(['api_port_taken', 'listen_failed']);
 const FAILED_CHECK = new Set(['rebuild_differs', 'testnet_disagrees', 'testnet_node_ended']);
 const DATA_DIRECTORY = new Set([
+  'config_invalid',
   'config_malformed',
   'data_dir_locked',
   'data_dir_newer',

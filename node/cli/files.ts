@@ -1,12 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { X0tError } from '#ledger/errors.ts';
 
-/** A file that a command was given; throws `file_unreadable`. */
-export function readInput(file: string): Uint8Array {
+/** A file that a command was given, or an open one (0 is stdin); throws `file_unreadable`. */
+export function readInput(file: string | 0): Uint8Array {
   try {
     return new Uint8Array(readFileSync(file));
   } catch (cause) {
-    throw new X0tError('file_unreadable', 'The file cannot be read.', { file }, { cause });
+    const data = { file: file === 0 ? 'stdin' : file };
+    throw new X0tError('file_unreadable', 'The file cannot be read.', data, { cause });
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { PartialConfig } from '#node/config.ts';
 import { fail } from '#ledger/errors.ts';
+import { isAddress } from '#node/config-check.ts';
 import { addCommand, collect, portNumber } from './command.ts';
 import { columns } from './output.ts';
 import { withData } from './places.ts';
@@ -38,6 +39,11 @@ export function registerInit(program: Command): void {
 }
 
 async function initialise(options: Options): Promise<Initialised> {
+  for (const address of options.bootstrap ?? []) {
+    if (isAddress(address)) continue;
+    const form = '/ip4/192.0.2.7/tcp/4420/p2p/12D3Koo…';
+    fail('address_invalid', `${address} is no multiaddr: write it like ${form}.`, { address });
+  }
   const config = configOf(options);
   if (!options.observer) {
     if (options.genesis) fail('usage', 'Only an observer takes --genesis: add --observer.');
@@ -68,5 +74,5 @@ function describe(made: Initialised, data: string): string {
     ['peer', made.peer],
   ];
   if (made.operator !== undefined) rows.push(['operator', made.operator]);
-  return `${columns(rows)}\nStart it: x0t start --data ${data}\n`;
+  return `${columns(rows)}\nStart it: npx x0t start --data ${data}\n`;
 }

@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import type { Level } from '#ledger/core.ts';
-import { X0tError, fail } from '#ledger/errors.ts';
+import { fail } from '#ledger/errors.ts';
 import type { KvJson, Written } from '#node/client.ts';
 import { addCommand, wholeNumber } from './command.ts';
+import { readInput } from './files.ts';
 import { columns, utc } from './output.ts';
 import type { Output } from './output.ts';
 import { clientOf, withNode } from './places.ts';
@@ -42,10 +42,11 @@ function registerPut(group: Command): void {
   const { command, does } = addCommand<PutOptions>(group, 'put <key> [value]', 'set a key', [
     'x0t kv put greeting hello --wait',
     'x0t kv put app/config --file config.json --type application/json',
+    'x0t kv put report --file - < report.txt',
     'x0t kv put lock me --if-seq 0 --wait',
   ]);
   withWriting(command)
-    .option('--file <file>', 'take the value from a file')
+    .option('--file <file>', 'take the value from a file; - reads stdin')
     .option('--type <media type>', 'kept with the value')
     .option('--if-seq <seq>', 'only if this event set the key last; 0: if it is not there', anySeq);
   does(async (out, options, key = '', text) => {
@@ -153,11 +154,8 @@ function valueOf(text: string | undefined, file: string | undefined): Uint8Array
     fail('usage', 'Give either a value or --file FILE.');
   }
   if (file === undefined) return new TextEncoder().encode(text);
-  try {
-    return new Uint8Array(readFileSync(file));
-  } catch (cause) {
-    throw new X0tError('file_unreadable', 'The file cannot be read.', { file }, { cause });
-  }
+  // a file descriptor: 0 is stdin
+  return readInput(file === '-' ? 0 : file);
 }
 
 /** The value as text where it is UTF-8. */

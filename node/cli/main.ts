@@ -6,6 +6,7 @@ import { enableCompileCache } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { exitCodeOf } from './exit-codes.ts';
 import { reportError } from './output.ts';
+import manifest from '#manifest' with { type: 'json' };
 
 // a third off the time to start; in the user's own part of the temporary folder
 enableCompileCache();
@@ -14,6 +15,8 @@ const isJson = process.argv.includes('--json');
 
 const program = new Command('x0t')
   .description('A node of x0tta6bl4, and the tools around its signed, replicated log')
+  .version(`x0t ${manifest.version}, Node.js ${process.versions.node}`, '-V, --version')
+  .helpCommand('help [command...]', 'show the help of a command')
   .exitOverride()
   .showSuggestionAfterError()
   // errors are written once, by `reportError`
@@ -42,7 +45,16 @@ const GROUPS: Readonly<Record<string, () => Promise<(program: Command) => void>>
   testnet: async () => (await import('./testnet.ts')).registerTestnet,
 };
 
-const asked = GROUPS[process.argv[2] ?? ''];
+function isCommand(word = ''): boolean {
+  return Object.hasOwn(GROUPS, word);
+}
+
+// `help kv put` is `kv put --help`
+const argv = process.argv.slice(2);
+const [first, ...others] = argv;
+const isHelp = first === 'help' && others.length > 0;
+const words = isHelp ? [...others, ...(isCommand(others[0]) ? ['--help'] : [])] : argv;
+const asked = GROUPS[words[0] ?? ''];
 for (const load of asked ? [asked] : Object.values(GROUPS)) (await load())(program);
 
 // a reader that has enough, such as `head`, is no failure
@@ -52,11 +64,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  await program.parseAsync();
+  await program.parseAsync(words, { from: 'user' });
 } catch (error) {
   const code = exitCodeOf(error);
   // help without a command was printed by commander
-  const isHelp = error instanceof CommanderError && error.code === 'commander.help';
-  if (code !== 0 && !isHelp) reportError(error, isJson);
+  const isShown = error instanceof CommanderError && error.code === 'commander.help';
+  if (code !== 0 && !isShown) reportError(error, isJson);
   process.exitCode = code;
 }

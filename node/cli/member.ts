@@ -59,7 +59,8 @@ export function registerMember(program: Command): void {
   );
   withWriting(leave.command);
   leave.does(async (out, options) => {
-    const key = await readKeyFile(options.key ?? dataPaths(options.data).key);
+    const file = options.key ?? dataPaths(options.data).key;
+    const key = { ...(await readKeyFile(file)), file };
     const { wait = false, timeout } = options;
     const written = await submitSigned(
       clientOf(options),
@@ -105,7 +106,8 @@ const BEHIND_MAX = 100;
 
 function actorOf(text: string): Uint8Array {
   if (!/^[0-9a-f]{64}$/.test(text)) {
-    fail('usage', 'An actor is written in 64 hex digits: see `x0t member list`.', { actor: text });
+    const message = 'An actor is written in 64 hex digits: see `npx x0t member list`.';
+    fail('usage', message, { actor: text });
   }
   return Uint8Array.fromHex(text);
 }

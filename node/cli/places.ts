@@ -1,9 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { fail } from '#ledger/errors.ts';
 import { addressFile } from '#node/address-file.ts';
 import { Client } from '#node/client.ts';
 import { API_PORT } from '#node/config.ts';
+import { isInitialised } from '#node/data-paths.ts';
 
 /** Where commands look for a node and its keys. */
 
@@ -16,6 +18,8 @@ export function operatorKeyFile(directory: string): string {
 
 export interface DataOption {
   readonly data: string;
+  /** Whether `data` was given; else it is the default, which need not be there. */
+  readonly isDataGiven?: boolean;
 }
 
 export interface NodeOptions extends DataOption {
@@ -34,11 +38,25 @@ export function withNode(command: Command): Command {
   );
 }
 
-/** `--url`, else what a running node wrote into the data directory, else the default port here. */
-export function apiUrl({ url, data }: NodeOptions): string {
+/**
+ * `--url`, else what a running node wrote into the data directory, else the default port here.
+ * Where `--data` is given the node is that of the directory and no other: throws
+ * `not_initialised`, and `node_unreachable` where it does not run.
+ */
+export function apiUrl({ url, data, isDataGiven = false }: NodeOptions): string {
+  if (isDataGiven && !isInitialised(data)) {
+    fail('not_initialised', 'This is no data directory of a node: check --data.', {
+      directory: data,
+    });
+  }
   if (url !== undefined) return url;
   const file = addressFile(data);
   if (existsSync(file)) return readFileSync(file, 'utf8').trim();
+  if (isDataGiven) {
+    fail('node_unreachable', 'The node of this directory does not run: start it, or give --url.', {
+      directory: data,
+    });
+  }
   return `http://127.0.0.1:${API_PORT}`;
 }
 

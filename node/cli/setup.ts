@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { openChain } from '#ledger/chain.ts';
-import { X0tError } from '#ledger/errors.ts';
+import type { Chain } from '#ledger/chain.ts';
+import { X0tError, codeOf } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
 import type { PartialConfig } from '#node/config.ts';
 import { createNodeKeys, finishDataDir, makeGenesis } from '#node/data-dir.ts';
@@ -48,14 +49,17 @@ export async function initialiseNetwork(
   };
 }
 
-/** Makes a node that follows a network without sealing blocks. Throws `genesis_unreadable`. */
+/**
+ * Makes a node that follows a network without sealing blocks. Throws `genesis_unreadable`,
+ * `genesis_invalid`, and `unknown_policy` for a network that needs other software.
+ */
 export async function initialiseObserver(
   directory: string,
   genesisFile: string,
   config: PartialConfig,
 ): Promise<Initialised> {
   const genesis = await readGenesis(genesisFile);
-  const chain = openChain(genesis);
+  const chain = chainOf(genesis, genesisFile);
   const { actor, peer } = await createNodeKeys(directory);
   await finishDataDir(directory, genesis, config);
   return { directory: resolve(directory), role: 'observer', chain: textOf(chain.id), actor, peer };
@@ -69,6 +73,21 @@ async function readGenesis(file: string): Promise<Uint8Array> {
       'genesis_unreadable',
       "The genesis file cannot be read: copy genesis.cbor from a node's data directory.",
       { file },
+      { cause },
+    );
+  }
+}
+
+function chainOf(genesis: Uint8Array, file: string): Chain {
+  try {
+    return openChain(genesis);
+  } catch (cause) {
+    const reason = codeOf(cause);
+    if (reason === 'unknown_policy') throw cause;
+    throw new X0tError(
+      'genesis_invalid',
+      `${file} is no genesis: copy genesis.cbor from a node's data directory.`,
+      { file, reason },
       { cause },
     );
   }

@@ -27,14 +27,29 @@ export const LANE_BESIDE_NODE = 1;
 /** Tries to find a free sequence number, when others use the same key at the same time. */
 const TRIES_MAX = 64;
 
+/** A key that signs here, and the file that it was read from. */
+export interface SigningKey extends ActorKey {
+  readonly file: string;
+}
+
 /**
  * The key that `--key` names, else the operator's of the data directory; `undefined` where there is
  * none.
  */
-export async function signingKey({ key, data }: SigningOptions): Promise<ActorKey | undefined> {
+export async function signingKey({ key, data }: SigningOptions): Promise<SigningKey | undefined> {
   const file = key ?? operatorKeyFile(data);
   if (key === undefined && !existsSync(file)) return undefined;
-  return readKeyFile(file);
+  return { ...(await readKeyFile(file)), file };
+}
+
+/** Where the signer is refused, the sentence names the key file: most often it is another's. */
+function withKeyFile(error: unknown, keyFile: string): unknown {
+  if (!(error instanceof ApiError) || error.code !== 'not_member') return error;
+  const { status, code, data, requestId } = error;
+  const message =
+    `The key of ${keyFile} is no member of this node's network: ` +
+    'name a key that is with --key, or the data directory of this network with --data.';
+  return new ApiError(status, { code, message, detail: { ...data, keyFile }, requestId });
 }
 
 /** The id of the network that a node serves, from the genesis object that it sends. */
@@ -50,7 +65,7 @@ async function chainOf(client: Client): Promise<Id> {
  */
 export async function submitSigned(
   client: Client,
-  key: ActorKey,
+  key: SigningKey,
   kind: string,
   body: Body,
   isFinal: boolean,
@@ -65,7 +80,7 @@ export async function submitSigned(
       return await handOver(client, entry, key.coseKey, isFinal, timeout_ms);
     } catch (error) {
       const next = nextSeq(error, seq);
-      if (next === undefined || tries === TRIES_MAX) throw error;
+      if (next === undefined || tries === TRIES_MAX) throw withKeyFile(error, key.file);
       seq = next;
     }
   }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
@@ -12,7 +13,7 @@ import { startNode } from '#node/node.ts';
 import type { Node } from '#node/node.ts';
 import { watchCatchUp } from './catch-up.ts';
 import { addCommand, collect, portNumber, wholeNumber } from './command.ts';
-import { DATA_DIRECTORY, withData } from './places.ts';
+import { DATA_DIRECTORY, operatorKeyFile, withData } from './places.ts';
 import type { DataOption } from './places.ts';
 import { initialiseNetwork } from './setup.ts';
 import { stopRequest } from './signals.ts';
@@ -117,8 +118,11 @@ async function removeAddress(directory: string, url: string): Promise<void> {
   if (written.trim() === url) await rm(file, { force: true }).catch(() => undefined);
 }
 
-function hints({ core, url, network }: Node, data: string): string {
+function hints(node: Node, data: string): string {
+  const { core, url, network } = node;
   const { name } = core.chain.genesis;
+  // the own key of an observer is no member's
+  const canWrite = node.status().role !== 'observer' || existsSync(operatorKeyFile(data));
   const place = resolve(data) === resolve(DATA_DIRECTORY) ? '' : ` --data ${data}`;
   return [
     `The node of network "${name}" runs. Data: ${resolve(data)}`,
@@ -127,8 +131,9 @@ function hints({ core, url, network }: Node, data: string): string {
     '',
     'In another terminal:',
     `  npx x0t status${place}`,
-    `  npx x0t kv put greeting hello --wait${place}`,
-    `  npx x0t kv get greeting${place}`,
+    ...(canWrite
+      ? [`  npx x0t kv put greeting hello --wait${place}`, `  npx x0t kv get greeting${place}`]
+      : [`  npx x0t kv list${place}`, `  npx x0t kv put KEY VALUE --key FILE-OF-A-MEMBER${place}`]),
     `  npx x0t log --follow${place}`,
     '  npx x0t testnet --nodes 4',
     '',

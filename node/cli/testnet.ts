@@ -119,10 +119,12 @@ async function run(
     await Promise.race([ready, stopped]);
     if (isStopping) return;
     announce(net, out);
+    const began_ms = performance.now();
     await watch(nodes, options, out, stopped);
-    if (!isStopping) await conclude(nodes, out);
+    if (!isStopping) await conclude(nodes, out, began_ms);
   } finally {
     isStopping = true;
+    process.stderr.write('stopping ...\n');
     await Promise.all(nodes.map(({ process }) => process.stop()));
   }
 }
@@ -137,16 +139,16 @@ function report(name: string, { logFile }: NodeProcess, reason: number | string)
 }
 
 function announce({ directory, chain, nodes, operators }: Testnet, out: Output): void {
-  const first = nodes[0]?.url ?? '';
+  const first = `--data ${nodes[0]?.directory ?? ''}`;
   const started = { type: 'started', directory, chain, nodes, operators };
   out.show(started, () =>
     [
       `${nodes.length} validators run in ${directory}; each logs to node.log there.`,
-      `  npx x0t kv put greeting hello --wait --url ${first}`,
+      `  npx x0t kv put greeting hello --wait ${first}`,
       ...(operators[0] === undefined
         ? []
-        : [`  npx x0t kv put greeting signed --wait --url ${first} --key ${operators[0]}`]),
-      `  npx x0t log --follow --url ${nodes.at(-1)?.url ?? ''}`,
+        : [`  npx x0t kv put greeting signed --wait ${first} --key ${operators[0]}`]),
+      `  npx x0t log --follow --data ${nodes.at(-1)?.directory ?? ''}`,
       'Ctrl-C stops them.',
       '',
     ].join('\n'),
@@ -198,11 +200,16 @@ function redraw(table: string, before: number): number {
 }
 
 /** Waits until the nodes stand alike. Throws `testnet_node_ended` or `testnet_disagrees`. */
-async function conclude(nodes: readonly Watched[], out: Output): Promise<void> {
+async function conclude(
+  nodes: readonly Watched[],
+  out: Output,
+  began_ms: number,
+): Promise<void> {
   const lines = await settle(nodes, SETTLE_MS);
   const isEqual = areEqual(lines);
   const verdict = isEqual ? 'All nodes hold the same final log and state.' : 'The nodes differ.';
-  const summary = { ...jsonOf(0, lines), type: 'summary', isEqual };
+  const seconds = Math.round((performance.now() - began_ms) / 1000);
+  const summary = { ...jsonOf(seconds, lines), type: 'summary', isEqual };
   out.show(summary, () => `${tableOf(lines)}${verdict}`);
   const gone = lines.filter(({ exit }) => exit !== undefined).map(({ name }) => name);
   if (gone.length > 0)

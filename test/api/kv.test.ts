@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import test from 'ava';
 import type { LightMyRequestResponse } from 'fastify';
 import { signedEvent, startSingleNode, submission } from '#test/support/single-node.ts';
@@ -189,9 +191,24 @@ test('a write that waits for finality does not keep the node from stopping', asy
   const closed = waiting.close();
   const response = await reply;
   t.is(response.status, 503);
+  t.is(response.headers.get('connection'), 'close');
   t.is(((await response.json()) as { code: string }).code, 'stopping');
   await closed;
   t.true(performance.now() - start_ms < 5000);
+});
+
+test('a client that never ends its request does not keep the node from stopping', async (t) => {
+  const waiting = await startSingleNode();
+  const { port } = new URL(await waiting.api.listen({ host: '127.0.0.1', port: 0 }));
+  const accepted = once(waiting.api.server, 'connection');
+  const socket = connect(Number(port), '127.0.0.1');
+  socket.on('error', () => undefined);
+  socket.write('PUT /v1/kv/a HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf');
+  await accepted;
+  const start_ms = performance.now();
+  await waiting.close();
+  t.true(performance.now() - start_ms < 5000);
+  socket.destroy();
 });
 
 test('pages of a listing hold every key once, in order', async (t) => {

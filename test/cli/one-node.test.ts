@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { envelope, folder, json, run, start, x0t } from './support.ts';
+import { envelope, fed, folder, json, run, start, x0t } from './support.ts';
 
 /** One after the other: each starts processes, and the machine may have two cores. */
 
@@ -57,6 +57,13 @@ test.serial('a node is made, started, asked, written to, read and stopped', asyn
   const gotJson = json(await x0t(cwd, 'kv', 'get', 'a/../b', '--data', 'd', '--json'));
   t.like(gotJson, { key: 'a/../b', text: 'by the node', seq: 2, level: 'final' });
 
+  const piped = await fed('from stdin\n', cwd, 'kv', 'put', 'p', '--file', '-', '--data', 'd');
+  t.is(piped.code, 0, piped.stderr);
+  const accepted = await x0t(cwd, 'kv', 'get', 'p', '--data', 'd', '--level', 'accepted');
+  t.is(accepted.stdout, 'from stdin\n');
+  const dropped = await x0t(cwd, 'kv', 'delete', 'p', '--data', 'd', '--wait');
+  t.regex(dropped.stdout, /^final 4, applied: /);
+
   const list = await x0t(cwd, 'kv', 'list', '--data', 'd', '--json');
   const { entries } = json(list);
   t.deepEqual(
@@ -67,7 +74,7 @@ test.serial('a node is made, started, asked, written to, read and stopped', asyn
   t.regex(some.stdout, /^greeting +seq 1 .* 5 bytes +text\/plain/);
 
   const gone = await x0t(cwd, 'kv', 'delete', 'greeting', '--data', 'd', '--wait');
-  t.regex(gone.stdout, /^final 3, applied: /);
+  t.regex(gone.stdout, /^final 5, applied: /);
   const missing = await x0t(cwd, 'kv', 'get', 'greeting', '--data', 'd', '--json');
   t.is(missing.code, 4);
   t.like(envelope(missing), { code: 'no_such_key', detail: { key: 'greeting' } });
@@ -79,10 +86,10 @@ test.serial('a node is made, started, asked, written to, read and stopped', asyn
     .map((line) => JSON.parse(line) as { seq: number });
   t.deepEqual(
     lines.map(({ seq }) => seq),
-    [1, 2, 3],
+    [1, 2, 3, 4, 5],
   );
   const last = await x0t(cwd, 'log', '--data', 'd', '--limit', '1');
-  t.regex(last.stdout, /^3 {2}.* applied {2}kv\.delete\/1 {2}[0-9a-f]{12} {2}bafyrei\w+\n$/);
+  t.regex(last.stdout, /^5 {2}.* applied {2}kv\.delete\/1 {2}[0-9a-f]{12} {2}bafyrei\w+\n$/);
 
   const stopped = await node.stop();
   t.is(stopped.code, 0, stopped.stderr);
@@ -126,6 +133,7 @@ test.serial('events are signed, saved, submitted, refused and shown', async (t) 
   const wrong = await x0t(cwd, 'event', 'submit', 'kv.put/1', '{"key":1}', '--data', 'd', '--json');
   t.is(wrong.code, 4);
   t.is(envelope(wrong).code, 'bad_body');
+  t.regex(envelope(wrong).message, /: .* value\.$/, 'it names the field');
   const stale = ['kv', 'put', 'k', 'x', '--if-seq', '9', '--data', 'd', '--wait', '--json'];
   const refused = await x0t(cwd, ...stale);
   t.is(refused.code, 4);
@@ -138,7 +146,8 @@ test.serial('events are signed, saved, submitted, refused and shown', async (t) 
   t.like(json(await x0t(cwd, 'key', 'show', 'me.key', '--json')), { actor });
   const shut = await x0t(cwd, 'kv', 'put', 'k', 'x', '--key', 'me.key', '--data', 'd', '--json');
   t.is(shut.code, 4);
-  t.is(envelope(shut).code, 'not_member');
+  t.like(envelope(shut), { code: 'not_member', detail: { keyFile: 'me.key' } });
+  t.regex(envelope(shut).message, /me\.key .* --key/);
 });
 
 test.serial('writes at once with one key all become final and are followed', async (t) => {

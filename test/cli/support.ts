@@ -48,6 +48,13 @@ export async function x0t(cwd: string, ...args: string[]): Promise<Ran> {
   return collect(child);
 }
 
+/** The same with something on its stdin. */
+export async function fed(input: string, cwd: string, ...args: string[]): Promise<Ran> {
+  const child = spawn(process.execPath, [MAIN, ...args], { cwd, stdio: 'pipe' });
+  child.stdin.end(input);
+  return collect(child);
+}
+
 async function collect(child: ChildProcess): Promise<Ran> {
   const [stdout, stderr] = [textOf(child.stdout), textOf(child.stderr)];
   const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];

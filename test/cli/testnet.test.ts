@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { NodeProcess } from '#node/node-process.ts';
 import { openTestnet } from '#node/testnet.ts';
-import { envelope, folder, freePorts, x0t } from './support.ts';
+import { envelope, folder, freePorts, run, x0t } from './support.ts';
 
 interface Line {
   readonly type: string;
@@ -74,18 +74,33 @@ test.serial('a node process is ready, is killed, and comes back with its log', a
   t.is(made.code, 0, made.stderr);
   const node = (await openTestnet(join(cwd, 'net')))?.nodes[0];
   if (!node) throw new Error('no test net');
-  const run = async (): Promise<NodeProcess> => {
+  const launch = async (): Promise<NodeProcess> => {
     const running = new NodeProcess(node.directory, { url: node.url });
     t.teardown(() => running.kill());
     await running.ready(30_000);
     return running;
   };
-  const before = await run();
+  const before = await launch();
   const { seq = 0 } = await before.client.putKv('k', Uint8Array.of(1), undefined, {
     isFinal: true,
   });
   t.deepEqual(await before.kill(), { reason: 'SIGKILL', wasAsked: true });
-  const after = await run();
+  const after = await launch();
   t.is((await after.client.getKv('k')).seq, seq);
   t.deepEqual(await after.stop(), { reason: 0, wasAsked: true });
+});
+
+test.serial('a stop ends requests under way and takes no time-out', async (t) => {
+  const cwd = folder(t);
+  const base = await freePorts(4);
+  const ports = ['--base-api-port', `${base}`, '--base-p2p-port', `${base + 2}`];
+  const net = await run(t, cwd, 'testnet', '--nodes', '2', ...ports, '--dir', 'net', '--json');
+  const { nodes } = JSON.parse(net.first) as { nodes: { url: string }[] };
+  // a client of its own, with a connection that it would keep
+  t.is((await fetch(`${nodes[0]?.url}/livez`)).status, 200);
+  const start_ms = performance.now();
+  const { code, stderr } = await net.stop('SIGINT');
+  t.is(code, 0, stderr);
+  t.is(stderr, 'stopping ...\n');
+  t.true(performance.now() - start_ms < 5000);
 });

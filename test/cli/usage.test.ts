@@ -28,9 +28,30 @@ const cases: readonly (readonly [
     2,
     'genesis_unreadable',
   ],
+  [
+    'a genesis that is none',
+    ['init', '--observer', '--genesis', 'full/file'],
+    2,
+    'genesis_invalid',
+  ],
+  [
+    'a peer that is no multiaddr',
+    ['init', '--observer', '--genesis', 'fresh/genesis.cbor', '--data', 'o', '--bootstrap', 'foo'],
+    2,
+    'address_invalid',
+  ],
+  ['help for an unknown command', ['help', 'bogus'], 2, 'usage'],
   ['a key no URL can name', ['kv', 'get', '..'], 2, 'key_no_path'],
   ['no node', ['status', '--url', 'http://127.0.0.1:1'], 3, 'node_unreachable'],
   ['no data directory', ['export', '--data', 'none', '--car', 'x.car'], 5, 'not_initialised'],
+  ['a --data without a node', ['status', '--data', 'none'], 5, 'not_initialised'],
+  [
+    'a --data without a node beside a --url',
+    ['kv', 'put', 'k', 'v', '--data', 'full', '--url', 'http://127.0.0.1:1'],
+    5,
+    'not_initialised',
+  ],
+  ['a --data of a node that does not run', ['status', '--data', 'fresh'], 3, 'node_unreachable'],
   ['a node that never ran', ['rebuild', '--data', 'fresh'], 5, 'store_missing'],
   ['a directory with files', ['init', '--data', 'full'], 5, 'not_empty'],
   ['a key file that is there', ['key', 'new', 'full/file'], 5, 'key_exists'],
@@ -109,5 +130,7 @@ test('help names every command and its examples, and ends with 0', async (t) => 
   }
   const one = await x0t(cwd, 'kv', 'put', '--help');
   t.is(one.code, 0);
-  t.regex(one.stdout, /Examples:\n {2}\$ x0t kv put /);
+  t.deepEqual(await x0t(cwd, 'help', 'kv', 'put'), one);
+  t.regex((await x0t(cwd, '--version')).stdout, /^x0t \d+\.\d+\.\d+, Node\.js 26\./);
+  t.regex(one.stdout, /Examples:\n {2}\$ npx x0t kv put /);
 });

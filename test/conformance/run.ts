@@ -4,7 +4,8 @@ import type { CaseFile } from './cases.ts';
 
 /**
  * `npm run conformance -- FILE`: feeds the DAGs of a case file to the commit rule and the
- * lineariser, prints one JSON line per case, and exits with 1 when an expectation is not met.
+ * lineariser, prints one JSON line per case, and exits with 1 when an expectation is not met,
+ * with 2 where there is no such file.
  */
 const [file] = process.argv.slice(2);
 if (!file) {
@@ -12,8 +13,8 @@ if (!file) {
   process.exit(2);
 }
 if (!existsSync(file)) {
-  console.log(`skipped: no case file at ${file}`);
-  process.exit(0);
+  console.error(`there is no case file at ${file}`);
+  process.exit(2);
 }
 const { cases } = JSON.parse(readFileSync(file, 'utf8')) as CaseFile;
 let failed = 0;

@@ -25,6 +25,9 @@ networkContract(test, 'fake', async (count, prepare) => {
 
 networkContract(test, 'libp2p', async (count, prepare) => {
   const nodes: ManagedNetwork[] = [];
+  const stop = async () => {
+    await Promise.all(nodes.map((node) => node.stop()));
+  };
   const topics = new Set<Topic>();
   for (let index = 0; index < count; index += 1) {
     const bootstrap = nodes.map((node) => addrOf(node));
@@ -38,16 +41,16 @@ networkContract(test, 'libp2p', async (count, prepare) => {
     });
     nodes.push(node);
   }
-  await untilMeshed(nodes);
   // all nodes take the same topics, and get what they were heard to subscribe to
   const takes = (node: ManagedNetwork) => node.status().peers.map((peer) => peer.topics.length);
   const subscribed = (node: ManagedNetwork) => takes(node).every((each) => each === topics.size);
-  await until(() => nodes.every(subscribed), 'the subscriptions');
-  return {
-    nodes,
-    crash: async (index) => nodes[index]?.stop(),
-    stop: async () => {
-      await Promise.all(nodes.map((node) => node.stop()));
-    },
-  };
+  try {
+    await untilMeshed(nodes);
+    await until(() => nodes.every(subscribed), 'the subscriptions');
+  } catch (error) {
+    // nobody else knows these nodes yet, and they would keep the process alive
+    await stop();
+    throw error;
+  }
+  return { nodes, crash: async (index) => nodes[index]?.stop(), stop };
 });

@@ -113,11 +113,14 @@ export function addrOf(node: ManagedNetwork): string {
   return node.status().addrs[0] ?? fail('test_failed', 'The node does not listen.');
 }
 
+/** A loaded machine takes its time; what is awaited comes, or the test fails. */
+const WAIT_MS = 60_000;
+
 /** Waits until `condition` holds; throws after `timeout_ms`. */
 export async function until(
   condition: () => boolean,
   what: string,
-  timeout_ms = 10_000,
+  timeout_ms = WAIT_MS,
 ): Promise<void> {
   const end_ms = performance.now() + timeout_ms;
   while (!condition()) {
@@ -136,7 +139,7 @@ export function sleep(delay_ms: number): Promise<void> {
 /** Every node sees every other one, and all gossip streams are open. */
 export async function untilMeshed(
   nodes: readonly ManagedNetwork[],
-  timeout_ms = 10_000,
+  timeout_ms = WAIT_MS,
 ): Promise<void> {
   await until(
     () =>

@@ -11,13 +11,11 @@ const AS_NODE_20 = '--import=data:text/javascript,'
   + 'Object.defineProperty(process,"versions",{value:{...process.versions,node:"20.20.2"}})';
 const PACKAGE = `node-${process.platform}-${process.arch}`;
 
+/** What it prints says that it is ready for a signal. */
 const MAIN = `
+if (process.argv[2] === 'trap') process.on('SIGTERM', () => process.exit(9));
+if (['wait', 'trap'].includes(process.argv[2])) setInterval(() => undefined, 1000);
 console.log(JSON.stringify([process.versions.node.split('.')[0], ...process.argv.slice(2)]));
-if (process.argv[2] === 'wait') setInterval(() => undefined, 1000);
-if (process.argv[2] === 'trap') {
-  process.on('SIGTERM', () => process.exit(9));
-  setInterval(() => undefined, 1000);
-}
 process.exitCode = 5;
 `;
 
@@ -72,8 +70,9 @@ for (const [command, code, signal] of [['trap', 9, null], ['wait', null, 'SIGTER
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     await once(child.stdout, 'data');
+    const ended = once(child, 'exit');
     child.kill('SIGTERM');
-    t.deepEqual(await once(child, 'exit'), [code, signal]);
+    t.deepEqual(await ended, [code, signal]);
     remove();
   });
 }

@@ -1,7 +1,8 @@
 /**
  * Runs Project Wycheproof's ML-DSA-65 vectors over both engines: `npm run test:vectors -- DIR`,
  * where DIR holds `wycheproof/`. Prints what passed, failed and was skipped with the reason. Exit
- * code 1 on a failure; without the folder it says so and exits with 0.
+ * code 1 on a failure, 2 where a folder that was given is not there; without DIR and folder it says
+ * so and exits with 0.
  */
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -13,7 +14,9 @@ const folder = join(dir, 'wycheproof');
 if (existsSync(folder)) {
   process.exitCode = (await run()) ? 0 : 1;
 } else {
-  console.log(`skipped: no vectors at ${dir}`);
+  const isGiven = process.argv[2] !== undefined;
+  console.log(`${isGiven ? 'there are' : 'skipped:'} no vectors at ${folder}`);
+  if (isGiven) process.exitCode = 2;
 }
 
 async function read(name: string) {

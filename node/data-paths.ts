@@ -1,0 +1,22 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** Paths in a data directory. */
+export function dataPaths(
+  directory: string,
+): Readonly<Record<'genesis' | 'key' | 'peerKey' | 'config' | 'store' | 'claimed', string>> {
+  return {
+    genesis: join(directory, 'genesis.cbor'),
+    key: join(directory, 'node.key'),
+    peerKey: join(directory, 'peer.key'),
+    config: join(directory, 'config.json'),
+    store: join(directory, 'store'),
+    // beside the store, so that it outlives it
+    claimed: join(directory, 'store.claimed'),
+  };
+}
+
+/** Whether a node was set up here. */
+export function isInitialised(directory: string): boolean {
+  return existsSync(dataPaths(directory).genesis);
+}
