@@ -67,7 +67,11 @@ const OWN_MAX = 64;
 /** Committees at hand: 128 validators are 250 KB. */
 const COMMITTEES_MAX = 16;
 
-/** Signs own checkpoints, collects votes, and keeps certificates. */
+/**
+ * Signs own checkpoints, collects votes, and keeps certificates. An epoch whose last checkpoint is
+ * certified here is closed: whoever holds keys of its committee, which may be few and old, decides
+ * nothing any more.
+ */
 export class Certifier {
   readonly store: CheckpointStore;
   readonly votes = new Votes();
@@ -124,7 +128,7 @@ export class Certifier {
     return this.#work;
   }
 
-  /** The certificate that covers most. */
+  /** The certificate that covers most, of the newest epoch. */
   get latest(): Certificate | undefined {
     return this.#latest;
   }
@@ -263,14 +267,18 @@ export class Certifier {
 
   /** Whether nobody needs a vote for it: it, or a later one, is certified; an epoch's end needs. */
   #isSuperseded(checkpoint: Checkpoint): boolean {
-    if (this.store.certificate(checkpoint)) return true;
+    if (this.store.certificate(checkpoint) || this.#isClosed(checkpoint)) return true;
     const covered = this.#latest?.checkpoint.size ?? 0;
     return checkpoint.cut === 'epoch' ? false : checkpoint.size <= covered;
   }
 
+  #isClosed({ epoch }: CheckpointSlot): boolean {
+    return this.store.endSize(epoch) !== undefined;
+  }
+
   /**
-   * Takes a vote from a peer: `accept` when it is valid and new. Throws the coded error of an
-   * invalid one: the caller holds it against the peer.
+   * Takes a vote from a peer: `accept` when it is valid and new; one of a closed epoch is
+   * ignored. Throws the coded error of an invalid one: the caller holds it against the peer.
    */
   async take(bytes: Uint8Array): Promise<GossipVerdict> {
     const vote = decodeVote(bytes);
@@ -300,6 +308,7 @@ export class Certifier {
 
   /** Whether a vote for it changes nothing: it agrees with a certificate or with this node. */
   #isSettled(checkpoint: Checkpoint): boolean {
+    if (this.#isClosed(checkpoint)) return true;
     const certificate = this.store.certificate(checkpoint);
     if (certificate) return certificate.checkpoint.id === checkpoint.id;
     if (!this.#isSuperseded(checkpoint)) return false;
@@ -307,8 +316,9 @@ export class Certifier {
   }
 
   /**
-   * Takes a certificate from a peer; throws as `take` does. Returns its size, 0 where the epoch is
-   * not known here yet.
+   * Takes a certificate from a peer; throws as `take` does. Of a closed epoch only one that this
+   * node computed too. Returns up to where the peer need not be asked again: its size, but not
+   * beyond the end of its epoch; 0 where the epoch is not known here yet.
    */
   async takeCertificate(bytes: Uint8Array): Promise<number> {
     const certificate = decodeCertificate(bytes);
@@ -318,15 +328,28 @@ export class Certifier {
     if (!committee) return 0;
     const { id, size } = checkpoint;
     if (this.store.certificate(checkpoint)?.checkpoint.id === id) return size;
+    if (!this.#isOpenTo(checkpoint)) {
+      return Math.min(size, this.store.endSize(checkpoint.epoch) ?? size);
+    }
     await verifyCertificate(certificate, committee, this.#ports.verifier);
     await this.#then(() => this.#certify(certificate));
     return size;
   }
 
+  /**
+   * Whether a certificate of it would be kept, or tell of a divergence. In a closed epoch only the
+   * own checkpoints before its end may still be certified; idle ones are covered by the end.
+   */
+  #isOpenTo(checkpoint: Checkpoint): boolean {
+    const end = this.store.endSize(checkpoint.epoch);
+    if (end === undefined) return true;
+    const { cut, size, id } = checkpoint;
+    return cut === 'periodic' && size < end && this.#ownIn(checkpoint)?.id === id;
+  }
+
   /** A verified certificate came with a snapshot, which put it into the store. */
   adopt(certificate: Certificate): void {
-    const { size } = certificate.checkpoint;
-    if (size < (this.#latest?.checkpoint.size ?? 0)) return;
+    if (!this.#isLater(certificate.checkpoint)) return;
     this.#latest = certificate;
     this.#forgetOwn();
     for (const listener of this.#listeners) listener(certificate);
@@ -388,7 +411,7 @@ export class Certifier {
   async #certify(certificate: Certificate): Promise<void> {
     const { checkpoint } = certificate;
     const held = this.store.certificate(checkpoint);
-    if (held?.checkpoint.id === checkpoint.id) return;
+    if (held?.checkpoint.id === checkpoint.id || !this.#isOpenTo(checkpoint)) return;
     if (held) {
       // two quorums: whichever this node computed, others are told of by the alarm
       await this.#diverge(held.checkpoint, checkpoint.id, votesOf(certificate));
@@ -397,11 +420,19 @@ export class Certifier {
     await this.store.keep(certificate);
     this.counters.certified += 1;
     this.votes.drop(checkpoint);
-    if (checkpoint.size >= (this.#latest?.checkpoint.size ?? 0)) this.#latest = certificate;
+    if (checkpoint.cut === 'epoch') this.votes.dropEpoch(checkpoint.epoch);
+    if (this.#isLater(checkpoint)) this.#latest = certificate;
     const own = this.#ownIn(checkpoint);
     if (own) await this.#compare(own);
     this.#forgetOwn();
     for (const listener of this.#listeners) listener(certificate);
+  }
+
+  /** Whether it covers more than the latest; nothing of an epoch covers more than its end. */
+  #isLater({ epoch, size, cut }: Checkpoint): boolean {
+    const latest = this.#latest?.checkpoint;
+    if (!latest || epoch !== latest.epoch) return epoch > (latest?.epoch ?? -1);
+    return cut === 'epoch' || (latest.cut !== 'epoch' && size >= latest.size);
   }
 
   /** Own checkpoints that are covered need not be at hand. */

@@ -11,6 +11,8 @@ import type { BlockStore, Id, StoreOp } from './ports.ts';
 
 /** Own checkpoints that are read at start: those that no certificate covers yet are among them. */
 const OWN_READ_MAX = 32;
+/** Certificates from beyond the end of an epoch that are dropped at once. */
+const BEYOND_MAX = 256;
 /** Votes that are kept as evidence. */
 const EVIDENCE_MAX = 256;
 
@@ -88,8 +90,14 @@ export class CheckpointStore {
 
   /** The certificate with which an epoch ended. */
   endOf(epoch: number): Certificate | undefined {
-    const size = this.#store.get(storeKeys.epochEnd(epoch));
-    return size && this.certificate({ epoch, size: decodeNumber(size), cut: 'epoch' });
+    const size = this.endSize(epoch);
+    return size === undefined ? undefined : this.certificate({ epoch, size, cut: 'epoch' });
+  }
+
+  /** How many events are final at the end of an epoch, once that is certified. */
+  endSize(epoch: number): number | undefined {
+    const row = this.#store.get(storeKeys.epochEnd(epoch));
+    return row && decodeNumber(row);
   }
 
   /**
@@ -102,13 +110,18 @@ export class CheckpointStore {
     return row && new Committee(epoch, decodeValidators(decode(row)), base);
   }
 
-  /** Keeps a certificate; an idle one is kept until a larger one covers what it covers. */
+  /**
+   * Keeps a certificate; an idle one is kept until a larger one covers what it covers. The first
+   * end of an epoch stays, and drops what its committee certified beyond it.
+   */
   async keep(certificate: Certificate): Promise<void> {
     const { checkpoint, bytes } = certificate;
     const { epoch, size, cut } = checkpoint;
     const key = storeKeys.certificate(checkpoint);
     const ops: StoreOp[] = [{ type: 'put', key, value: bytes }];
     if (cut === 'epoch') {
+      if (this.endSize(epoch) !== undefined) return;
+      ops.push(...(await this.#beyond(checkpoint)));
       ops.push({ type: 'put', key: storeKeys.epochEnd(epoch), value: encodeNumber(size) });
     }
     if (this.#idle && this.#idle.size < size) {
@@ -117,6 +130,13 @@ export class CheckpointStore {
     }
     if (cut === 'idle') this.#idle = checkpoint;
     await this.#store.write(ops, { sync: false });
+  }
+
+  async #beyond({ epoch, size }: Checkpoint): Promise<StoreOp[]> {
+    const found = await this.certificatesFrom(size + 1, BEYOND_MAX);
+    return found
+      .filter(({ checkpoint }) => checkpoint.epoch <= epoch)
+      .map(({ checkpoint }) => ({ type: 'del', key: storeKeys.certificate(checkpoint) }));
   }
 
   /**

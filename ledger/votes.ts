@@ -81,6 +81,13 @@ export class Votes {
     }
   }
 
+  /** Drops the votes of an epoch: it is closed. */
+  dropEpoch(epoch: number): void {
+    for (const votes of [...this.#byAuthor.values()]) {
+      for (const vote of votes) if (vote.checkpoint.epoch === epoch) this.#forget(vote);
+    }
+  }
+
   /** Up to `limit` votes, of the largest checkpoints first. */
   newest(limit: number): Vote[] {
     const tallies = [...this.#slots.values()].flatMap((slot) => [...slot.values()]);

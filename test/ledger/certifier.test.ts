@@ -1,23 +1,16 @@
 import test from 'ava';
 import { decodeVote, encodeVote, signCheckpoint } from '#ledger/certificate.ts';
-import type { Vote } from '#ledger/certificate.ts';
-import { Certifier } from '#ledger/certifier.ts';
-import { CheckpointStore } from '#ledger/checkpoint-store.ts';
 import { makeCheckpoint } from '#ledger/checkpoint.ts';
 import type { Checkpoint } from '#ledger/checkpoint.ts';
 import { encode } from '#ledger/codec.ts';
 import { Committee, encodeValidators } from '#ledger/committee.ts';
 import { X0tError } from '#ledger/errors.ts';
 import { storeKeys } from '#ledger/keys.ts';
-import type { Signer } from '#ledger/ports.ts';
-import { directVerifier, silentLog } from '#test/support/cluster.ts';
+import { certifiersOf, cut } from '#test/support/certifier.ts';
 import type { TestActor } from '#test/support/cluster.ts';
-import { DurableStore } from '#test/support/durable-store.ts';
 import { seededNet } from '#test/support/seeded-actor.ts';
-import { VirtualClock } from '#test/support/virtual-clock.ts';
 
 const net = seededNet(4, 1, 'certifier');
-const verifier = await directVerifier();
 const seats = net.validators as readonly [TestActor, TestActor, TestActor, TestActor];
 
 const periodic = makeCheckpoint({
@@ -33,63 +26,12 @@ const periodic = makeCheckpoint({
 });
 const other = makeCheckpoint({ ...periodic, state: '44'.repeat(32) });
 
-interface Made {
-  readonly certifier: Certifier;
-  readonly store: DurableStore;
-  /** What it sent, as votes. */
-  readonly sent: Vote[];
-  readonly halts: number[];
-  readonly signed: number[];
-  readonly failures: unknown[];
-}
-
-/** A validator's certifier. `onSign` runs while the signature is made. */
-async function certifierOf(
-  who: TestActor,
-  rows: Iterable<readonly [string, Uint8Array]> = [],
-  onSign: (store: DurableStore) => void = () => undefined,
-): Promise<Made> {
-  const clock = new VirtualClock(0);
-  const store = new DurableStore(clock, 0, rows);
-  const made = {
-    sent: [] as Vote[],
-    halts: [] as number[],
-    signed: [] as number[],
-    failures: [] as unknown[],
-  };
-  const signer: Signer = {
-    ...who.signer,
-    sign: (message) => {
-      made.signed.push(message.length);
-      onSign(store);
-      return who.signer.sign(message);
-    },
-  };
-  const certifier = new Certifier(
-    net.chain,
-    { actor: who.actor, signer },
-    { clock, store, verifier, log: silentLog },
-    {
-      publish: (vote) => made.sent.push(decodeVote(vote)),
-      haltFinality: () => made.halts.push(1),
-      failed: (error) => made.failures.push(error),
-      mayVote: () => true,
-    },
-    await CheckpointStore.read(store),
-  );
-  return { certifier, store, ...made };
-}
+const certifierOf = await certifiersOf(net.chain);
 
 const voteOf = async (checkpoint: Checkpoint, author: number): Promise<Uint8Array> => {
   const { signer } = seats[author] as TestActor;
   return encodeVote(await signCheckpoint(checkpoint, author, signer));
 };
-
-/** Hands a cut over and waits until it was worked on. */
-async function cut({ certifier }: Made, checkpoint: Checkpoint): Promise<void> {
-  certifier.cut([checkpoint]);
-  await certifier.settled();
-}
 
 test('what is signed is in the store before, and survives a power cut then', async (t) => {
   let survivors: ReadonlyMap<string, Uint8Array> | undefined;
