@@ -83,7 +83,6 @@ export class Certifier {
   // what is known
   readonly #own = new Map<string, Checkpoint>();
   readonly #committees = new Map<number, Committee>();
-  #latest: Certificate | undefined;
   #diverged: Divergence | undefined;
   // work under way, one after the other
   #work: Promise<void> = Promise.resolve();
@@ -103,7 +102,6 @@ export class Certifier {
     this.#ports = ports;
     this.#host = host;
     this.store = new CheckpointStore(ports.store, held);
-    this.#latest = held.latest;
     this.#diverged = held.diverged;
     for (const checkpoint of held.own) this.#noteOwn(checkpoint);
     if (held.diverged) {
@@ -130,12 +128,12 @@ export class Certifier {
 
   /** The certificate that covers most, of the newest epoch. */
   get latest(): Certificate | undefined {
-    return this.#latest;
+    return this.store.latest;
   }
 
   /** Time since the commit that the newest certificate covers, by this node's clock. */
   get age_ms(): number | undefined {
-    const ts_ms = this.#latest?.checkpoint.ts_ms;
+    const ts_ms = this.latest?.checkpoint.ts_ms;
     return ts_ms === undefined ? undefined : Math.max(0, this.#ports.clock.wall_ms() - ts_ms);
   }
 
@@ -268,7 +266,7 @@ export class Certifier {
   /** Whether nobody needs a vote for it: it, or a later one, is certified; an epoch's end needs. */
   #isSuperseded(checkpoint: Checkpoint): boolean {
     if (this.store.certificate(checkpoint) || this.#isClosed(checkpoint)) return true;
-    const covered = this.#latest?.checkpoint.size ?? 0;
+    const covered = this.latest?.checkpoint.size ?? 0;
     return checkpoint.cut === 'epoch' ? false : checkpoint.size <= covered;
   }
 
@@ -349,8 +347,7 @@ export class Certifier {
 
   /** A verified certificate came with a snapshot, which put it into the store. */
   adopt(certificate: Certificate): void {
-    if (!this.#isLater(certificate.checkpoint)) return;
-    this.#latest = certificate;
+    if (!this.store.adopt(certificate)) return;
     this.#forgetOwn();
     for (const listener of this.#listeners) listener(certificate);
   }
@@ -380,10 +377,9 @@ export class Certifier {
   }
 
   /** Halts finality when f + 1 validators, or a certificate, say otherwise than this node. */
-  async #compare(own: Checkpoint): Promise<void> {
+  async #compare(own: Checkpoint, certificate = this.store.certificate(own)): Promise<void> {
     const committee = this.committeeOf(own.epoch);
     if (!committee || this.#diverged) return;
-    const certificate = this.store.certificate(own);
     if (certificate && certificate.checkpoint.id !== own.id) {
       await this.#diverge(own, certificate.checkpoint.id, votesOf(certificate));
       return;
@@ -417,22 +413,15 @@ export class Certifier {
       await this.#diverge(held.checkpoint, checkpoint.id, votesOf(certificate));
       return;
     }
-    await this.store.keep(certificate);
-    this.counters.certified += 1;
+    const isKept = await this.store.keep(certificate);
+    if (isKept) this.counters.certified += 1;
     this.votes.drop(checkpoint);
     if (checkpoint.cut === 'epoch') this.votes.dropEpoch(checkpoint.epoch);
-    if (this.#isLater(checkpoint)) this.#latest = certificate;
     const own = this.#ownIn(checkpoint);
-    if (own) await this.#compare(own);
+    if (own) await this.#compare(own, certificate);
+    if (!isKept) return;
     this.#forgetOwn();
     for (const listener of this.#listeners) listener(certificate);
-  }
-
-  /** Whether it covers more than the latest; nothing of an epoch covers more than its end. */
-  #isLater({ epoch, size, cut }: Checkpoint): boolean {
-    const latest = this.#latest?.checkpoint;
-    if (!latest || epoch !== latest.epoch) return epoch > (latest?.epoch ?? -1);
-    return cut === 'epoch' || (latest.cut !== 'epoch' && size >= latest.size);
   }
 
   /** Own checkpoints that are covered need not be at hand. */

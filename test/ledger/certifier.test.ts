@@ -1,5 +1,5 @@
 import test from 'ava';
-import { decodeVote, encodeVote, signCheckpoint } from '#ledger/certificate.ts';
+import { decodeVote, encodeVote, formCertificate, signCheckpoint } from '#ledger/certificate.ts';
 import { makeCheckpoint } from '#ledger/checkpoint.ts';
 import type { Checkpoint } from '#ledger/checkpoint.ts';
 import { encode } from '#ledger/codec.ts';
@@ -156,4 +156,41 @@ test('a rebuild that gives what the others signed ends the halt; evidence stays'
   t.deepEqual(mended.halts, []);
   t.is(mended.certifier.diverged, undefined);
   t.is([...mended.store.rows.keys()].filter((key) => key.startsWith('h/evidence/')).length, 2);
+});
+
+test('of idle certificates the largest is held, in whatever order they come', async (t) => {
+  const idle = [1010, 1005, 1020, 1015].map((size) => {
+    return makeCheckpoint({ ...periodic, cut: 'idle', size, prev: periodic.id });
+  });
+  const source = await certifierOf(net.operators[0] as TestActor);
+  const heard: number[] = [];
+  source.certifier.onCertified(({ checkpoint }) => heard.push(checkpoint.size));
+  for (const checkpoint of idle) {
+    const votes = await Promise.all([0, 1, 2].map((author) => voteOf(checkpoint, author)));
+    const whole = formCertificate(checkpoint, votes.map(decodeVote), net.chain.committee);
+    await source.certifier.takeCertificate(whole?.bytes ?? new Uint8Array());
+  }
+  const held = async () => {
+    const found = await source.certifier.store.certificatesFrom(1, 10);
+    return found.map(({ checkpoint }) => checkpoint.size);
+  };
+  t.deepEqual(await held(), [1020]);
+  t.deepEqual(heard, [1010, 1020]);
+  const later = makeCheckpoint({ ...periodic, size: 2000, prev: periodic.id });
+  for (const author of [0, 1, 2]) await source.certifier.take(await voteOf(later, author));
+  t.deepEqual(await held(), [2000], 'none is left behind');
+});
+
+test('a late idle certificate that speaks against this node still halts finality', async (t) => {
+  const [smaller, larger] = [1005, 1010].map((size) => {
+    return makeCheckpoint({ ...periodic, cut: 'idle', size });
+  }) as [Checkpoint, Checkpoint];
+  const observer = await certifierOf(net.operators[0] as TestActor);
+  for (const author of [0, 1, 2]) await observer.certifier.take(await voteOf(smaller, author));
+  const bytes = observer.certifier.latest?.bytes ?? new Uint8Array();
+  const own = makeCheckpoint({ ...smaller, state: '44'.repeat(32) });
+  const made = await certifierOf(seats[3], [[storeKeys.ownCheckpoint(own), own.bytes]]);
+  for (const author of [0, 1, 2]) await made.certifier.take(await voteOf(larger, author));
+  await made.certifier.takeCertificate(bytes);
+  t.like(made.certifier.diverged, { own: own.id, theirs: smaller.id });
 });
