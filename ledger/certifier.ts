@@ -348,6 +348,7 @@ export class Certifier {
   /** A verified certificate came with a snapshot, which put it into the store. */
   adopt(certificate: Certificate): void {
     if (!this.store.adopt(certificate)) return;
+    this.#forgetVotes(certificate.checkpoint);
     this.#forgetOwn();
     for (const listener of this.#listeners) listener(certificate);
   }
@@ -415,13 +416,22 @@ export class Certifier {
     }
     const isKept = await this.store.keep(certificate);
     if (isKept) this.counters.certified += 1;
-    this.votes.drop(checkpoint);
-    if (checkpoint.cut === 'epoch') this.votes.dropEpoch(checkpoint.epoch);
+    this.#forgetVotes(checkpoint);
     const own = this.#ownIn(checkpoint);
     if (own) await this.#compare(own, certificate);
     if (!isKept) return;
     this.#forgetOwn();
     for (const listener of this.#listeners) listener(certificate);
+  }
+
+  /** Votes on what is covered, and of closed epochs, say nothing that is needed. */
+  #forgetVotes(certified: CheckpointSlot): void {
+    const covered = this.latest?.checkpoint.size ?? 0;
+    const name = slotName(certified);
+    this.votes.drop((slot) => {
+      const isCovered = slot.cut !== 'epoch' && slot.size <= covered;
+      return isCovered || slotName(slot) === name || this.#isClosed(slot);
+    });
   }
 
   /** Own checkpoints that are covered need not be at hand. */

@@ -5,6 +5,8 @@ import type { Id } from './ports.ts';
 
 /** Votes kept of one author; its oldest gives way. 32 votes are some 120 KB. */
 const VOTES_PER_AUTHOR_MAX = 32;
+/** Epochs with votes at once: the present one, and the next while this one's end is certified. */
+const EPOCHS_MAX = 2;
 /** A validator that signs more than two checkpoints of one slot is convicted by two. */
 const IDS_PER_AUTHOR_MAX = 2;
 
@@ -18,10 +20,14 @@ interface OpenTally extends Tally {
   readonly signatures: Map<number, Signed>;
 }
 
-/** Valid votes that are not in a certificate yet, by slot and checkpoint. Bounded per author. */
+/**
+ * Valid votes that are not in a certificate yet, by slot and checkpoint. Bounded per author and in
+ * the number of epochs.
+ */
 export class Votes {
   readonly #slots = new Map<string, Map<Id, OpenTally>>();
-  readonly #byAuthor = new Map<string, Vote[]>();
+  /** By epoch and author, in the order in which they came. */
+  readonly #byAuthor = new Map<number, Map<number, Vote[]>>();
 
   /** The checkpoints with votes in a slot. */
   tallies(slot: CheckpointSlot): readonly Tally[] {
@@ -51,11 +57,16 @@ export class Votes {
     const tally = slot.get(checkpoint.id) ?? { checkpoint, signatures: new Map<number, Signed>() };
     slot.set(checkpoint.id, tally);
     tally.signatures.set(author, { author, sign1 });
-    const key = `${epoch}/${author}`;
-    const own = this.#byAuthor.get(key) ?? [];
-    this.#byAuthor.set(key, own);
+    const authors = this.#byAuthor.get(epoch) ?? new Map<number, Vote[]>();
+    this.#byAuthor.set(epoch, authors);
+    const own = authors.get(author) ?? [];
+    authors.set(author, own);
     own.push(vote);
     if (own.length > VOTES_PER_AUTHOR_MAX) this.#forget(own[0] as Vote);
+    if (this.#byAuthor.size > EPOCHS_MAX) {
+      const oldest = Math.min(...this.#byAuthor.keys());
+      this.drop((held) => held.epoch === oldest);
+    }
     return others;
   }
 
@@ -66,25 +77,20 @@ export class Votes {
     tally?.signatures.delete(author);
     if (tally?.signatures.size === 0) slot?.delete(checkpoint.id);
     if (slot?.size === 0) this.#slots.delete(name);
-    const key = `${checkpoint.epoch}/${author}`;
-    const left = this.#byAuthor.get(key)?.filter((one) => {
-      return one.checkpoint.id !== checkpoint.id || one.author !== author;
-    });
-    if (left && left.length > 0) this.#byAuthor.set(key, left);
-    else this.#byAuthor.delete(key);
+    const authors = this.#byAuthor.get(checkpoint.epoch);
+    const left = authors?.get(author)?.filter((one) => one.checkpoint.id !== checkpoint.id) ?? [];
+    if (left.length > 0) authors?.set(author, left);
+    else authors?.delete(author);
+    if (authors?.size === 0) this.#byAuthor.delete(checkpoint.epoch);
   }
 
-  /** Drops the votes of a slot: it is certified. */
-  drop(slot: CheckpointSlot): void {
-    for (const { checkpoint, signatures } of this.tallies(slot)) {
-      for (const signed of signatures.values()) this.#forget({ checkpoint, ...signed });
-    }
-  }
-
-  /** Drops the votes of an epoch: it is closed. */
-  dropEpoch(epoch: number): void {
-    for (const votes of [...this.#byAuthor.values()]) {
-      for (const vote of votes) if (vote.checkpoint.epoch === epoch) this.#forget(vote);
+  /** Drops the votes of all slots that fit: nobody needs them any more. */
+  drop(isDone: (slot: CheckpointSlot) => boolean): void {
+    for (const slot of [...this.#slots.values()]) {
+      for (const { checkpoint, signatures } of [...slot.values()]) {
+        if (!isDone(checkpoint)) break;
+        for (const signed of [...signatures.values()]) this.#forget({ checkpoint, ...signed });
+      }
     }
   }
 
@@ -101,7 +107,9 @@ export class Votes {
 
   get size(): number {
     let count = 0;
-    for (const own of this.#byAuthor.values()) count += own.length;
+    for (const authors of this.#byAuthor.values()) {
+      for (const own of authors.values()) count += own.length;
+    }
     return count;
   }
 }

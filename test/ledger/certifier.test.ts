@@ -194,3 +194,22 @@ test('a late idle certificate that speaks against this node still halts finality
   await made.certifier.takeCertificate(bytes);
   t.like(made.certifier.diverged, { own: own.id, theirs: smaller.id });
 });
+
+test('a certificate drops the votes on what it covers, but for the end of an epoch', async (t) => {
+  const { certifier } = await certifierOf(net.operators[0] as TestActor);
+  const end = makeCheckpoint({ ...periodic, cut: 'epoch', size: 900, nextCommittee: 'aa'.repeat(32) });
+  for (const checkpoint of [
+    makeCheckpoint({ ...periodic, size: 700 }),
+    makeCheckpoint({ ...periodic, cut: 'idle', size: 800 }),
+    makeCheckpoint({ ...periodic, size: 1001 }),
+    other,
+    end,
+  ]) await certifier.take(await voteOf(checkpoint, 3));
+  for (const author of [0, 1, 2]) await certifier.take(await voteOf(periodic, author));
+  t.is(certifier.latest?.checkpoint.id, periodic.id);
+  t.is(certifier.votes.size, 2);
+  t.is(certifier.votes.tallies(end).length, 1);
+  for (const author of [0, 1]) await certifier.take(await voteOf(end, author));
+  t.is(certifier.endOf(0)?.checkpoint.id, end.id);
+  t.is(certifier.votes.size, 0);
+});
