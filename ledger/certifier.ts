@@ -7,6 +7,7 @@ import type { Divergence, HeldCheckpoints } from './checkpoint-store.ts';
 import { slotName } from './checkpoint.ts';
 import type { Checkpoint, CheckpointSlot } from './checkpoint.ts';
 import { Committee } from './committee.ts';
+import { CUT_EVENTS } from './cuts.ts';
 import { codeOf, fail } from './errors.ts';
 import type { BlockStore, Clock, GossipVerdict, Id, Log, Signer, Verifier } from './ports.ts';
 import type { Tally } from './votes.ts';
@@ -64,6 +65,8 @@ export interface CertifierCounters {
 const UNDER_WAY_MAX = 256;
 /** Own checkpoints at hand: those that wait for a certificate. */
 const OWN_MAX = 64;
+/** What lies further beyond the own cuts is far ahead: some seconds of a busy network. */
+const NEAR_EVENTS = 10 * CUT_EVENTS;
 /** Committees at hand: 128 validators are 250 KB. */
 const COMMITTEES_MAX = 16;
 
@@ -115,6 +118,13 @@ export class Certifier {
     for (const checkpoint of this.#own.values()) this.#vote(checkpoint);
   }
 
+  /** Signs the end of an epoch anew while it waits: votes may have been lost on the way. */
+  again(): void {
+    for (const checkpoint of this.#waiting()) {
+      if (checkpoint.cut === 'epoch') this.#vote(checkpoint);
+    }
+  }
+
   /** Ends after the work under way. */
   async stop(): Promise<void> {
     this.#isStopped = true;
@@ -144,10 +154,27 @@ export class Certifier {
 
   /** The first own checkpoint that waits for a certificate. */
   get uncertified(): Checkpoint | undefined {
-    for (const checkpoint of this.#own.values()) {
-      if (!this.#isSuperseded(checkpoint)) return checkpoint;
-    }
-    return undefined;
+    return this.#waiting()[0];
+  }
+
+  /** Own checkpoints that no certificate covers, in the order of their cuts. */
+  #waiting(): Checkpoint[] {
+    return [...this.#own.values()].filter((checkpoint) => !this.#isSuperseded(checkpoint));
+  }
+
+  /**
+   * Up to `limit` votes for a peer that asks: on own checkpoints that wait first, the end of an
+   * epoch before others, the own vote before others' votes.
+   */
+  votesToGive(limit: number): Vote[] {
+    const most = Number.MAX_SAFE_INTEGER;
+    const rank = ({ cut, size }: Checkpoint): number => (cut === 'epoch' ? most : size);
+    const first = this.#waiting()
+      .toSorted((a, b) => rank(b) - rank(a))
+      .flatMap((one) => {
+        return this.votes.on(one, this.committeeOf(one.epoch)?.indexOf(this.#self.actor));
+      });
+    return this.votes.give(first, limit);
   }
 
   /** The certificate of exactly this size. */
@@ -356,7 +383,7 @@ export class Certifier {
   /** Adds a verified vote and acts on what it makes. */
   async #count(vote: Vote): Promise<void> {
     if (this.votes.isKnown(vote) || this.#isSettled(vote.checkpoint)) return;
-    const others = this.votes.add(vote);
+    const others = this.votes.add(vote, this.#near);
     if (others.length > 0) {
       this.counters.doubleVotes += 1;
       const { checkpoint: { size }, author } = vote;
@@ -371,6 +398,12 @@ export class Certifier {
       tally.checkpoint, tally.signatures.values(), committee,
     );
     if (certificate) await this.#certify(certificate);
+  }
+
+  /** What is larger lies far beyond the own log; only votes on it are fewer, nothing is refused. */
+  get #near(): number {
+    const sizes = [...this.#own.values()].map(({ size }) => size);
+    return Math.max(this.latest?.checkpoint.size ?? 0, ...sizes) + NEAR_EVENTS;
   }
 
   #tallyOf({ checkpoint }: Vote): Tally | undefined {

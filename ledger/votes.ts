@@ -5,6 +5,11 @@ import type { Id } from './ports.ts';
 
 /** Votes kept of one author; its oldest gives way. 32 votes are some 120 KB. */
 const VOTES_PER_AUTHOR_MAX = 32;
+/**
+ * Of those at most so many lie far beyond what this node has folded: a node that is behind needs no
+ * more of them, and a liar may choose any size.
+ */
+const FAR_PER_AUTHOR_MAX = 2;
 /** Epochs with votes at once: the present one, and the next while this one's end is certified. */
 const EPOCHS_MAX = 2;
 /** A validator that signs more than two checkpoints of one slot is convicted by two. */
@@ -43,8 +48,11 @@ export class Votes {
     );
   }
 
-  /** Adds a verified vote; returns the author's other votes in the slot. */
-  add(vote: Vote): Vote[] {
+  /**
+   * Adds a verified vote; returns the author's other votes in the slot. What is larger than `near`
+   * lies far ahead of this node.
+   */
+  add(vote: Vote, near = Number.MAX_SAFE_INTEGER): Vote[] {
     const { checkpoint, author, sign1 } = vote;
     const { epoch } = checkpoint;
     const others = this.tallies(checkpoint).flatMap((tally) => {
@@ -62,7 +70,9 @@ export class Votes {
     const own = authors.get(author) ?? [];
     authors.set(author, own);
     own.push(vote);
-    if (own.length > VOTES_PER_AUTHOR_MAX) this.#forget(own[0] as Vote);
+    const far = own.filter((one) => one.checkpoint.size > near);
+    if (far.length > FAR_PER_AUTHOR_MAX) this.#forget(far[0] as Vote);
+    else if (own.length > VOTES_PER_AUTHOR_MAX) this.#forget(own[0] as Vote);
     if (this.#byAuthor.size > EPOCHS_MAX) {
       const oldest = Math.min(...this.#byAuthor.keys());
       this.drop((held) => held.epoch === oldest);
@@ -94,15 +104,31 @@ export class Votes {
     }
   }
 
-  /** Up to `limit` votes, of the largest checkpoints first. */
-  newest(limit: number): Vote[] {
-    const tallies = [...this.#slots.values()].flatMap((slot) => [...slot.values()]);
-    return tallies
-      .toSorted((a, b) => b.checkpoint.size - a.checkpoint.size)
-      .flatMap(({ checkpoint, signatures }) =>
-        [...signatures.values()].map((signed) => ({ checkpoint, ...signed })),
-      )
-      .slice(0, limit);
+  /** The votes for exactly this checkpoint, that of `author` first. */
+  on(checkpoint: Checkpoint, author?: number): Vote[] {
+    const tally = this.#slots.get(slotName(checkpoint))?.get(checkpoint.id);
+    return [...(tally?.signatures.values() ?? [])]
+      .map((signed) => ({ checkpoint, ...signed }))
+      .toSorted((a, b) => Number(b.author === author) - Number(a.author === author));
+  }
+
+  /**
+   * Up to `limit` votes for a peer: these first, then one of each author in turn, its newest first,
+   * so that no author's votes crowd out those of others. Of the newest epoch first.
+   */
+  give(first: readonly Vote[], limit: number): Vote[] {
+    const given = new Map<string, Vote>();
+    const give = (vote: Vote | undefined): void => {
+      if (!vote || given.size >= limit) return;
+      given.set(`${vote.checkpoint.id}/${vote.author}`, vote);
+    };
+    for (const vote of first) give(vote);
+    const epochs = [...this.#byAuthor].toSorted(([a], [b]) => b - a);
+    const lists = epochs.flatMap(([, authors]) => [...authors.values()]);
+    for (let turn = 1; turn <= VOTES_PER_AUTHOR_MAX && given.size < limit; turn++) {
+      for (const votes of lists) give(votes.at(-turn));
+    }
+    return [...given.values()];
   }
 
   get size(): number {

@@ -197,7 +197,8 @@ test('a late idle certificate that speaks against this node still halts finality
 
 test('a certificate drops the votes on what it covers, but for the end of an epoch', async (t) => {
   const { certifier } = await certifierOf(net.operators[0] as TestActor);
-  const end = makeCheckpoint({ ...periodic, cut: 'epoch', size: 900, nextCommittee: 'aa'.repeat(32) });
+  const nextCommittee = 'aa'.repeat(32);
+  const end = makeCheckpoint({ ...periodic, cut: 'epoch', size: 900, nextCommittee });
   for (const checkpoint of [
     makeCheckpoint({ ...periodic, size: 700 }),
     makeCheckpoint({ ...periodic, cut: 'idle', size: 800 }),
