@@ -7,6 +7,7 @@ import type { Divergence, HeldCheckpoints } from './checkpoint-store.ts';
 import { slotName } from './checkpoint.ts';
 import type { Checkpoint, CheckpointSlot } from './checkpoint.ts';
 import { Committee } from './committee.ts';
+import { CUT_EVENTS } from './cuts.ts';
 import { codeOf, fail } from './errors.ts';
 import type { BlockStore, Clock, GossipVerdict, Id, Log, Signer, Verifier } from './ports.ts';
 import type { Tally } from './votes.ts';
@@ -64,10 +65,16 @@ export interface CertifierCounters {
 const UNDER_WAY_MAX = 256;
 /** Own checkpoints at hand: those that wait for a certificate. */
 const OWN_MAX = 64;
+/** What lies further beyond the own cuts is far ahead: some seconds of a busy network. */
+const NEAR_EVENTS = 10 * CUT_EVENTS;
 /** Committees at hand: 128 validators are 250 KB. */
 const COMMITTEES_MAX = 16;
 
-/** Signs own checkpoints, collects votes, and keeps certificates. */
+/**
+ * Signs own checkpoints, collects votes, and keeps certificates. An epoch whose last checkpoint is
+ * certified here is closed: whoever holds keys of its committee, which may be few and old, decides
+ * nothing any more.
+ */
 export class Certifier {
   readonly store: CheckpointStore;
   readonly votes = new Votes();
@@ -79,7 +86,6 @@ export class Certifier {
   // what is known
   readonly #own = new Map<string, Checkpoint>();
   readonly #committees = new Map<number, Committee>();
-  #latest: Certificate | undefined;
   #diverged: Divergence | undefined;
   // work under way, one after the other
   #work: Promise<void> = Promise.resolve();
@@ -99,7 +105,6 @@ export class Certifier {
     this.#ports = ports;
     this.#host = host;
     this.store = new CheckpointStore(ports.store, held);
-    this.#latest = held.latest;
     this.#diverged = held.diverged;
     for (const checkpoint of held.own) this.#noteOwn(checkpoint);
     if (held.diverged) {
@@ -113,6 +118,13 @@ export class Certifier {
     for (const checkpoint of this.#own.values()) this.#vote(checkpoint);
   }
 
+  /** Signs the end of an epoch anew while it waits: votes may have been lost on the way. */
+  again(): void {
+    for (const checkpoint of this.#waiting()) {
+      if (checkpoint.cut === 'epoch') this.#vote(checkpoint);
+    }
+  }
+
   /** Ends after the work under way. */
   async stop(): Promise<void> {
     this.#isStopped = true;
@@ -124,14 +136,14 @@ export class Certifier {
     return this.#work;
   }
 
-  /** The certificate that covers most. */
+  /** The certificate that covers most, of the newest epoch. */
   get latest(): Certificate | undefined {
-    return this.#latest;
+    return this.store.latest;
   }
 
   /** Time since the commit that the newest certificate covers, by this node's clock. */
   get age_ms(): number | undefined {
-    const ts_ms = this.#latest?.checkpoint.ts_ms;
+    const ts_ms = this.latest?.checkpoint.ts_ms;
     return ts_ms === undefined ? undefined : Math.max(0, this.#ports.clock.wall_ms() - ts_ms);
   }
 
@@ -142,10 +154,27 @@ export class Certifier {
 
   /** The first own checkpoint that waits for a certificate. */
   get uncertified(): Checkpoint | undefined {
-    for (const checkpoint of this.#own.values()) {
-      if (!this.#isSuperseded(checkpoint)) return checkpoint;
-    }
-    return undefined;
+    return this.#waiting()[0];
+  }
+
+  /** Own checkpoints that no certificate covers, in the order of their cuts. */
+  #waiting(): Checkpoint[] {
+    return [...this.#own.values()].filter((checkpoint) => !this.#isSuperseded(checkpoint));
+  }
+
+  /**
+   * Up to `limit` votes for a peer that asks: on own checkpoints that wait first, the end of an
+   * epoch before others, the own vote before others' votes.
+   */
+  votesToGive(limit: number): Vote[] {
+    const most = Number.MAX_SAFE_INTEGER;
+    const rank = ({ cut, size }: Checkpoint): number => (cut === 'epoch' ? most : size);
+    const first = this.#waiting()
+      .toSorted((a, b) => rank(b) - rank(a))
+      .flatMap((one) => {
+        return this.votes.on(one, this.committeeOf(one.epoch)?.indexOf(this.#self.actor));
+      });
+    return this.votes.give(first, limit);
   }
 
   /** The certificate of exactly this size. */
@@ -263,14 +292,18 @@ export class Certifier {
 
   /** Whether nobody needs a vote for it: it, or a later one, is certified; an epoch's end needs. */
   #isSuperseded(checkpoint: Checkpoint): boolean {
-    if (this.store.certificate(checkpoint)) return true;
-    const covered = this.#latest?.checkpoint.size ?? 0;
+    if (this.store.certificate(checkpoint) || this.#isClosed(checkpoint)) return true;
+    const covered = this.latest?.checkpoint.size ?? 0;
     return checkpoint.cut === 'epoch' ? false : checkpoint.size <= covered;
   }
 
+  #isClosed({ epoch }: CheckpointSlot): boolean {
+    return this.store.endSize(epoch) !== undefined;
+  }
+
   /**
-   * Takes a vote from a peer: `accept` when it is valid and new. Throws the coded error of an
-   * invalid one: the caller holds it against the peer.
+   * Takes a vote from a peer: `accept` when it is valid and new; one of a closed epoch is
+   * ignored. Throws the coded error of an invalid one: the caller holds it against the peer.
    */
   async take(bytes: Uint8Array): Promise<GossipVerdict> {
     const vote = decodeVote(bytes);
@@ -300,6 +333,7 @@ export class Certifier {
 
   /** Whether a vote for it changes nothing: it agrees with a certificate or with this node. */
   #isSettled(checkpoint: Checkpoint): boolean {
+    if (this.#isClosed(checkpoint)) return true;
     const certificate = this.store.certificate(checkpoint);
     if (certificate) return certificate.checkpoint.id === checkpoint.id;
     if (!this.#isSuperseded(checkpoint)) return false;
@@ -307,8 +341,9 @@ export class Certifier {
   }
 
   /**
-   * Takes a certificate from a peer; throws as `take` does. Returns its size, 0 where the epoch is
-   * not known here yet.
+   * Takes a certificate from a peer; throws as `take` does. Of a closed epoch only one that this
+   * node computed too. Returns up to where the peer need not be asked again: its size, but not
+   * beyond the end of its epoch; 0 where the epoch is not known here yet.
    */
   async takeCertificate(bytes: Uint8Array): Promise<number> {
     const certificate = decodeCertificate(bytes);
@@ -318,16 +353,29 @@ export class Certifier {
     if (!committee) return 0;
     const { id, size } = checkpoint;
     if (this.store.certificate(checkpoint)?.checkpoint.id === id) return size;
+    if (!this.#isOpenTo(checkpoint)) {
+      return Math.min(size, this.store.endSize(checkpoint.epoch) ?? size);
+    }
     await verifyCertificate(certificate, committee, this.#ports.verifier);
     await this.#then(() => this.#certify(certificate));
     return size;
   }
 
+  /**
+   * Whether a certificate of it would be kept, or tell of a divergence. In a closed epoch only the
+   * own checkpoints before its end may still be certified; idle ones are covered by the end.
+   */
+  #isOpenTo(checkpoint: Checkpoint): boolean {
+    const end = this.store.endSize(checkpoint.epoch);
+    if (end === undefined) return true;
+    const { cut, size, id } = checkpoint;
+    return cut === 'periodic' && size < end && this.#ownIn(checkpoint)?.id === id;
+  }
+
   /** A verified certificate came with a snapshot, which put it into the store. */
   adopt(certificate: Certificate): void {
-    const { size } = certificate.checkpoint;
-    if (size < (this.#latest?.checkpoint.size ?? 0)) return;
-    this.#latest = certificate;
+    if (!this.store.adopt(certificate)) return;
+    this.#forgetVotes(certificate.checkpoint);
     this.#forgetOwn();
     for (const listener of this.#listeners) listener(certificate);
   }
@@ -335,7 +383,7 @@ export class Certifier {
   /** Adds a verified vote and acts on what it makes. */
   async #count(vote: Vote): Promise<void> {
     if (this.votes.isKnown(vote) || this.#isSettled(vote.checkpoint)) return;
-    const others = this.votes.add(vote);
+    const others = this.votes.add(vote, this.#near);
     if (others.length > 0) {
       this.counters.doubleVotes += 1;
       const { checkpoint: { size }, author } = vote;
@@ -352,15 +400,20 @@ export class Certifier {
     if (certificate) await this.#certify(certificate);
   }
 
+  /** What is larger lies far beyond the own log; only votes on it are fewer, nothing is refused. */
+  get #near(): number {
+    const sizes = [...this.#own.values()].map(({ size }) => size);
+    return Math.max(this.latest?.checkpoint.size ?? 0, ...sizes) + NEAR_EVENTS;
+  }
+
   #tallyOf({ checkpoint }: Vote): Tally | undefined {
     return this.votes.tallies(checkpoint).find((tally) => tally.checkpoint.id === checkpoint.id);
   }
 
   /** Halts finality when f + 1 validators, or a certificate, say otherwise than this node. */
-  async #compare(own: Checkpoint): Promise<void> {
+  async #compare(own: Checkpoint, certificate = this.store.certificate(own)): Promise<void> {
     const committee = this.committeeOf(own.epoch);
     if (!committee || this.#diverged) return;
-    const certificate = this.store.certificate(own);
     if (certificate && certificate.checkpoint.id !== own.id) {
       await this.#diverge(own, certificate.checkpoint.id, votesOf(certificate));
       return;
@@ -388,20 +441,30 @@ export class Certifier {
   async #certify(certificate: Certificate): Promise<void> {
     const { checkpoint } = certificate;
     const held = this.store.certificate(checkpoint);
-    if (held?.checkpoint.id === checkpoint.id) return;
+    if (held?.checkpoint.id === checkpoint.id || !this.#isOpenTo(checkpoint)) return;
     if (held) {
       // two quorums: whichever this node computed, others are told of by the alarm
       await this.#diverge(held.checkpoint, checkpoint.id, votesOf(certificate));
       return;
     }
-    await this.store.keep(certificate);
-    this.counters.certified += 1;
-    this.votes.drop(checkpoint);
-    if (checkpoint.size >= (this.#latest?.checkpoint.size ?? 0)) this.#latest = certificate;
+    const isKept = await this.store.keep(certificate);
+    if (isKept) this.counters.certified += 1;
+    this.#forgetVotes(checkpoint);
     const own = this.#ownIn(checkpoint);
-    if (own) await this.#compare(own);
+    if (own) await this.#compare(own, certificate);
+    if (!isKept) return;
     this.#forgetOwn();
     for (const listener of this.#listeners) listener(certificate);
+  }
+
+  /** Votes on what is covered, and of closed epochs, say nothing that is needed. */
+  #forgetVotes(certified: CheckpointSlot): void {
+    const covered = this.latest?.checkpoint.size ?? 0;
+    const name = slotName(certified);
+    this.votes.drop((slot) => {
+      const isCovered = slot.cut !== 'epoch' && slot.size <= covered;
+      return isCovered || slotName(slot) === name || this.#isClosed(slot);
+    });
   }
 
   /** Own checkpoints that are covered need not be at hand. */

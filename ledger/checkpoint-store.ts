@@ -11,6 +11,8 @@ import type { BlockStore, Id, StoreOp } from './ports.ts';
 
 /** Own checkpoints that are read at start: those that no certificate covers yet are among them. */
 const OWN_READ_MAX = 32;
+/** Certificates from beyond the end of an epoch that are dropped at once. */
+const BEYOND_MAX = 256;
 /** Votes that are kept as evidence. */
 const EVIDENCE_MAX = 256;
 
@@ -33,14 +35,37 @@ export interface HeldCheckpoints {
 export class CheckpointStore {
   readonly #store: BlockStore;
   #evidence: number;
-  /** The idle certificate that the next larger one replaces. */
+  #latest: Certificate | undefined;
+  /** The idle certificate that the next larger one replaces: the only one that is held. */
   #idle: Checkpoint | undefined;
 
   constructor(store: BlockStore, held: HeldCheckpoints) {
     this.#store = store;
     this.#evidence = held.evidence;
+    this.#latest = held.latest;
     const newest = held.latest?.checkpoint;
     this.#idle = newest?.cut === 'idle' ? newest : undefined;
+  }
+
+  /** The certificate that covers most, of the newest epoch. */
+  get latest(): Certificate | undefined {
+    return this.#latest;
+  }
+
+  /** Takes up one that a snapshot has put into the store; false where the latest covers more. */
+  adopt(certificate: Certificate): boolean {
+    const { checkpoint } = certificate;
+    if (!this.#isLater(checkpoint)) return false;
+    this.#latest = certificate;
+    if (checkpoint.cut === 'idle') this.#idle = checkpoint;
+    return true;
+  }
+
+  /** Whether it covers more than the latest; nothing of an epoch covers more than its end. */
+  #isLater({ epoch, size, cut }: Checkpoint): boolean {
+    const latest = this.#latest?.checkpoint;
+    if (!latest || epoch !== latest.epoch) return epoch > (latest?.epoch ?? -1);
+    return cut === 'epoch' || (latest.cut !== 'epoch' && size >= latest.size);
   }
 
   static async read(store: BlockStore): Promise<HeldCheckpoints> {
@@ -88,8 +113,14 @@ export class CheckpointStore {
 
   /** The certificate with which an epoch ended. */
   endOf(epoch: number): Certificate | undefined {
-    const size = this.#store.get(storeKeys.epochEnd(epoch));
-    return size && this.certificate({ epoch, size: decodeNumber(size), cut: 'epoch' });
+    const size = this.endSize(epoch);
+    return size === undefined ? undefined : this.certificate({ epoch, size, cut: 'epoch' });
+  }
+
+  /** How many events are final at the end of an epoch, once that is certified. */
+  endSize(epoch: number): number | undefined {
+    const row = this.#store.get(storeKeys.epochEnd(epoch));
+    return row && decodeNumber(row);
   }
 
   /**
@@ -102,21 +133,41 @@ export class CheckpointStore {
     return row && new Committee(epoch, decodeValidators(decode(row)), base);
   }
 
-  /** Keeps a certificate; an idle one is kept until a larger one covers what it covers. */
-  async keep(certificate: Certificate): Promise<void> {
+  /**
+   * Keeps a certificate; an idle one is kept until a larger one covers what it covers. The first
+   * end of an epoch stays, and drops what its committee certified beyond it. Returns false where
+   * nothing is kept: the epoch has its end, or an idle one is covered already.
+   */
+  async keep(certificate: Certificate): Promise<boolean> {
     const { checkpoint, bytes } = certificate;
     const { epoch, size, cut } = checkpoint;
+    const isEnd = cut === 'epoch';
+    const isLater = this.#isLater(checkpoint);
+    if (isEnd && this.endSize(epoch) !== undefined) return false;
+    if (cut === 'idle' && !isLater) return false;
     const key = storeKeys.certificate(checkpoint);
     const ops: StoreOp[] = [{ type: 'put', key, value: bytes }];
-    if (cut === 'epoch') {
+    if (isEnd) {
       ops.push({ type: 'put', key: storeKeys.epochEnd(epoch), value: encodeNumber(size) });
+      ops.push(...(await this.#beyond(checkpoint)));
     }
-    if (this.#idle && this.#idle.size < size) {
-      ops.push({ type: 'del', key: storeKeys.certificate(this.#idle) });
-      this.#idle = undefined;
+    let idle = this.#idle;
+    if (idle && (idle.size < size || (isEnd && idle.epoch <= epoch))) {
+      ops.push({ type: 'del', key: storeKeys.certificate(idle) });
+      idle = undefined;
     }
-    if (cut === 'idle') this.#idle = checkpoint;
     await this.#store.write(ops, { sync: false });
+    this.#idle = cut === 'idle' ? checkpoint : idle;
+    if (isLater) this.#latest = certificate;
+    return true;
+  }
+
+  /** What the committee certified beyond the end of its epoch. */
+  async #beyond({ epoch, size }: Checkpoint): Promise<StoreOp[]> {
+    const found = await this.certificatesFrom(size + 1, BEYOND_MAX);
+    return found
+      .filter(({ checkpoint }) => checkpoint.epoch <= epoch)
+      .map(({ checkpoint }) => ({ type: 'del', key: storeKeys.certificate(checkpoint) }));
   }
 
   /**

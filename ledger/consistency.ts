@@ -80,6 +80,7 @@ export async function verifyTrusted(
     if (end && seen.cut === 'epoch' && end.checkpoint.id !== seen.id) {
       differs('its epoch ended otherwise');
     }
+    if (end && end.checkpoint.size < seen.size) differs('its epoch ended before it');
   }
   const proof = trusted.consistency && decodeConsistency(trusted.consistency);
   const [older, newer] = seen.size < checkpoint.size ? [seen, checkpoint] : [checkpoint, seen];

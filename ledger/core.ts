@@ -295,6 +295,7 @@ export class Core {
     this.#spreader.start();
     this.replica.start();
     this.certifier.start();
+    if (this.certifier.uncertified) this.#checkpoints.expect();
     this.#gate.begin();
     this.#witness.start();
     this.#returning.begin();

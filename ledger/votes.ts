@@ -5,6 +5,13 @@ import type { Id } from './ports.ts';
 
 /** Votes kept of one author; its oldest gives way. 32 votes are some 120 KB. */
 const VOTES_PER_AUTHOR_MAX = 32;
+/**
+ * Of those at most so many lie far beyond what this node has folded: a node that is behind needs no
+ * more of them, and a liar may choose any size.
+ */
+const FAR_PER_AUTHOR_MAX = 2;
+/** Epochs with votes at once: the present one, and the next while this one's end is certified. */
+const EPOCHS_MAX = 2;
 /** A validator that signs more than two checkpoints of one slot is convicted by two. */
 const IDS_PER_AUTHOR_MAX = 2;
 
@@ -18,10 +25,14 @@ interface OpenTally extends Tally {
   readonly signatures: Map<number, Signed>;
 }
 
-/** Valid votes that are not in a certificate yet, by slot and checkpoint. Bounded per author. */
+/**
+ * Valid votes that are not in a certificate yet, by slot and checkpoint. Bounded per author and in
+ * the number of epochs.
+ */
 export class Votes {
   readonly #slots = new Map<string, Map<Id, OpenTally>>();
-  readonly #byAuthor = new Map<string, Vote[]>();
+  /** By epoch and author, in the order in which they came. */
+  readonly #byAuthor = new Map<number, Map<number, Vote[]>>();
 
   /** The checkpoints with votes in a slot. */
   tallies(slot: CheckpointSlot): readonly Tally[] {
@@ -37,8 +48,11 @@ export class Votes {
     );
   }
 
-  /** Adds a verified vote; returns the author's other votes in the slot. */
-  add(vote: Vote): Vote[] {
+  /**
+   * Adds a verified vote; returns the author's other votes in the slot. What is larger than `near`
+   * lies far ahead of this node.
+   */
+  add(vote: Vote, near = Number.MAX_SAFE_INTEGER): Vote[] {
     const { checkpoint, author, sign1 } = vote;
     const { epoch } = checkpoint;
     const others = this.tallies(checkpoint).flatMap((tally) => {
@@ -51,11 +65,18 @@ export class Votes {
     const tally = slot.get(checkpoint.id) ?? { checkpoint, signatures: new Map<number, Signed>() };
     slot.set(checkpoint.id, tally);
     tally.signatures.set(author, { author, sign1 });
-    const key = `${epoch}/${author}`;
-    const own = this.#byAuthor.get(key) ?? [];
-    this.#byAuthor.set(key, own);
+    const authors = this.#byAuthor.get(epoch) ?? new Map<number, Vote[]>();
+    this.#byAuthor.set(epoch, authors);
+    const own = authors.get(author) ?? [];
+    authors.set(author, own);
     own.push(vote);
-    if (own.length > VOTES_PER_AUTHOR_MAX) this.#forget(own[0] as Vote);
+    const far = own.filter((one) => one.checkpoint.size > near);
+    if (far.length > FAR_PER_AUTHOR_MAX) this.#forget(far[0] as Vote);
+    else if (own.length > VOTES_PER_AUTHOR_MAX) this.#forget(own[0] as Vote);
+    if (this.#byAuthor.size > EPOCHS_MAX) {
+      const oldest = Math.min(...this.#byAuthor.keys());
+      this.drop((held) => held.epoch === oldest);
+    }
     return others;
   }
 
@@ -66,35 +87,55 @@ export class Votes {
     tally?.signatures.delete(author);
     if (tally?.signatures.size === 0) slot?.delete(checkpoint.id);
     if (slot?.size === 0) this.#slots.delete(name);
-    const key = `${checkpoint.epoch}/${author}`;
-    const left = this.#byAuthor.get(key)?.filter((one) => {
-      return one.checkpoint.id !== checkpoint.id || one.author !== author;
-    });
-    if (left && left.length > 0) this.#byAuthor.set(key, left);
-    else this.#byAuthor.delete(key);
+    const authors = this.#byAuthor.get(checkpoint.epoch);
+    const left = authors?.get(author)?.filter((one) => one.checkpoint.id !== checkpoint.id) ?? [];
+    if (left.length > 0) authors?.set(author, left);
+    else authors?.delete(author);
+    if (authors?.size === 0) this.#byAuthor.delete(checkpoint.epoch);
   }
 
-  /** Drops the votes of a slot: it is certified. */
-  drop(slot: CheckpointSlot): void {
-    for (const { checkpoint, signatures } of this.tallies(slot)) {
-      for (const signed of signatures.values()) this.#forget({ checkpoint, ...signed });
+  /** Drops the votes of all slots that fit: nobody needs them any more. */
+  drop(isDone: (slot: CheckpointSlot) => boolean): void {
+    for (const slot of [...this.#slots.values()]) {
+      for (const { checkpoint, signatures } of [...slot.values()]) {
+        if (!isDone(checkpoint)) break;
+        for (const signed of [...signatures.values()]) this.#forget({ checkpoint, ...signed });
+      }
     }
   }
 
-  /** Up to `limit` votes, of the largest checkpoints first. */
-  newest(limit: number): Vote[] {
-    const tallies = [...this.#slots.values()].flatMap((slot) => [...slot.values()]);
-    return tallies
-      .toSorted((a, b) => b.checkpoint.size - a.checkpoint.size)
-      .flatMap(({ checkpoint, signatures }) =>
-        [...signatures.values()].map((signed) => ({ checkpoint, ...signed })),
-      )
-      .slice(0, limit);
+  /** The votes for exactly this checkpoint, that of `author` first. */
+  on(checkpoint: Checkpoint, author?: number): Vote[] {
+    const tally = this.#slots.get(slotName(checkpoint))?.get(checkpoint.id);
+    return [...(tally?.signatures.values() ?? [])]
+      .map((signed) => ({ checkpoint, ...signed }))
+      .toSorted((a, b) => Number(b.author === author) - Number(a.author === author));
+  }
+
+  /**
+   * Up to `limit` votes for a peer: these first, then one of each author in turn, its newest first,
+   * so that no author's votes crowd out those of others. Of the newest epoch first.
+   */
+  give(first: readonly Vote[], limit: number): Vote[] {
+    const given = new Map<string, Vote>();
+    const give = (vote: Vote | undefined): void => {
+      if (!vote || given.size >= limit) return;
+      given.set(`${vote.checkpoint.id}/${vote.author}`, vote);
+    };
+    for (const vote of first) give(vote);
+    const epochs = [...this.#byAuthor].toSorted(([a], [b]) => b - a);
+    const lists = epochs.flatMap(([, authors]) => [...authors.values()]);
+    for (let turn = 1; turn <= VOTES_PER_AUTHOR_MAX && given.size < limit; turn++) {
+      for (const votes of lists) give(votes.at(-turn));
+    }
+    return [...given.values()];
   }
 
   get size(): number {
     let count = 0;
-    for (const own of this.#byAuthor.values()) count += own.length;
+    for (const authors of this.#byAuthor.values()) {
+      for (const own of authors.values()) count += own.length;
+    }
     return count;
   }
 }

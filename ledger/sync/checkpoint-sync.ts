@@ -18,7 +18,8 @@ const PATIENCE_MS_MAX = 10_000;
 
 /**
  * Brings votes and certificates to nodes that missed them: on connecting, and while an own cut
- * waits for its certificate, a peer is asked for what it has. A network whose log is covered asks
+ * waits for its certificate, a peer is asked for what it has, and everybody is sent the own vote on
+ * the end of an epoch again. A network whose log is covered asks
  * for nothing.
  */
 export class CheckpointSync {
@@ -74,6 +75,7 @@ export class CheckpointSync {
     this.#cancel = this.#clock.after(this.#patience_ms * (0.75 + a / 512), () => {
       this.#cancel = undefined;
       if (!this.#certifier.uncertified) return;
+      this.#certifier.again();
       this.#patience_ms = Math.min(PATIENCE_MS_MAX, this.#patience_ms * 2);
       const peers = this.#network.peers();
       const chosen = peers[b % Math.max(1, peers.length)];
@@ -134,7 +136,7 @@ export class CheckpointSync {
       if (bytes > ANSWER_BYTES_MAX) return;
       yield certificate.bytes;
     }
-    for (const vote of this.#certifier.votes.newest(VOTES_MAX)) {
+    for (const vote of this.#certifier.votesToGive(VOTES_MAX)) {
       const frame = encodeVote(vote);
       bytes += frame.length;
       if (bytes > ANSWER_BYTES_MAX) return;

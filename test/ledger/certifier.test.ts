@@ -1,23 +1,16 @@
 import test from 'ava';
-import { decodeVote, encodeVote, signCheckpoint } from '#ledger/certificate.ts';
-import type { Vote } from '#ledger/certificate.ts';
-import { Certifier } from '#ledger/certifier.ts';
-import { CheckpointStore } from '#ledger/checkpoint-store.ts';
+import { decodeVote, encodeVote, formCertificate, signCheckpoint } from '#ledger/certificate.ts';
 import { makeCheckpoint } from '#ledger/checkpoint.ts';
 import type { Checkpoint } from '#ledger/checkpoint.ts';
 import { encode } from '#ledger/codec.ts';
 import { Committee, encodeValidators } from '#ledger/committee.ts';
 import { X0tError } from '#ledger/errors.ts';
 import { storeKeys } from '#ledger/keys.ts';
-import type { Signer } from '#ledger/ports.ts';
-import { directVerifier, silentLog } from '#test/support/cluster.ts';
+import { certifiersOf, cut } from '#test/support/certifier.ts';
 import type { TestActor } from '#test/support/cluster.ts';
-import { DurableStore } from '#test/support/durable-store.ts';
 import { seededNet } from '#test/support/seeded-actor.ts';
-import { VirtualClock } from '#test/support/virtual-clock.ts';
 
 const net = seededNet(4, 1, 'certifier');
-const verifier = await directVerifier();
 const seats = net.validators as readonly [TestActor, TestActor, TestActor, TestActor];
 
 const periodic = makeCheckpoint({
@@ -33,63 +26,12 @@ const periodic = makeCheckpoint({
 });
 const other = makeCheckpoint({ ...periodic, state: '44'.repeat(32) });
 
-interface Made {
-  readonly certifier: Certifier;
-  readonly store: DurableStore;
-  /** What it sent, as votes. */
-  readonly sent: Vote[];
-  readonly halts: number[];
-  readonly signed: number[];
-  readonly failures: unknown[];
-}
-
-/** A validator's certifier. `onSign` runs while the signature is made. */
-async function certifierOf(
-  who: TestActor,
-  rows: Iterable<readonly [string, Uint8Array]> = [],
-  onSign: (store: DurableStore) => void = () => undefined,
-): Promise<Made> {
-  const clock = new VirtualClock(0);
-  const store = new DurableStore(clock, 0, rows);
-  const made = {
-    sent: [] as Vote[],
-    halts: [] as number[],
-    signed: [] as number[],
-    failures: [] as unknown[],
-  };
-  const signer: Signer = {
-    ...who.signer,
-    sign: (message) => {
-      made.signed.push(message.length);
-      onSign(store);
-      return who.signer.sign(message);
-    },
-  };
-  const certifier = new Certifier(
-    net.chain,
-    { actor: who.actor, signer },
-    { clock, store, verifier, log: silentLog },
-    {
-      publish: (vote) => made.sent.push(decodeVote(vote)),
-      haltFinality: () => made.halts.push(1),
-      failed: (error) => made.failures.push(error),
-      mayVote: () => true,
-    },
-    await CheckpointStore.read(store),
-  );
-  return { certifier, store, ...made };
-}
+const certifierOf = await certifiersOf(net.chain);
 
 const voteOf = async (checkpoint: Checkpoint, author: number): Promise<Uint8Array> => {
   const { signer } = seats[author] as TestActor;
   return encodeVote(await signCheckpoint(checkpoint, author, signer));
 };
-
-/** Hands a cut over and waits until it was worked on. */
-async function cut({ certifier }: Made, checkpoint: Checkpoint): Promise<void> {
-  certifier.cut([checkpoint]);
-  await certifier.settled();
-}
 
 test('what is signed is in the store before, and survives a power cut then', async (t) => {
   let survivors: ReadonlyMap<string, Uint8Array> | undefined;
@@ -214,4 +156,61 @@ test('a rebuild that gives what the others signed ends the halt; evidence stays'
   t.deepEqual(mended.halts, []);
   t.is(mended.certifier.diverged, undefined);
   t.is([...mended.store.rows.keys()].filter((key) => key.startsWith('h/evidence/')).length, 2);
+});
+
+test('of idle certificates the largest is held, in whatever order they come', async (t) => {
+  const idle = [1010, 1005, 1020, 1015].map((size) => {
+    return makeCheckpoint({ ...periodic, cut: 'idle', size, prev: periodic.id });
+  });
+  const source = await certifierOf(net.operators[0] as TestActor);
+  const heard: number[] = [];
+  source.certifier.onCertified(({ checkpoint }) => heard.push(checkpoint.size));
+  for (const checkpoint of idle) {
+    const votes = await Promise.all([0, 1, 2].map((author) => voteOf(checkpoint, author)));
+    const whole = formCertificate(checkpoint, votes.map(decodeVote), net.chain.committee);
+    await source.certifier.takeCertificate(whole?.bytes ?? new Uint8Array());
+  }
+  const held = async () => {
+    const found = await source.certifier.store.certificatesFrom(1, 10);
+    return found.map(({ checkpoint }) => checkpoint.size);
+  };
+  t.deepEqual(await held(), [1020]);
+  t.deepEqual(heard, [1010, 1020]);
+  const later = makeCheckpoint({ ...periodic, size: 2000, prev: periodic.id });
+  for (const author of [0, 1, 2]) await source.certifier.take(await voteOf(later, author));
+  t.deepEqual(await held(), [2000], 'none is left behind');
+});
+
+test('a late idle certificate that speaks against this node still halts finality', async (t) => {
+  const [smaller, larger] = [1005, 1010].map((size) => {
+    return makeCheckpoint({ ...periodic, cut: 'idle', size });
+  }) as [Checkpoint, Checkpoint];
+  const observer = await certifierOf(net.operators[0] as TestActor);
+  for (const author of [0, 1, 2]) await observer.certifier.take(await voteOf(smaller, author));
+  const bytes = observer.certifier.latest?.bytes ?? new Uint8Array();
+  const own = makeCheckpoint({ ...smaller, state: '44'.repeat(32) });
+  const made = await certifierOf(seats[3], [[storeKeys.ownCheckpoint(own), own.bytes]]);
+  for (const author of [0, 1, 2]) await made.certifier.take(await voteOf(larger, author));
+  await made.certifier.takeCertificate(bytes);
+  t.like(made.certifier.diverged, { own: own.id, theirs: smaller.id });
+});
+
+test('a certificate drops the votes on what it covers, but for the end of an epoch', async (t) => {
+  const { certifier } = await certifierOf(net.operators[0] as TestActor);
+  const nextCommittee = 'aa'.repeat(32);
+  const end = makeCheckpoint({ ...periodic, cut: 'epoch', size: 900, nextCommittee });
+  for (const checkpoint of [
+    makeCheckpoint({ ...periodic, size: 700 }),
+    makeCheckpoint({ ...periodic, cut: 'idle', size: 800 }),
+    makeCheckpoint({ ...periodic, size: 1001 }),
+    other,
+    end,
+  ]) await certifier.take(await voteOf(checkpoint, 3));
+  for (const author of [0, 1, 2]) await certifier.take(await voteOf(periodic, author));
+  t.is(certifier.latest?.checkpoint.id, periodic.id);
+  t.is(certifier.votes.size, 2);
+  t.is(certifier.votes.tallies(end).length, 1);
+  for (const author of [0, 1]) await certifier.take(await voteOf(end, author));
+  t.is(certifier.endOf(0)?.checkpoint.id, end.id);
+  t.is(certifier.votes.size, 0);
 });

@@ -161,6 +161,13 @@ test('a forged history does not fit a checkpoint that was seen before', async (t
   t.is(await check(forged, { certificate: endCertificate.bytes }), 'trusted_differs');
   const split = await certify(at(20, { root: 'dd'.repeat(32) }), first, net.validators);
   t.is(await check(await receiptAt(5, early), { certificate: split.bytes }), 'trusted_differs');
+  // the log went on in the first epoch beyond where this receipt says that it ended
+  for (const cut of ['periodic', 'idle'] as const) {
+    for (const size of [END + 1, TOTAL]) {
+      const beyond = await certify(at(size, { cut }), first, net.validators);
+      t.is(await check(genuine, { certificate: beyond.bytes }), 'trusted_differs');
+    }
+  }
   const cut = decodeCertificate(later.bytes);
   t.is(cut.checkpoint.size, TOTAL);
 });
