@@ -296,14 +296,18 @@ export class Replica {
   /** Starts a turn unless one is under way, which then goes on for another round. */
   wake(): void {
     this.#isWoken = true;
-    if (this.#turn || this.#isStopped) return;
+    if (this.#isInTurn || this.#isStopped) return;
+    // set before the turn begins, since it may wake itself before its promise is there
+    this.#isInTurn = true;
     this.#sealer.stop();
     this.#turn = this.#turns().finally(() => {
+      this.#isInTurn = false;
       this.#turn = undefined;
       if (this.#isWoken) this.wake();
     });
   }
   #isWoken = false;
+  #isInTurn = false;
 
   async #turns(): Promise<void> {
     try {
