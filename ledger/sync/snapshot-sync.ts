@@ -24,7 +24,14 @@ const AGAIN_MS = 500;
 /** Peers that are making a snapshot are asked again so often: an older one is not taken before. */
 const ROUNDS_MAX = 8;
 /** Refusals and cut links: no fault of the peer's that would cost it anything. */
-const CALM = new Set(['peer_gone', 'request_refused', 'request_timeout', 'protocol_unsupported']);
+const CALM = new Set([
+  'peer_gone',
+  'request_refused',
+  'request_timeout',
+  'protocol_unsupported',
+  // another peer's word may have been the only reason to ask
+  'snapshot_stale',
+]);
 
 export interface SnapshotParts {
   readonly chain: Chain;
