@@ -168,7 +168,7 @@ test('a range from a commit that nobody has brings nothing', async (t) => {
   await cluster.stop();
 });
 
-test('the blocks that decide the end of an epoch come in as many answers as it takes', async (t) => {
+test('the blocks that decide the end of an epoch come in as many answers as needed', async (t) => {
   const cluster = await SimCluster.start({ validators: 4, seed: 78 });
   const who = newcomer(0);
   const node = await cluster.join('peer-4', who);
