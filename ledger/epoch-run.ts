@@ -41,7 +41,7 @@ export class EpochRun {
     this.orderer = orderer;
     this.payloads = new OpenPayloads(pool);
     this.self = committee.indexOf(actor);
-    if (this.self !== undefined) this.last = ownLast ?? dag.slot(0, this.self)[0];
+    if (this.self !== undefined) this.last = ownLast ?? orderer.genesisRef(this.self);
     const start = Math.max(0, dag.horizon);
     this.roundClock = new RoundClock(committee, (index) => committee.at(index).stake, start);
     for (let round = start; round <= dag.top; round++) {

@@ -14,8 +14,8 @@ import type { Author } from './replica-ports.ts';
  * Others' events become due here after the usual fallback, since their origin carries them first; a
  * node without a seat would only keep what it never carries.
  * The node's own bare events were covered by blocks that count no more: a validator carries them
- * again, and one that left signs them (wire.md, "Event"); their ids stay. Returns what keeps the
- * signed ones. Bounded by the payload of a few rounds.
+ * again, and one that left signs them (wire.md, "Event"); their ids stay. Returns what keeps all
+ * these: others have seen the bare ones too. Bounded by the payload of a few rounds.
  */
 export async function returnEvents(
   blocks: readonly Block[],
@@ -42,8 +42,8 @@ export async function returnEvents(
       }
     }
   }
-  if (isAuthor) return ops;
   const bare = [...pool.values()].filter(({ entry }) => !entry.sign1);
+  if (isAuthor) return [...ops, ...bare.flatMap((pending) => pendingOps(pending, hasKey))];
   for (const { entry } of bare) {
     const signed = await signEvent(entry.event, self.signer, entry.eventBytes);
     const pending = { entry: signed, coseKey: self.coseKey, isOwn: true, due_ms: 0 };

@@ -227,12 +227,16 @@ export class BlockIntake {
    */
   #isDue({ ref, header }: Block): boolean {
     if (header.ts_ms - this.#clock.wall_ms() <= AHEAD_MS_MAX) return true;
-    const authors = new Set(this.#replica.waiting.authorsWanting(ref.id));
+    const { epoch } = header;
+    const { committee: present, epochs, waiting } = this.#replica;
+    // a new epoch may be entered already, and what is held be of the one before
+    const authors = new Set(epoch === present.epoch ? waiting.authorsWanting(ref.id) : []);
     for (const { block } of this.#held.values()) {
+      if (block.header.epoch !== epoch) continue;
       if (block.header.parents.some(({ id }) => id === ref.id)) authors.add(block.header.author);
     }
     authors.delete(ref.author);
-    const { committee } = this.#replica;
+    const committee = epochs.need(epoch);
     return committee.stakeOf(authors) >= committee.validity;
   }
 

@@ -33,6 +33,7 @@ export class Orderer {
   readonly dag: Dag;
   readonly leaderOf: (round: number) => number;
   readonly committee: Committee;
+  readonly #chain: Id;
   readonly #rule: CommitRule;
   #cursor: Slot | undefined;
   #isEnded = false;
@@ -45,11 +46,12 @@ export class Orderer {
   /** `start_ms` is the time of the blocks at round 0: the end of the epoch before. */
   constructor(chain: Id, committee: Committee, start_ms: number, state?: OrdererState) {
     this.committee = committee;
+    this.#chain = chain;
     this.#cursor = state?.cursor;
     this.#last = state?.last ?? { index: 0, id: chain, ts_ms: 0, leaderRound: 0 };
     const gcRound = gcRoundAfter(this.#last.leaderRound, GC_DEPTH);
     this.dag = new Dag(gcRound === 0 ? -1 : gcRound);
-    if (gcRound === 0) this.#addGenesisBlocks(chain, start_ms);
+    if (gcRound === 0) this.#addGenesisBlocks(start_ms);
     this.leaderOf = leaderSchedule(chain, committee);
     this.#rule = new CommitRule(this.dag, {
       thresholds: committee,
@@ -58,11 +60,15 @@ export class Orderer {
     });
   }
 
-  #addGenesisBlocks(chain: Id, ts_ms: number): void {
+  #addGenesisBlocks(ts_ms: number): void {
     for (let author = 0; author < this.committee.size; author++) {
-      const id = genesisBlockId(chain, this.committee, author);
-      this.dag.add({ round: 0, author, id, parents: [], ts_ms, hasPayload: false });
+      this.dag.add({ ...this.genesisRef(author), parents: [], ts_ms, hasPayload: false });
     }
+  }
+
+  /** An author's block at round 0, whether it is held still or below the horizon. */
+  genesisRef(author: number): Ref {
+    return { round: 0, author, id: genesisBlockId(this.#chain, this.committee, author) };
   }
 
   get state(): OrdererState {

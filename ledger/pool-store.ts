@@ -5,9 +5,12 @@ import { prefixRange, storeKeys } from './keys.ts';
 import type { BlockStore, Id, StoreOp } from './ports.ts';
 import type { Pending } from './pool.ts';
 
-/** The pool's part of the store: signed entries that were acknowledged and are not final. */
+/**
+ * The pool's part of the store: signed entries that were acknowledged and are not final, and own
+ * bare ones that an epoch left over.
+ */
 
-/** The operations that keep a signed pending event and its key. */
+/** The operations that keep a pending event, and the key of a signed one. */
 export function pendingOps(
   { entry, coseKey, isOwn }: Pending,
   hasKey: (id: Id) => boolean,
@@ -31,6 +34,7 @@ export async function* readPending(store: Pick<BlockStore, 'get' | 'range'>): As
   for await (const [, value] of store.range(prefixRange('p/'))) {
     const [bytes, isOwn] = decode(value) as [Uint8Array, boolean];
     const entry = decodeEntry(bytes);
-    yield { entry, coseKey: store.get(storeKeys.coseKey(signingKeyId(entry.event))), isOwn };
+    const key = entry.sign1 && store.get(storeKeys.coseKey(signingKeyId(entry.event)));
+    yield { entry, coseKey: key, isOwn };
   }
 }

@@ -11,6 +11,8 @@ import { rendezvous } from './submissions.ts';
 
 /** Cases under watch: one for each author and epoch. */
 const CASES_MAX = 256;
+/** A report that cannot be made is tried so often, each time after twice the pause. */
+const TRIES_MAX = 8;
 
 /** Two accepted blocks of one slot. */
 export interface Twins {
@@ -18,6 +20,12 @@ export interface Twins {
   readonly round: number;
   readonly author: number;
   readonly ids: readonly [Id, Id];
+}
+
+interface Case {
+  readonly epoch: number;
+  readonly author: number;
+  readonly cancel: () => void;
 }
 
 /** What the witness does for the node. */
@@ -40,7 +48,7 @@ export class Witness {
   readonly #log: Log;
   readonly #host: WitnessHost;
   readonly #fallback_ms: number;
-  readonly #cases = new Map<string, () => void>();
+  readonly #cases = new Map<string, Case>();
 
   constructor(
     replica: Replica,
@@ -57,7 +65,7 @@ export class Witness {
   }
 
   stop(): void {
-    for (const cancel of this.#cases.values()) cancel();
+    for (const { cancel } of this.#cases.values()) cancel();
     this.#cases.clear();
   }
 
@@ -76,26 +84,51 @@ export class Witness {
   saw(twins: Twins): void {
     const { epoch, author } = twins;
     const name = `${epoch}/${author}`;
-    if (this.#cases.has(name) || this.#cases.size >= CASES_MAX) return;
-    if (this.#host.isConvicted(epoch, author)) return;
+    if (this.#host.isConvicted(epoch, author)) {
+      this.#cases.delete(name);
+      return;
+    }
+    if (this.#cases.has(name) || !this.#hasRoom()) return;
     const { committee, author: self } = this.#replica;
     if (self === undefined) return;
     const actors = committee.validators.map(({ actor }) => actor);
     const order = rendezvous(idOf(encode([epoch, author])), actors);
     const rank = order.indexOf(committee.at(self).actor);
-    const cancel = this.#clock.after(rank * this.#fallback_ms, () => {
+    this.#arm(name, twins, rank * this.#fallback_ms, TRIES_MAX);
+  }
+
+  /** Cases that the log has decided make room. */
+  #hasRoom(): boolean {
+    if (this.#cases.size < CASES_MAX) return true;
+    for (const [name, { epoch, author }] of this.#cases) {
+      if (this.#host.isConvicted(epoch, author)) this.#cases.delete(name);
+    }
+    return this.#cases.size < CASES_MAX;
+  }
+
+  #arm(name: string, twins: Twins, delay_ms: number, tries: number): void {
+    const { epoch, author } = twins;
+    const cancel = this.#clock.after(delay_ms, () => {
       this.#report(twins).catch((error: unknown) => {
         this.#log.warn({ code: codeOf(error) }, 'evidence could not be reported');
+        // a later pair of blocks of the same author is a new case
+        if (this.#cases.get(name)?.cancel !== cancel) return;
+        const pause_ms = this.#fallback_ms * 2 ** (TRIES_MAX - tries);
+        if (tries > 1) this.#arm(name, twins, pause_ms, tries - 1);
+        else this.#cases.delete(name);
       });
     });
-    this.#cases.set(name, cancel);
+    this.#cases.set(name, { epoch, author, cancel });
   }
 
   async #report({ epoch, round, author, ids }: Twins): Promise<void> {
     if (this.#host.isConvicted(epoch, author)) return;
     const [a, b] = ids.map((id) => this.#header({ round, author, id }, epoch));
     const accused = this.#replica.epochs.ofEpoch(epoch)?.at(author);
-    if (!a || !b || !accused) return;
+    if (!a || !b || !accused) {
+      this.#cases.delete(`${epoch}/${author}`);
+      return;
+    }
     await this.#host.author(EVIDENCE_KIND, evidenceBody(a, b, accused.coseKey));
     this.#log.warn({ epoch, round, author }, 'reported a validator that signed two blocks');
   }

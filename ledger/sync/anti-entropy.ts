@@ -1,12 +1,13 @@
 import type { EpochGate } from '#ledger/epoch-gate.ts';
 import { codeOf, fail } from '#ledger/errors.ts';
 import type { BlockIntake } from '#ledger/intake.ts';
-import { BLOCK_BYTES_MAX, GC_DEPTH } from '#ledger/limits.ts';
+import { BLOCK_BYTES_MAX, COMMITTEE_MAX, GC_DEPTH } from '#ledger/limits.ts';
 import type { Clock, Entropy, Log, Network, PeerName } from '#ledger/ports.ts';
 import type { Replica } from '#ledger/replica.ts';
 import { Checks } from './checks.ts';
 import * as messages from './messages.ts';
-import type { Frontier, PoolItem } from './messages.ts';
+import type { Frontier, PoolItem, RangeRequest } from './messages.ts';
+import { Progress } from './progress.ts';
 import { ANSWER_BYTES_MAX } from './server.ts';
 import type { SyncServer } from './server.ts';
 import type { SnapshotProgress, SnapshotSync } from './snapshot-sync.ts';
@@ -16,10 +17,10 @@ import type { SyncMode } from './way-up.ts';
 const TIMEOUT_MS = 15_000;
 /** Further behind than this, blocks are taken by commits instead of by rounds. */
 const BEHIND_ROUNDS = GC_DEPTH / 2;
-/** A catch-up that brings no commit for so long has stalled. */
-const STALLED_MS = 5000;
 /** Blocks asked for at once: of maximal size they fill an answer. */
 const ABSENT_MAX = ANSWER_BYTES_MAX / BLOCK_BYTES_MAX;
+/** Blocks that decide the end of an epoch and that no commit has ordered: a few rounds of all. */
+const TAIL_MAX = COMMITTEE_MAX * GC_DEPTH;
 /** A peer is asked at most so often, whatever its own requests suggest. */
 const AGAIN_MS = 200;
 
@@ -55,7 +56,7 @@ export class AntiEntropy {
   #isStopped = false;
   /** The catch-up under way: a stalled one is left to itself when another peer takes over. */
   #catchingUp: object | undefined;
-  #progress = { index: 0, at_ms: 0 };
+  readonly #progress: Progress;
   #hasHeard = false;
   #target = 0;
   exchanges = 0;
@@ -84,6 +85,12 @@ export class AntiEntropy {
     this.#take = take;
     this.#period_ms = antiEntropy_ms;
     this.#wayUp = new WayUp(parts.snapshots, parts.network, ports.clock, sync);
+    const { replica } = parts;
+    this.#progress = new Progress(
+      ports.clock,
+      () => replica.counters.blocksAccepted,
+      () => replica.wake(),
+    );
   }
 
   start(): void {
@@ -93,20 +100,14 @@ export class AntiEntropy {
   stop(): void {
     this.#isStopped = true;
     this.#cancel?.();
+    this.#progress.end();
   }
 
   /** Whether a peer has told all it holds since the start, and nothing old is being fetched. */
   get isInStep(): boolean {
-    if (this.#wayUp.isFetching) return false;
-    return (this.#hasHeard || this.#replica.committee.size === 1) && !this.#isProgressing;
-  }
-
-  /** Whether old commits come in; a peer that promises them and sends none holds nothing up. */
-  get #isProgressing(): boolean {
-    const now_ms = this.#clock.monotonic_ms();
-    const { index } = this.#replica.orderer.state.last;
-    if (index !== this.#progress.index) this.#progress = { index, at_ms: now_ms };
-    return this.#catchingUp !== undefined && now_ms - this.#progress.at_ms < STALLED_MS;
+    // while offers are asked for, nothing but a peer's word says that this node is behind
+    if (this.#wayUp.progress) return false;
+    return (this.#hasHeard || this.#replica.committee.size === 1) && !this.#progress.isMoving;
   }
 
   get catchUp(): CatchUp {
@@ -272,30 +273,39 @@ export class AntiEntropy {
    * Takes commit after commit with their blocks, in the order of the log, until the peer has no
    * more. The blocks go the way of all blocks, so the rule decides here again, and never over a
    * hole: a block is accepted after its parents. The next answer is on its way while the blocks of
-   * the last one are checked and folded; one that brought no commit ends it.
+   * the last one are checked and folded; one that brought nothing new ends it.
    */
   async #catchUpFrom(peer: PeerName): Promise<void> {
-    if (this.#isProgressing) return;
+    if (this.#progress.mayGoOn) return;
     const mine = {};
     this.#catchingUp = mine;
+    this.#progress.begin();
     const commits = (): number => this.#replica.orderer.state.last.index;
     const checks = new Checks();
     try {
       await this.#fetchAbsent(peer);
       let from = commits() + 1;
+      let skip = 0;
       for (let more = true; more && !this.#isStopped && this.#catchingUp === mine; ) {
         const before = commits();
         const { epoch } = this.#replica.committee;
-        const last = await this.#range(peer, from, checks);
-        const mustWait = commits() === before || this.#replica.backlogBytes > ANSWER_BYTES_MAX;
+        const { last, rest, fresh } = await this.#range(peer, { from, skip }, checks, mine);
+        const isBehind = fresh() === 0 || commits() === before;
+        const mustWait = isBehind || this.#replica.backlogBytes > ANSWER_BYTES_MAX;
         if (mustWait) await this.#folded(checks);
         const hasEntered = this.#replica.committee.epoch > epoch;
-        more = (last >= from && commits() > before) || hasEntered;
+        // a long tail of an epoch comes in parts, some of it perhaps held here
+        const isTail = rest > 0 && skip + rest < TAIL_MAX;
+        more = (last >= from && fresh() > 0) || isTail || hasEntered;
+        skip = rest > 0 && last < from ? skip + rest : rest;
         from = last + 1;
       }
       await this.#folded(checks);
     } finally {
-      if (this.#catchingUp === mine) this.#catchingUp = undefined;
+      if (this.#catchingUp === mine) {
+        this.#catchingUp = undefined;
+        this.#progress.end();
+      }
       this.#replica.wake();
     }
   }
@@ -305,14 +315,30 @@ export class AntiEntropy {
     await this.#replica.settled();
   }
 
-  /** One answer; returns the last commit that is complete with it, or `from - 1`. */
-  async #range(peer: PeerName, from: number, checks: Checks): Promise<number> {
+  /**
+   * One answer; returns the last commit that is complete with it, or `from - 1`, how many blocks
+   * came after it, and counts the blocks that turn out to be valid and new. An honest peer sends at
+   * least the leader with every commit, whether it is held here or not.
+   */
+  async #range(
+    peer: PeerName,
+    request: RangeRequest,
+    checks: Checks,
+    stream: object,
+  ): Promise<{ readonly last: number; readonly rest: number; readonly fresh: () => number }> {
     const limits = { timeout_ms: 4 * TIMEOUT_MS, responseBytes_max: 2 * ANSWER_BYTES_MAX };
-    let last = from - 1;
+    let last = request.from - 1;
+    let blocks = 0;
+    let fresh = 0;
+    const take = async (block: Uint8Array): Promise<void> => {
+      if ((await this.#intake.take(block, peer)) !== 'accept') return;
+      fresh += 1;
+      if (this.#catchingUp === stream) this.#progress.brought();
+    };
     for await (const bytes of this.#network.request(
       peer,
       'range',
-      messages.encodeRangeRequest(from),
+      messages.encodeRangeRequest(request),
       limits,
     )) {
       const frame = messages.decodeRangeFrame(bytes);
@@ -320,18 +346,24 @@ export class AntiEntropy {
         if (frame.commit !== last + 1) {
           fail('bad_range', 'A peer sent commits out of order.', { commit: frame.commit });
         }
+        if (blocks === 0) {
+          fail('bad_range', 'A peer sent a commit without a block.', { commit: frame.commit });
+        }
+        blocks = 0;
         last = frame.commit;
         this.#target = Math.max(this.#target, last);
         continue;
       }
       if ('seal' in frame) {
+        blocks = 0;
         await this.#folded(checks);
         await this.#enter(frame.seal);
         continue;
       }
-      await checks.add(this.#intake.take(frame.block, peer));
+      blocks += 1;
+      await checks.add(take(frame.block));
     }
-    return last;
+    return { last, rest: blocks, fresh: () => fresh };
   }
 
   /**

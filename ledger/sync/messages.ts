@@ -106,14 +106,27 @@ export function decodeBlocksRequest(bytes: Uint8Array): BlocksRequest {
   };
 }
 
-/** `{from}`: the blocks of all commits from this index on. */
-export function encodeRangeRequest(from: number): Uint8Array {
-  return encode({ from });
+/**
+ * The blocks of all commits from this index on. `skip`: how many of the blocks that decide the end
+ * of the epoch of the commit before, and that no commit brings, came with an earlier answer.
+ */
+export interface RangeRequest {
+  readonly from: number;
+  readonly skip: number;
 }
 
-export function decodeRangeRequest(bytes: Uint8Array): number {
-  const fields = field.fieldsOf(decode(bytes), new Set(['from']), 'range request');
-  return field.integerOf(fields, 'from', 1, Number.MAX_SAFE_INTEGER);
+const RANGE = new Set(['from', 'skip']);
+
+export function encodeRangeRequest({ from, skip }: RangeRequest): Uint8Array {
+  return encode({ from, ...(skip > 0 && { skip }) });
+}
+
+export function decodeRangeRequest(bytes: Uint8Array): RangeRequest {
+  const fields = field.fieldsOf(decode(bytes), RANGE, 'range request');
+  return {
+    from: field.integerOf(fields, 'from', 1, Number.MAX_SAFE_INTEGER),
+    skip: 'skip' in fields ? field.integerOf(fields, 'skip', 1, ROUND_MAX) : 0,
+  };
 }
 
 /**

@@ -11,7 +11,7 @@ import type { BlockStore, Clock, Id, Network, PeerName } from '#ledger/ports.ts'
 import type { Replica } from '#ledger/replica.ts';
 import { readPruned } from '#ledger/snapshot/pruned.ts';
 import * as messages from './messages.ts';
-import type { Frontier, PoolItem } from './messages.ts';
+import type { Frontier, PoolItem, RangeRequest } from './messages.ts';
 
 /** Bytes of one answer: the asker asks again for more. */
 export const ANSWER_BYTES_MAX = 8 * 1024 * 1024;
@@ -132,22 +132,27 @@ export class SyncServer {
     }
   }
 
-  async *#range(from: number): AsyncIterable<Uint8Array> {
+  /** Whoever has all commits before `from` gets what follows; nothing follows what is not held. */
+  async *#range({ from, skip }: RangeRequest): AsyncIterable<Uint8Array> {
     const first = this.#first;
     if (from < first) fail('pruned', 'Commits are held from a later one on.', { from: first });
+    const before = this.#commitAt(from - 1);
+    if (from > 1 && !before) return;
     let bytes = 0;
-    let epoch = this.#commitAt(from - 1)?.epoch ?? 0;
+    let epoch = before?.epoch ?? 0;
     for (let index = from; bytes < ANSWER_BYTES_MAX; index++) {
       const commit = this.#commitAt(index);
       // the commits of an epoch end where it ended, and with what those decide who have them
       while (epoch < (commit?.epoch ?? this.#replica.committee.epoch)) {
-        for await (const block of this.#tail(epoch, index - 1)) {
+        for await (const block of this.#tail(epoch, index - 1, index === from ? skip : 0)) {
+          if (bytes >= ANSWER_BYTES_MAX) return;
           bytes += block.length;
           yield messages.encodeRangeFrame({ block });
         }
         epoch += 1;
         const start = this.#replica.epochs.startOf(epoch);
-        if (!start) return;
+        if (!start || bytes >= ANSWER_BYTES_MAX) return;
+        bytes += start.certificate.length;
         yield messages.encodeRangeFrame({ seal: start.certificate });
       }
       if (!commit) return;
@@ -168,9 +173,10 @@ export class SyncServer {
 
   /**
    * The blocks of an epoch that decide its last commit, number `last`, and that no commit brings:
-   * they stand above the horizon and unordered.
+   * they stand above the horizon and unordered. The first `skip` of them are left out: nothing
+   * joins an epoch that has ended, so they are the same ones whenever a peer asks.
    */
-  async *#tail(epoch: number, last: number): AsyncIterable<Uint8Array> {
+  async *#tail(epoch: number, last: number, skip: number): AsyncIterable<Uint8Array> {
     const ordered = new Set<Id>();
     const horizon = gcRoundAfter(this.#commitAt(last)?.leader.round ?? 0, GC_DEPTH);
     for (let index = last; ; index--) {
@@ -178,9 +184,12 @@ export class SyncServer {
       if (commit?.epoch !== epoch || commit.leader.round <= horizon) break;
       for (const { id } of commit.blocks) ordered.add(id);
     }
+    let left = skip;
     for await (const [key] of this.#store.range(epochRange(epoch, horizon + 1))) {
       const ref = refOfBlockKey(key);
-      const block = ordered.has(ref.id) ? undefined : readSealed(this.#store, ref, epoch);
+      if (ordered.has(ref.id)) continue;
+      left -= 1;
+      const block = left < 0 ? readSealed(this.#store, ref, epoch) : undefined;
       if (block) yield block;
     }
   }

@@ -27,7 +27,14 @@ const ROUNDS_MAX = 8;
 const PATIENCE_MS = 120_000;
 const BYTES_PER_S_MIN = 128 * 1024;
 /** Refusals and cut links: no fault of the peer's that would cost it anything. */
-const CALM = new Set(['peer_gone', 'request_refused', 'request_timeout', 'protocol_unsupported']);
+const CALM = new Set([
+  'peer_gone',
+  'request_refused',
+  'request_timeout',
+  'protocol_unsupported',
+  // another peer's word may have been the only reason to ask
+  'snapshot_stale',
+]);
 
 export interface SnapshotParts {
   readonly chain: Chain;
