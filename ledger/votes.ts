@@ -96,10 +96,10 @@ export class Votes {
 
   /** Drops the votes of all slots that fit: nobody needs them any more. */
   drop(isDone: (slot: CheckpointSlot) => boolean): void {
-    for (const slot of [...this.#slots.values()]) {
-      for (const { checkpoint, signatures } of [...slot.values()]) {
+    for (const slot of this.#slots.values()) {
+      for (const { checkpoint, signatures } of slot.values()) {
         if (!isDone(checkpoint)) break;
-        for (const signed of [...signatures.values()]) this.#forget({ checkpoint, ...signed });
+        for (const signed of signatures.values()) this.#forget({ checkpoint, ...signed });
       }
     }
   }
