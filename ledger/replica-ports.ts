@@ -2,7 +2,7 @@ import type { Block } from './block.ts';
 import type { FinalEvent, Fold } from './fold.ts';
 import type { Ref } from './header.ts';
 import type { Orderer } from './orderer.ts';
-import type { Pool } from './pool.ts';
+import type { Pending, Pool } from './pool.ts';
 import type { BlockStore, Clock, Log, Signer } from './ports.ts';
 
 /** What a replica acts on; everything impure comes in here. */
@@ -35,6 +35,21 @@ export interface ReplicaHost {
    * decided.
    */
   maySeal(): boolean;
+}
+
+/** An event on its way into the pool. */
+export interface Submission {
+  readonly pending: Pending;
+  /** Whether it is kept in the pool's part of the store before it is acknowledged. */
+  readonly isDurable: boolean;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A verified block that waits for a turn. */
+export interface Offered {
+  readonly block: Block;
+  readonly from: string | undefined;
 }
 
 /** What was found in the store at start. */

@@ -20,29 +20,18 @@ import { propose } from './propose.ts';
 import type { Pace, Situation } from './propose.ts';
 import type {
   Author,
+  Offered,
   ReplicaCounters,
   ReplicaHost,
   ReplicaPorts,
   Restored,
+  Submission,
 } from './replica-ports.ts';
 import { RoundClock } from './round-clock.ts';
 import { TwoCertificates } from './rule.ts';
 import type { Slot } from './rule.ts';
 import { StoredKeys } from './stored-keys.ts';
 import { WaitingBlocks } from './waiting.ts';
-
-interface Submission {
-  readonly pending: Pending;
-  /** Whether it is kept in the pool's part of the store before it is acknowledged. */
-  readonly isDurable: boolean;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
-}
-
-interface Offered {
-  readonly block: Block;
-  readonly from: string | undefined;
-}
 
 /** More blocks than this in one turn would delay proposals. */
 const BLOCKS_PER_TURN = 128;
@@ -88,6 +77,7 @@ export class Replica {
   #turn: Promise<void> | undefined;
   #isStopped = false;
   #cancelTimer: (() => void) | undefined;
+  #cancelOverdue: (() => void) | undefined;
   #alarm: Slot | undefined;
   #isSealing = false;
   /**
@@ -155,6 +145,7 @@ export class Replica {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#cancelTimer?.();
+    this.#cancelOverdue?.();
     await this.#turn;
     this.#refuseAll('stopping', 'The node is stopping: send to another one.');
   }
@@ -178,7 +169,8 @@ export class Replica {
    * telling others of its events then would make all of them busier.
    */
   get isStuck(): boolean {
-    if (!this.#author || this.#now_ms() - this.#lastSeal_ms > STUCK_MS) return true;
+    if (!this.#author || this.#hasForgotten) return true;
+    if (this.#now_ms() - this.#lastSeal_ms > STUCK_MS) return true;
     const { committee } = this.#chain;
     const linked = committee.validators.keys().filter((author) => this.#host.isConnected(author));
     return committee.stakeOf(new Set([this.#author.index, ...linked])) < committee.quorum;
@@ -276,6 +268,8 @@ export class Replica {
   async #oneTurn(): Promise<void> {
     this.counters.turns += 1;
     const ops: StoreOp[] = [];
+    this.#payloads.releaseOverdue(this.#now_ms());
+    this.#awaitOverdue();
     const accepted = this.#takeSubmissions(ops);
     this.#accepting = accepted;
     this.#takeBlocks(ops);
@@ -380,7 +374,20 @@ export class Replica {
 
   /** Keeps the payload of an accepted block at hand until it is ordered. */
   #note(block: Block): void {
-    if (!this.orderer.isOrdered(block.ref.id)) this.#payloads.add(block);
+    if (this.orderer.isOrdered(block.ref.id)) return;
+    this.#payloads.add(block, this.#now_ms());
+    this.#awaitOverdue();
+  }
+
+  /** Looks again when the oldest open payload is overdue, also where nothing else happens. */
+  #awaitOverdue(): void {
+    const at_ms = this.#payloads.nextOverdue_ms;
+    if (this.#cancelOverdue || at_ms === undefined || this.#isStopped) return;
+    const delay_ms = Math.max(0, at_ms - this.#now_ms());
+    this.#cancelOverdue = this.#ports.clock.after(delay_ms, () => {
+      this.#cancelOverdue = undefined;
+      this.wake();
+    });
   }
 
   /** Runs the commit rule and folds the new commits. */
@@ -482,7 +489,6 @@ export class Replica {
     if (!Number.isFinite(next_ms)) return;
     this.#cancelTimer = this.#ports.clock.after(Math.max(0, next_ms - now_ms), () => this.wake());
   }
-
 
   #refuseAll(code: string, message: string): void {
     const error = new X0tError(code, message);
