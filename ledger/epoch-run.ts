@@ -47,7 +47,7 @@ export class EpochRun {
     for (let round = start; round <= dag.top; round++) {
       for (const author of dag.authors(round)) this.roundClock.add(round, author, now_ms);
     }
-    for (const block of blocks) this.note(block);
+    for (const block of blocks) this.note(block, now_ms);
   }
 
   /** The run of a replica that starts from its store. */
@@ -67,7 +67,7 @@ export class EpochRun {
   }
 
   /** Keeps the payload of an accepted block at hand until it is ordered. */
-  note(block: Block): void {
-    if (!this.orderer.isOrdered(block.ref.id)) this.payloads.add(block);
+  note(block: Block, now_ms: number): void {
+    if (!this.orderer.isOrdered(block.ref.id)) this.payloads.add(block, now_ms);
   }
 }

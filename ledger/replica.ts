@@ -14,6 +14,7 @@ import { EpochRun } from './epoch-run.ts';
 import type { Epochs, EpochStart } from './epochs.ts';
 import { returnEvents } from './epoch-turn.ts';
 import { Orderer } from './orderer.ts';
+import { OverdueTimer } from './overdue.ts';
 import { encodeOwnLast } from './own-last.ts';
 import { OwnMemory } from './own-memory.ts';
 import type { Pending, Pool } from './pool.ts';
@@ -60,6 +61,7 @@ export class Replica {
   /** Equivocations that this turn brought. */
   readonly #twins: Twins[] = [];
   readonly #sealer: Sealer;
+  readonly #overdue: OverdueTimer;
   // turns
   readonly #inbox = new Inbox();
   readonly #offered = new BlockQueue();
@@ -92,6 +94,7 @@ export class Replica {
     this.#run = EpochRun.restored(restored, this.#self.actor, this.#now_ms());
     this.#memory = new OwnMemory(restored.hasForgotten, ports.log);
     this.#watchClock();
+    this.#overdue = new OverdueTimer(ports.clock, () => this.wake());
     this.#sealer = new Sealer(chain.id, self, pace, ports.clock, {
       maySeal: () => this.#clockGuard?.maySeal() ?? false,
       isConnected: (actor) => this.#host.isConnected(actor),
@@ -146,6 +149,7 @@ export class Replica {
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#sealer.stop();
+    this.#overdue.stop();
     await this.#turn;
     this.#inbox.refuse('stopping', 'The node is stopping: send to another one.');
   }
@@ -328,6 +332,7 @@ export class Replica {
     if (this.#reloading) await this.#reload(this.#reloading);
     const hadEnded = this.orderer.isEnded;
     const hasEntered = await this.#enter(ops);
+    this.#run.payloads.releaseOverdue(this.#now_ms());
     this.#inbox.take(ops, this, this.#run.payloads, (id) => this.#storedKeys.has(id));
     this.#takeBlocks(ops);
     const finals = this.#order(ops);
@@ -343,6 +348,7 @@ export class Replica {
       for (const block of this.#ordered.splice(0)) this.#run.payloads.forget(block);
     }
     this.#inbox.written();
+    if (!this.#isStopped) this.#overdue.arm(this.#run.payloads.nextOverdue_ms);
     if (sealed) this.#host.publish(sealed);
     if (finals.length > 0) this.#host.finals(finals);
     if (this.#isPaused) this.#isWoken = true;
@@ -435,7 +441,7 @@ export class Replica {
       this.#ports.log.warn({ author, round }, 'a validator signed two blocks for one slot');
     }
     ops.push(...archiveOps(block, (id) => this.#storedKeys.has(id)));
-    this.#run.note(block);
+    this.#run.note(block, this.#now_ms());
   }
 
   /** Whether commits wait for the next turn, since somebody wants the state of a cut. */

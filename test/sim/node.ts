@@ -97,7 +97,7 @@ export class SimNode {
   async #open(life: number): Promise<void> {
     const world = this.#world;
     const clock = new NodeClock(world.clock, this.offset_ms);
-    const store = new SimStore(clock, this.disk, this.#rows, (ops, sync) => this.#wrote(ops, sync));
+    const store = new SimStore(clock, this.disk, this.#rows, (...write) => this.#wrote(...write));
     const network = world.hub.join(this.name, this.who.actor);
     Object.assign(this, { store, network });
     this.#clock = clock;
@@ -129,7 +129,12 @@ export class SimNode {
     this.crash('kill');
   }
 
-  #wrote(ops: readonly StoreOp[], sync: boolean): (() => void) | undefined {
+  #wrote(
+    ops: readonly StoreOp[],
+    sync: boolean,
+    underWay: number,
+  ): (() => void) | undefined {
+    if (underWay > 0) this.#world.report('turns', `${this.name}: two turns write at once`);
     this.#world.wrote(this, ops, sync);
     if (!this.#trap || --this.#trap.writes > 0) return undefined;
     const { keeps } = this.#trap;

@@ -1,6 +1,7 @@
 import type { Fault } from './faults.ts';
 import type { LoadName, LoadOp } from './load.ts';
 import type { Scenario } from './scenario.ts';
+import { steadyNet } from './stories.ts';
 
 /** A run that once failed, or that shows one thing well, and what it is about. */
 export interface Regression {
@@ -97,6 +98,26 @@ export const REGRESSIONS: readonly Regression[] = [
       observers: 1,
       load: steady(40, ['put']).map((op) => ({ ...op, node: 1 })),
       faults: [300, 800, 1300].map((at_ms) => fault('failedSync', at_ms, 400, [0])),
+    }),
+  },
+  {
+    story: 'blocks that the horizon set free woke a turn inside the turn: two wrote at once',
+    scenario: {
+      ...steadyNet(7, 4),
+      duration_ms: 1500,
+      load: steadyNet(7, 4).load.slice(0, 23),
+      traitors: [{ author: 3, habits: ['replays', 'madeUpPast'] }],
+    },
+  },
+  {
+    story: 'a traitor carried a client\'s event in twins only, and nobody else carried it',
+    scenario: quiet({
+      duration_ms: 900,
+      traitors: [{ author: 3, habits: ['hoarding'] }],
+      load: steady(60, ['twice'])
+        .slice(0, 18)
+        .map((op) => ({ ...op, node: 2 })),
+      faults: [fault('partition', 300, 500, [2, 3])],
     }),
   },
 ];

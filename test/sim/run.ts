@@ -7,8 +7,12 @@ import { World } from './world.ts';
 
 /** From healing until everything that was acknowledged is final everywhere. */
 const PROGRESS_MS_MAX = 60_000;
-/** Without a block for so long the network is at rest: longer than any timer of a node. */
-const REST_MS = 12_000;
+/**
+ * Without a block for so long the network is at rest: a node is stuck after 10 s, and the last by
+ * rank carries its events after `fallback_ms` times the size of the committee.
+ */
+const REST_MS = 13_000;
+const REST_MS_PER_NODE = 1600;
 const REST_MS_MAX = 120_000;
 /** With more traitors than the protocol stands nothing is demanded after this. */
 const BEYOND_MS = 5000;
@@ -143,7 +147,7 @@ async function rest(world: World): Promise<void> {
   const isAtRest = (): boolean => {
     if (sealed() !== before) since_ms = world.now_ms;
     before = sealed();
-    return world.now_ms - since_ms >= REST_MS;
+    return world.now_ms - since_ms >= REST_MS + REST_MS_PER_NODE * world.nodes.length;
   };
   if (await sampled(world, REST_MS_MAX, isAtRest)) return;
   if (world.findings.length === 0) {

@@ -18,7 +18,12 @@ export interface DiskState {
  * Told of every batch before anything else happens with it. What it returns is called once the
  * batch and all before it are on the disk and nobody has been told.
  */
-export type WriteWatch = (ops: readonly StoreOp[], sync: boolean) => (() => void) | undefined;
+export type WriteWatch = (
+  ops: readonly StoreOp[],
+  sync: boolean,
+  /** Batches of turns before this one of a turn that are not written yet. */
+  underWay: number,
+) => (() => void) | undefined;
 
 /**
  * A store on a disk that can lose power, be slow, full, or fail to sync. Writes become readable in
@@ -49,7 +54,9 @@ export class SimStore extends MemoryStore {
     { sync }: { readonly sync: boolean } = { sync: false },
   ): Promise<void> {
     if (this.#isOff) return never();
-    const cut = this.#watch(ops, sync);
+    const turns = this.#journal.filter((one) => !one.isApplied && isOfTurn(one.ops));
+    const underWay = isOfTurn(ops) ? turns.length : 0;
+    const cut = this.#watch(ops, sync, underWay);
     if (this.#isOff) return never();
     if (cut) {
       for (const batch of [...this.#journal.splice(0), { ops }]) apply(this.#durable, batch.ops);
@@ -129,4 +136,9 @@ function never(): Promise<never> {
 
 function failed(): X0tError {
   return new X0tError('store_failed', 'The simulated disk refused a write.');
+}
+
+/** Whether a replica's turn wrote it; checkpoints, snapshots and marks are written beside turns. */
+function isOfTurn(ops: readonly StoreOp[]): boolean {
+  return ops.some(({ type, key }) => type === 'put' && /^(?:[bp]\/|a\/(?:fold|own)$)/.test(key));
 }

@@ -20,7 +20,7 @@ const DURATION_MS = 6000;
 const OPERATIONS = 90;
 
 /** A fast network under steady load, so that rounds go by. */
-function steadyNet(seed: number, validators: number): Scenario {
+export function steadyNet(seed: number, validators: number): Scenario {
   const random = randomOf(seed, 'steady net');
   const traitors: Scenario['traitors'] = [];
   const net = { validators, nodes: validators, traitors, duration_ms: DURATION_MS, spare: 0 };

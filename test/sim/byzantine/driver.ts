@@ -21,6 +21,8 @@ const TICK_MS = 8;
 const MISCHIEF_SHARE = 0.03;
 /** It keeps the protocol now and then, so that its peers go on listening. */
 const GOOD_SHARE = 0.25;
+/** What its habits put into blocks keeps the network awake. */
+const PAYLOAD_SHARE = 0.3;
 
 /**
  * Plays a traitor: its core follows the network as an observer would, and this seals in its name,
@@ -153,7 +155,8 @@ export class TraitorDriver {
     const parents = [last, ...proposal.parents.slice(1)];
     const below = parents.filter(({ round }) => round === proposal.round - 1);
     if (committee.stakeOf(below.map((parent) => parent.author)) < committee.quorum) return;
-    const isGood = this.#random.chance(GOOD_SHARE);
+    const isSteadfast = this.#habits.some((habit) => habit.isSteadfast);
+    const isGood = !isSteadfast && this.#random.chance(GOOD_SHARE);
     const habits = isGood ? [] : this.#habits;
     let draft: Draft = {
       chain: core.chain.id,
@@ -165,7 +168,9 @@ export class TraitorDriver {
       parents,
     };
     for (const habit of habits) draft = habit.draft?.(treason, draft) ?? draft;
-    const fills = habits.find((habit) => habit.payload && this.#random.chance(0.3));
+    const fills = habits.find(
+      (habit) => 'payload' in habit && (isSteadfast || this.#random.chance(PAYLOAD_SHARE)),
+    );
     const made = fills?.payload?.(treason);
     const entries = made?.entries ?? (this.#random.chance(0.1) ? [treason.event('own')] : []);
     const block = await treason.seal(draft, entries, made?.keys);
@@ -178,7 +183,8 @@ export class TraitorDriver {
   }
 
   async #spread(treason: Treason, habits: readonly Habit[], block: Block): Promise<void> {
-    const habit = this.#random.pick([...habits.filter((one) => 'spread' in one), undefined]);
+    const ways = habits.filter((one) => 'spread' in one);
+    const habit = ways.find((one) => one.isSteadfast) ?? this.#random.pick([...ways, undefined]);
     const sendings = await habit?.spread?.(treason, block);
     for (const { block: one, to } of sendings ?? [{ block, to: treason.peers() }]) {
       treason.send(one, to);

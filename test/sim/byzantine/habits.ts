@@ -4,7 +4,7 @@ import type { PeerName, Protocol } from '#ledger/ports.ts';
 import { ambush } from './ambush.ts';
 import { falseSync } from './false-sync.ts';
 import { badSignatures, invalidParents, madeUpPast, oversize, stale } from './nonsense.ts';
-import { replays } from './replays.ts';
+import { hoarding, replays } from './replays.ts';
 import type { Treason } from './treason.ts';
 
 /** A block and who gets it. */
@@ -34,6 +34,8 @@ export interface Habit {
   ): AsyncIterable<Uint8Array> | undefined;
   /** Whether it seals whenever it can, wanted or not, and waits for nobody. */
   readonly isHasty?: boolean;
+  /** Whether it has no good days: else it keeps the protocol now and then. */
+  readonly isSteadfast?: boolean;
 }
 
 /** The parents of a block that votes against the leader, where that leaves a quorum. */
@@ -115,6 +117,7 @@ const KINDS = {
   replays,
   falseSync,
   ambush,
+  hoarding,
 } as const satisfies Record<string, Habit>;
 
 export type HabitName = keyof typeof KINDS;

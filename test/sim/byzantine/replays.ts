@@ -39,3 +39,34 @@ function keyOf(treason: Treason, id: string): Uint8Array | undefined {
   const member = treason.committee.validators.find(({ actor }) => actor === id);
   return member?.coseKey ?? treason.stored(storeKeys.coseKey(id));
 }
+
+/**
+ * Takes what clients gave it into two blocks for one slot, shows both to all and is silent from
+ * then on: nobody builds on them, and they seem to carry what others hold too.
+ */
+export const hoarding: Habit = {
+  isSteadfast: true,
+  skips: ({ core, own }) => own.length > 0 || core.replica.pool.size < 2,
+  payload(treason) {
+    const pending = [...treason.core.replica.pool.values()].slice(0, 8);
+    const keys = new Map<string, Uint8Array>();
+    const ownKey = treason.committee.keyIdAt(treason.author);
+    for (const { entry, coseKey } of pending) {
+      const id = signingKeyId(entry.event);
+      if (coseKey && id !== ownKey) keys.set(id, coseKey);
+    }
+    return {
+      entries: pending.filter(({ coseKey }) => coseKey).map(({ entry }) => entry),
+      keys: [...keys.values()].toSorted(compareBytes),
+    };
+  },
+  async spread(treason, block) {
+    const draft = treason.draftOf(block);
+    const twin = await treason.seal({ ...draft, ts_ms: draft.ts_ms + 1 }, []);
+    const to = treason.peers();
+    return [
+      { block: twin, to },
+      { block, to },
+    ];
+  },
+};

@@ -257,4 +257,26 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'nested-turn',
+    about: 'a turn that wakes itself starts another one inside it',
+    edits: [
+      {
+        file: 'ledger/replica.ts',
+        find: 'if (this.#isInTurn || this.#isStopped) return;',
+        replace: 'if (this.#turn || this.#isStopped) return;',
+      },
+    ],
+  },
+  {
+    name: 'carried-for-good',
+    about: 'an event that an unordered block carries is never carried again',
+    edits: [
+      {
+        file: 'ledger/open-payloads.ts',
+        find: 'if (now_ms - since_ms < OVERDUE_MS) return;',
+        replace: 'if (now_ms >= since_ms) return;',
+      },
+    ],
+  },
 ];
