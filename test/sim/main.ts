@@ -158,6 +158,8 @@ function print(summary: SimSummary): void {
   console.log(`faults: ${JSON.stringify(summary.faults)}`);
   console.log(`habits of traitors: ${JSON.stringify(summary.habits)}`);
   console.log(`healed after ${healed_ms.median} ms (median), ${healed_ms.max} ms at most`);
+  const slow = summary.slowest.map(({ seed, healed_ms: ms }) => `${seed} (${ms} ms)`);
+  console.log(`slowest seeds: ${slow.join(', ')}`);
   for (const { verdict, detail, command } of failures) {
     console.log(`${verdict}: ${detail}\n  ${command}`);
   }

@@ -17,6 +17,8 @@ export interface SimSummary {
   readonly blocks: number;
   /** From healing until everything was final everywhere. */
   readonly healed_ms: { readonly median: number; readonly p99: number; readonly max: number };
+  /** The seeds that took longest to heal. */
+  readonly slowest: readonly { readonly seed: number; readonly healed_ms: number }[];
   /** Runs with more traitors than the protocol stands, and those of them where nodes saw it. */
   readonly beyond: { readonly runs: number; readonly diverged: number; readonly noticed: number };
   readonly failures: readonly Failure[];
@@ -73,6 +75,10 @@ export class Tally {
     const sum = (of: (outcome: Outcome) => number): number =>
       all.reduce((total, outcome) => total + of(outcome), 0);
     const healed = all.flatMap(({ healed_ms }) => healed_ms ?? []).toSorted((a, b) => a - b);
+    const slowest = all
+      .flatMap(({ seed, healed_ms = 0 }) => ({ seed, healed_ms }))
+      .toSorted((a, b) => b.healed_ms - a.healed_ms)
+      .slice(0, 5);
     const at = (share: number): number => healed[Math.floor((healed.length - 1) * share)] ?? 0;
     const beyond = all.filter(({ isBeyond }) => isBeyond);
     const hasDiverged = ({ findings }: Outcome): boolean =>
@@ -92,6 +98,7 @@ export class Tally {
       finals: sum(({ finals }) => finals),
       blocks: sum(({ blocks }) => blocks),
       healed_ms: { median: at(0.5), p99: at(0.99), max: at(1) },
+      slowest,
       beyond: {
         runs: beyond.length,
         diverged: beyond.filter(hasDiverged).length,
