@@ -239,6 +239,7 @@ export class Core {
       ended: () => this.#gate.begin(),
       entered: () => {
         this.intake.entered();
+        this.antiEntropy.entered();
         this.#spreader.entered();
         this.#returning.begin();
         for (const listener of this.#epochListeners) listener(this.replica.committee);

@@ -57,7 +57,8 @@ export class AntiEntropy {
   /** The catch-up under way: a stalled one is left to itself when another peer takes over. */
   #catchingUp: object | undefined;
   readonly #progress: Progress;
-  #hasHeard = false;
+  /** The latest epoch in which a peer has told what is held of the own blocks. */
+  #heardEpoch = -1;
   #target = 0;
   exchanges = 0;
 
@@ -103,11 +104,16 @@ export class AntiEntropy {
     this.#progress.end();
   }
 
-  /** Whether a peer has told all it holds since the start, and nothing old is being fetched. */
+  /**
+   * Whether a peer that stands in this epoch too has told all it holds since the start, and nothing
+   * old is being fetched. Asked anew in every epoch: a store that was set back to an earlier one
+   * enters it again, perhaps led by a peer that is behind as well, with slots that it used before.
+   */
   get isInStep(): boolean {
     // while offers are asked for, nothing but a peer's word says that this node is behind
     if (this.#wayUp.progress) return false;
-    return (this.#hasHeard || this.#replica.committee.size === 1) && !this.#progress.isMoving;
+    const { epoch, size } = this.#replica.committee;
+    return (this.#heardEpoch === epoch || size === 1) && !this.#progress.isMoving;
   }
 
   get catchUp(): CatchUp {
@@ -134,6 +140,7 @@ export class AntiEntropy {
    */
   heard(peer: PeerName, frontier: Frontier): void {
     this.#noteClock(peer, frontier);
+    this.#noteHeard(frontier);
     const now_ms = this.#clock.monotonic_ms();
     if (!this.#lacks(frontier) || now_ms - (this.#asked_ms.get(peer) ?? -AGAIN_MS) < AGAIN_MS) {
       return;
@@ -175,6 +182,7 @@ export class AntiEntropy {
   async exchange(peer: PeerName): Promise<void> {
     if (this.#busy.has(peer) || this.#isStopped) return;
     this.#busy.add(peer);
+    const { epoch } = this.#replica.committee;
     this.#asked_ms.set(peer, this.#clock.monotonic_ms());
     try {
       this.exchanges += 1;
@@ -191,21 +199,25 @@ export class AntiEntropy {
     } finally {
       this.#busy.delete(peer);
     }
+    // `entered` found it busy
+    if (this.#replica.committee.epoch > epoch) await this.exchange(peer);
   }
 
   /**
-   * The gate of `isInStep` opens once a peer's newest own block is known here, so that a block
-   * which this store has lost was seen; one on its way opens it in a later exchange.
+   * The gate of `isInStep` opens once a peer's newest own block of this epoch is known here, so
+   * that a block which this store has lost was seen; one on its way opens it in a later exchange.
    */
   #noteHeard({ epoch, newest }: Frontier): void {
     const { author: self, committee } = this.#replica;
-    const knowsOwn =
-      epoch < committee.epoch ||
-      (epoch === committee.epoch &&
-        newest.every((ref) => ref.author !== self || this.#replica.isKnown(ref)));
-    if (this.#hasHeard || !knowsOwn) return;
-    this.#hasHeard = true;
+    if (epoch !== committee.epoch || this.#heardEpoch === epoch) return;
+    if (newest.some((ref) => ref.author === self && !this.#replica.isKnown(ref))) return;
+    this.#heardEpoch = epoch;
     this.#replica.wake();
+  }
+
+  /** A new epoch was entered: who stands in it too tells so, and hears that this node does. */
+  entered(): void {
+    for (const { peer } of this.#network.peers()) void this.exchange(peer);
   }
 
   async #askFrontier(peer: PeerName): Promise<Frontier | undefined> {
