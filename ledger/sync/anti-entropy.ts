@@ -8,6 +8,7 @@ import { Checks } from './checks.ts';
 import * as messages from './messages.ts';
 import type { Frontier, PoolItem, RangeRequest } from './messages.ts';
 import { Progress } from './progress.ts';
+import { RollCall } from './roll-call.ts';
 import { ANSWER_BYTES_MAX } from './server.ts';
 import type { SyncServer } from './server.ts';
 import type { SnapshotProgress, SnapshotSync } from './snapshot-sync.ts';
@@ -57,8 +58,7 @@ export class AntiEntropy {
   /** The catch-up under way: a stalled one is left to itself when another peer takes over. */
   #catchingUp: object | undefined;
   readonly #progress: Progress;
-  /** The latest epoch in which a peer has told what is held of the own blocks. */
-  #heardEpoch = -1;
+  readonly #rollCall: RollCall;
   #target = 0;
   exchanges = 0;
 
@@ -87,6 +87,7 @@ export class AntiEntropy {
     this.#period_ms = antiEntropy_ms;
     this.#wayUp = new WayUp(parts.snapshots, parts.network, ports.clock, sync);
     const { replica } = parts;
+    this.#rollCall = new RollCall(replica, parts.network, ports.clock);
     this.#progress = new Progress(
       ports.clock,
       () => replica.counters.blocksAccepted,
@@ -102,18 +103,14 @@ export class AntiEntropy {
     this.#isStopped = true;
     this.#cancel?.();
     this.#progress.end();
+    this.#rollCall.stop();
   }
 
-  /**
-   * Whether a peer that stands in this epoch too has told all it holds since the start, and nothing
-   * old is being fetched. Asked anew in every epoch: a store that was set back to an earlier one
-   * enters it again, perhaps led by a peer that is behind as well, with slots that it used before.
-   */
+  /** Whether peers have told in this epoch what they hold, and nothing old is being fetched. */
   get isInStep(): boolean {
     // while offers are asked for, nothing but a peer's word says that this node is behind
     if (this.#wayUp.progress) return false;
-    const { epoch, size } = this.#replica.committee;
-    return (this.#heardEpoch === epoch || size === 1) && !this.#progress.isMoving;
+    return this.#rollCall.isOver && !this.#progress.isMoving;
   }
 
   get catchUp(): CatchUp {
@@ -140,7 +137,7 @@ export class AntiEntropy {
    */
   heard(peer: PeerName, frontier: Frontier): void {
     this.#noteClock(peer, frontier);
-    this.#noteHeard(frontier);
+    this.#rollCall.note(peer, frontier);
     const now_ms = this.#clock.monotonic_ms();
     if (!this.#lacks(frontier) || now_ms - (this.#asked_ms.get(peer) ?? -AGAIN_MS) < AGAIN_MS) {
       return;
@@ -191,7 +188,7 @@ export class AntiEntropy {
         await this.#fetchEvents(peer, theirs);
         this.#wayUp.note(peer, theirs);
         if (this.#isFarBehind(theirs)) await this.#comeUp(peer, theirs);
-        this.#noteHeard(theirs);
+        this.#rollCall.note(peer, theirs);
       }
     } catch (error) {
       this.#log.debug({ peer, code: codeOf(error) }, 'an exchange with a peer failed');
@@ -203,19 +200,7 @@ export class AntiEntropy {
     if (this.#replica.committee.epoch > epoch) await this.exchange(peer);
   }
 
-  /**
-   * The gate of `isInStep` opens once a peer's newest own block of this epoch is known here, so
-   * that a block which this store has lost was seen; one on its way opens it in a later exchange.
-   */
-  #noteHeard({ epoch, newest }: Frontier): void {
-    const { author: self, committee } = this.#replica;
-    if (epoch !== committee.epoch || this.#heardEpoch === epoch) return;
-    if (newest.some((ref) => ref.author === self && !this.#replica.isKnown(ref))) return;
-    this.#heardEpoch = epoch;
-    this.#replica.wake();
-  }
-
-  /** A new epoch was entered: who stands in it too tells so, and hears that this node does. */
+  /** A new epoch was entered: the linked peers hear so, and tell where they stand. */
   entered(): void {
     for (const { peer } of this.#network.peers()) void this.exchange(peer);
   }
