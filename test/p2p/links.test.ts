@@ -173,7 +173,7 @@ test('a bootstrap address without a name finds whoever listens there now', async
   t.not(first.self, second.self);
 });
 
-test('a dropped peer keeps its link and may dial, and is not dialled when it is gone', async (t) => {
+test('a dropped peer keeps its link and may dial; it is not dialled when it is gone', async (t) => {
   const one = await startNode();
   t.teardown(() => one.stop());
   const key = await generatePeerKey();
