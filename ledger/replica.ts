@@ -166,7 +166,10 @@ export class Replica {
     return this.#alarm;
   }
 
-  /** Makes nothing final any more and goes on accepting. For good: until a restart at least. */
+  /**
+   * Makes nothing final any more, seals nothing, takes no blocks, and goes on accepting events. For
+   * good: until a restart at least.
+   */
   haltFinality(): void {
     this.#isHalted = true;
   }
@@ -196,7 +199,7 @@ export class Replica {
    * telling others of its events then would make all of them busier.
    */
   get isStuck(): boolean {
-    if (this.author === undefined) return true;
+    if (this.author === undefined || this.isHalted) return true;
     if (this.#now_ms() - this.#sealer.last_ms > STUCK_MS) return true;
     return !this.#run.reachesQuorum((actor) => this.#host.isConnected(actor));
   }
@@ -373,7 +376,9 @@ export class Replica {
 
   #takeBlocks(ops: StoreOp[]): void {
     for (const { block, from } of this.#offered.take(BLOCKS_PER_TURN)) {
-      if (block.header.epoch !== this.committee.epoch || this.isKnown(block.ref)) continue;
+      // what is not ordered here any more would only pile up
+      if (this.isHalted || block.header.epoch !== this.committee.epoch) continue;
+      if (this.isKnown(block.ref)) continue;
       // up to the last own block nothing is signed again, whether it is held or not
       const isNewOwn = block.ref.round > (this.last?.round ?? 0);
       const isUnknownOwn = block.ref.author === this.#run.self && isNewOwn;
@@ -438,7 +443,8 @@ export class Replica {
   }
 
   async #seal(ops: StoreOp[]): Promise<Block | undefined> {
-    if (!this.#isSealing || this.hasForgotten || !this.#host.maySeal()) return undefined;
+    if (!this.#isSealing || this.isHalted || this.hasForgotten) return undefined;
+    if (!this.#host.maySeal()) return undefined;
     const block = await this.#sealer.seal(this.#run, this.pool);
     if (!block) return undefined;
     const value = encodeOwnLast({ epoch: this.committee.epoch, ref: block.ref });

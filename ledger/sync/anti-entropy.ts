@@ -161,12 +161,13 @@ export class AntiEntropy {
   }
 
   #lacks({ epoch, newest, commit, waiting }: Frontier): boolean {
+    if (waiting.some((id) => this.#isNew(id))) return true;
+    if (this.#replica.isHalted) return false;
     const mine = this.#replica.committee.epoch;
     return (
       epoch > mine ||
       commit > this.#replica.orderer.state.last.index ||
-      (epoch === mine && newest.some((ref) => !this.#replica.isKnown(ref))) ||
-      waiting.some((id) => this.#isNew(id))
+      (epoch === mine && newest.some((ref) => !this.#replica.isKnown(ref)))
     );
   }
 
@@ -187,7 +188,7 @@ export class AntiEntropy {
       if (theirs) {
         await this.#fetchEvents(peer, theirs);
         this.#wayUp.note(peer, theirs);
-        if (this.#isFarBehind(theirs)) await this.#comeUp(peer, theirs);
+        if (!this.#replica.isHalted && this.#isFarBehind(theirs)) await this.#comeUp(peer, theirs);
         this.#rollCall.note(peer, theirs);
       }
     } catch (error) {
@@ -217,7 +218,7 @@ export class AntiEntropy {
       theirs = messages.decodeFrontier(frame);
       this.#noteClock(peer, theirs);
       this.#target = Math.max(this.#target, theirs.commit);
-      if (this.#isFarBehind(theirs)) break;
+      if (this.#replica.isHalted || this.#isFarBehind(theirs)) break;
     }
     return theirs;
   }
