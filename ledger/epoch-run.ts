@@ -10,6 +10,11 @@ import { RoundClock } from './round-clock.ts';
 import { WaitingBlocks } from './waiting.ts';
 import type { Twins } from './witness.ts';
 
+/** No round takes so long while blocks come: the longest leader timeout, and slow links. */
+const AT_REST_MS = 8000;
+/** Rounds within which honest blocks are built on, and ordered with a leader. */
+const PASSED_ROUNDS = 8;
+
 /**
  * What a replica holds of one epoch: its DAG and all that refers to it. It is left behind as a
  * whole when the next epoch is entered.
@@ -102,6 +107,17 @@ export class EpochRun {
     const [a, b, third] = this.orderer.dag.slot(round, author);
     if (!a || !b || third) return undefined;
     return { epoch: this.committee.epoch, round, author, ids: [a.id, b.id] };
+  }
+
+  /**
+   * Blocks that will hardly be ordered let go of their events. On slow links a block may just take
+   * longer: as long as rounds pass and those about it are not decided, it is on its way. Else all
+   * that is under way would be carried twice when a network is slow already.
+   */
+  releaseOverdue(now_ms: number): void {
+    const isMoving = now_ms - this.roundClock.entered_ms < AT_REST_MS;
+    const undecided = this.orderer.decidedRound - PASSED_ROUNDS;
+    this.payloads.releaseOverdue(now_ms, ({ round }) => isMoving && round > undecided);
   }
 
   /** Keeps the payload of an accepted block at hand until it is ordered. */

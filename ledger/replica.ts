@@ -316,7 +316,7 @@ export class Replica {
     if (this.#reloading) await this.#reload(this.#reloading);
     const hadEnded = this.orderer.isEnded;
     const hasEntered = await this.#enter(ops);
-    this.#run.payloads.releaseOverdue(this.#now_ms());
+    this.#run.releaseOverdue(this.#now_ms());
     this.#inbox.take(ops, this, this.#run.payloads, (id) => this.#storedKeys.has(id));
     this.#takeBlocks(ops);
     const finals = this.#order(ops);
