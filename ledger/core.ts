@@ -7,7 +7,7 @@ import { CheckpointStore } from './checkpoint-store.ts';
 import type { HeldCheckpoints } from './checkpoint-store.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Committee } from './committee.ts';
-import { codeOf } from './errors.ts';
+import { codeOf, OWN_FAILURES } from './errors.ts';
 import type { Body, Entry } from './event.ts';
 import { encodeBlock } from './block.ts';
 import { EpochGate } from './epoch-gate.ts';
@@ -363,7 +363,7 @@ export class Core {
       return await take();
     } catch (error) {
       const code = codeOf(error);
-      if (code === 'engine_closed' || code === 'stopping') return 'ignore';
+      if (OWN_FAILURES.has(code)) return 'ignore';
       this.#ports.network.penalise(from, code);
       return 'reject';
     }

@@ -24,6 +24,14 @@ export function fail(code: string, message: string, data: ErrorData = {}): never
   throw new X0tError(code, message, data);
 }
 
+/** This node could not do its part: whoever sent what it was working on is not at fault. */
+export const OWN_FAILURES: ReadonlySet<string> = new Set([
+  'engine_closed',
+  'engine_failed',
+  'stopping',
+  'store_failed',
+]);
+
 /** The code of anything thrown: that of an `X0tError`, else `internal`. */
 export function codeOf(error: unknown): string {
   return error instanceof X0tError ? error.code : 'internal';

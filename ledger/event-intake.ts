@@ -1,4 +1,4 @@
-import { codeOf } from './errors.ts';
+import { codeOf, OWN_FAILURES } from './errors.ts';
 import { entryLeaf } from './event.ts';
 import type { GossipVerdict, Network, PeerName } from './ports.ts';
 import type { Submissions } from './submissions.ts';
@@ -8,7 +8,7 @@ import type { VerifiedEntries } from './verified.ts';
 /** Events of one message that are checked together: what forged ones can cost. */
 const AT_ONCE = 32;
 
-/** Refusals that a well-behaved peer can cause: it does not know this node's state. */
+/** Refusals of what a well-behaved peer sends: it does not know this node's state. */
 const HARMLESS = new Set([
   'replayed',
   'expired',
@@ -18,10 +18,8 @@ const HARMLESS = new Set([
   'overloaded',
   'not_member',
   'too_many_lanes',
-  'stopping',
-  'store_failed',
-  'engine_closed',
   'unknown_kind',
+  ...OWN_FAILURES,
 ]);
 
 /** The way of pool events from peers to the pool, and what is held against who sent them. */

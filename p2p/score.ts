@@ -4,6 +4,7 @@
  * slow or restarting peer can show costs so little that only a stream of them matters; a forged or
  * malformed message cannot happen to an honest peer.
  */
+import { OWN_FAILURES } from '#ledger/errors.ts';
 import type { Clock, PeerName } from '#ledger/ports.ts';
 import { TABLE_MAX } from './limits.ts';
 
@@ -63,6 +64,7 @@ const POINTS: Readonly<Record<string, number>> = {
 
 /** Points that `code` costs. */
 export function pointsOf(code: string): number {
+  if (OWN_FAILURES.has(code)) return 0;
   return Object.hasOwn(POINTS, code) ? (POINTS[code] ?? MALFORMED) : MALFORMED;
 }
 

@@ -32,6 +32,7 @@ test('forgeries ban fast, malformed objects too, slowness hardly, refusals never
   t.is(calls('request_timeout'), 8 * BAN_POINTS);
   t.is(calls('peer_gone'), Infinity);
   t.is(calls('hello_refused'), Infinity);
+  t.is(calls('engine_failed'), Infinity, 'a verifier thread of this node died');
   t.is(calls('a_code_that_nobody_listed'), 5);
   t.is(pointsOf('toString'), pointsOf('a_code_that_nobody_listed'));
 });
