@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
@@ -25,16 +25,18 @@ export interface Comparison {
 }
 
 /**
- * Measures four nodes of this tree and of another version of it in turn, in as many rounds. The
- * other version runs on this tree's dependencies.
+ * Measures four nodes of this tree and of another version of it in turn, in as many rounds, each by
+ * its own `short-run.ts`. `version` is a revision, which runs on this tree's dependencies, or a
+ * directory with a tree that is ready to run.
  */
 export function compare(
-  revision: string,
+  version: string,
   rounds: number,
   say: (line: string) => void,
 ): readonly Comparison[] {
   const here = resolve(import.meta.dirname, '..');
-  const other = checkedOut(here, revision);
+  const isDirectory = existsSync(version);
+  const other = isDirectory ? resolve(version) : checkedOut(here, version);
   const results: { here: Figures; other: Figures }[] = [];
   try {
     for (let round = 0; round < rounds; round++) {
@@ -47,7 +49,7 @@ export function compare(
       results.push(result);
     }
   } finally {
-    rmSync(other, { recursive: true, force: true });
+    if (!isDirectory) rmSync(other, { recursive: true, force: true });
   }
   return (Object.keys(FIGURES) as Name[]).map((figure) => {
     const ratios = results.map((one) =>
@@ -73,8 +75,6 @@ function checkedOut(root: string, revision: string): string {
   execFileSync('tar', ['-xf', archive, '-C', folder]);
   rmSync(archive);
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
-  mkdirSync(join(folder, 'bench'), { recursive: true });
-  copyFileSync(join(root, 'bench/short-run.ts'), join(folder, 'bench/short-run.ts'));
   return folder;
 }
 

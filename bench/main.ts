@@ -11,8 +11,8 @@ import type { BenchContext, Plan } from './sections.ts';
  * and prints one JSON document. Progress goes to stderr. All load is made before it is sent, and
  * everything runs on loopback in processes and directories that this program makes and removes.
  *
- * `npm run bench -- --against REVISION [--rounds N]`: how this version compares with another one
- * of this repository, in runs that alternate.
+ * `npm run bench -- --against REVISION|DIRECTORY [--rounds N]`: how this version compares with
+ * another one of this repository, in runs that alternate.
  */
 
 /**
@@ -51,9 +51,9 @@ const { values } = parseArgs({
   },
 });
 if (values.against !== undefined) {
-  const { against: revision, rounds } = values;
-  const comparison = compare(revision, Number(rounds), (line) => console.error(line));
-  console.log(JSON.stringify({ revision, comparison }, undefined, 2));
+  const { against, rounds } = values;
+  const comparison = compare(against, Number(rounds), (line) => console.error(line));
+  console.log(JSON.stringify({ against, comparison }, undefined, 2));
   process.exit(0);
 }
 const only = values.only?.split(',');

@@ -1,15 +1,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { makeNet, startProcess, untilMeshed } from '#test/support/processes.ts';
-import type { NodeProcess } from '#test/support/processes.ts';
+import { DrivenNode, makeNet, untilMeshed } from '#test/support/processes.ts';
 import { authored, isolatedLatency, loadOf, sendLoad } from './measures.ts';
 import { makeActors } from './presign.ts';
 
-/**
- * One short measurement of four nodes, as JSON on stdout. `against.ts` copies this file into other
- * versions of the tree: it may use only what those have as well.
- */
+/** One short measurement of four nodes, as JSON on stdout, for `against.ts`. */
 
 const NODES = 4;
 const ISOLATED = 20;
@@ -19,7 +15,7 @@ const CLIENT_PER_SECOND = { calm: 200, full: 1000 };
 const AUTHORED_PER_SECOND = { calm: 800, full: 6000 };
 
 const directory = mkdtempSync(join(tmpdir(), 'x0t-bench-'));
-const nodes: NodeProcess[] = [];
+const nodes: DrivenNode[] = [];
 try {
   const actors = await makeActors(100);
   const directories = await makeNet(
@@ -28,7 +24,7 @@ try {
     actors.map(({ actor }) => actor),
   );
   const load = await loadOf(directory, directories[0] as string, actors);
-  for (const one of directories.slice(0, NODES)) nodes.push(await startProcess(one));
+  for (const one of directories.slice(0, NODES)) nodes.push(await DrivenNode.start(one));
   await untilMeshed(nodes);
   const isolated = await isolatedLatency(nodes, load, ISOLATED);
   const client = {

@@ -13,10 +13,10 @@ function counted(rows: ReadonlyMap<string, Uint8Array>) {
   };
 }
 
-const bytes = (length: number, fill = 1) => new Uint8Array(length).fill(fill);
+const bytes = (length: number, fill = 1): Uint8Array => new Uint8Array(length).fill(fill);
 
 test("a validator's row, which holds its key, is read from the store once", (t) => {
-  const base = counted(new Map([['s/members/actor', bytes(2200)]]));
+  const base = counted(new Map<string, Uint8Array>([['s/members/actor', bytes(2200)]]));
   const overlay = new Overlay(base);
   for (let i = 0; i < 10; i++) t.is(overlay.get('s/members/actor')?.length, 2200);
   t.is(overlay.get('s/members/nobody'), undefined);
@@ -26,7 +26,7 @@ test("a validator's row, which holds its key, is read from the store once", (t) 
 });
 
 test('what is kept at hand follows the changes', (t) => {
-  const rows = new Map([['s/kv/a', bytes(1)]]);
+  const rows = new Map<string, Uint8Array>([['s/kv/a', bytes(1)]]);
   const overlay = new Overlay(counted(rows));
   t.deepEqual(overlay.get('s/kv/a'), bytes(1));
   const write = () => {
