@@ -37,7 +37,7 @@ export class Inbox {
 
   /** Events that can come to nothing any more, to be forgotten with the next `take`. */
   discard(ids: readonly Id[]): void {
-    this.#discarded.push(...ids);
+    for (const id of ids) this.#discarded.push(id);
   }
 
   /** Moves what waits into the pool, and says what keeps it. */

@@ -319,9 +319,10 @@ export class Replica {
     this.#run.releaseOverdue(this.#now_ms());
     this.#inbox.take(ops, this, this.#run.payloads, (id) => this.#storedKeys.has(id));
     this.#takeBlocks(ops);
-    const finals = this.#order(ops);
+    const finals: FinalEvent[] = [];
+    this.#order(ops, finals);
     const sealed = await this.#seal(ops);
-    if (sealed) finals.push(...this.#order(ops));
+    if (sealed) this.#order(ops, finals);
     const isIdle = finals.length === 0 && !this.isHalted;
     if (this.#wantsIdleCut && isIdle) ops.push(...this.fold.cutIdle());
     this.#wantsIdleCut = false;
@@ -368,7 +369,8 @@ export class Replica {
     const due_ms = (id: Id) => this.#host.dueTime_ms(id);
     const hasKey = (id: Id) => this.#storedKeys.has(id);
     const isAuthor = this.author !== undefined;
-    ops.push(...(await returnEvents(blocks, before, isAuthor, parts, due_ms, hasKey)));
+    const returned = await returnEvents(blocks, before, isAuthor, parts, due_ms, hasKey);
+    for (const op of returned) ops.push(op);
     const { epoch, size: n } = committee;
     this.#ports.log.info({ epoch, n, author: this.#run.self }, 'a new epoch begins');
     return true;
@@ -408,15 +410,16 @@ export class Replica {
     return this.fold.cuts.hasFresh && this.#host.wantsState();
   }
 
-  /** Runs the commit rule and folds the new commits. */
-  #order(ops: StoreOp[]): FinalEvent[] {
-    if (this.isHalted || this.#isPaused) return [];
-    const finals: FinalEvent[] = [];
+  /** Runs the commit rule and folds the new commits; adds what that makes final. */
+  #order(ops: StoreOp[], finals: FinalEvent[]): void {
+    if (this.isHalted || this.#isPaused) return;
+    const before = finals.length;
     try {
       const { commits, lost } = this.orderer.advance((commit) => {
         const open = (ref: Ref) => this.#run.payloads.get(ref.id) ?? { ref, entries: [] };
         const blocks = commit.blocks.map(open);
-        finals.push(...this.fold.apply(commit, blocks));
+        // one by one: a call takes no more than some 100,000 arguments
+        for (const final of this.fold.apply(commit, blocks)) finals.push(final);
         for (const block of blocks) {
           for (const { id } of block.entries) {
             if (this.pool.get(id)) ops.push({ type: 'del', key: storeKeys.pending(id) });
@@ -428,8 +431,8 @@ export class Replica {
       for (const { id } of lost) this.#run.payloads.release(id, this.#run.self);
       if (commits.length > 0) {
         this.counters.commits += commits.length;
-        this.counters.finals += finals.length;
-        ops.push(...this.fold.ops(this.orderer.state));
+        this.counters.finals += finals.length - before;
+        for (const op of this.fold.ops(this.orderer.state)) ops.push(op);
         for (const block of this.waiting.horizon(this.orderer.dag.horizon)) {
           this.offer(block, undefined);
         }
@@ -439,7 +442,6 @@ export class Replica {
       this.#alarm = error.slot;
       this.#ports.log.error(error.slot, 'finality is halted: two certified blocks in one slot');
     }
-    return finals;
   }
 
   async #seal(ops: StoreOp[]): Promise<Block | undefined> {

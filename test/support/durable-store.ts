@@ -37,7 +37,7 @@ export class DurableStore extends MemoryStore {
     // what a machine without power was asked to write never completes
     if (this.#isCut) await new Promise<never>(() => undefined);
     await super.write(ops);
-    this.#unsynced.push(...ops);
+    for (const op of ops) this.#unsynced.push(op);
     if (!sync) return;
     for (const op of this.#unsynced.splice(0)) {
       if (op.type === 'put') this.#durable.set(op.key, op.value);

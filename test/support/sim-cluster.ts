@@ -110,7 +110,9 @@ export class SimCluster {
     const self = selfOf(this.net, node.who);
     node.core = await this.during(Core.open(this.net.chain, active, self, config, ports));
     node.finals = [];
-    node.core.onFinal((events) => node.finals.push(...events));
+    node.core.onFinal((events) => {
+      for (const event of events) node.finals.push(event);
+    });
     node.core.onFailure((error) => node.failures.push(error));
     node.core.attach();
     await node.network.start();
