@@ -28,6 +28,7 @@ const WRONG_EVERY = 5;
 /** From the end of the load until the node has to know, and until an event of it is final. */
 const NOTICE_MS = 40_000;
 const ACCEPTED_MS = 60_000;
+const START_MS = 5000;
 
 type Wait = (limit_ms: number, isDone: () => boolean) => Promise<boolean>;
 
@@ -52,7 +53,7 @@ export function beginDefect(world: World): void {
   if (!defect) return;
   const node = world.at(defect.node);
   if (defect.kind === 'fold') node.schema = faulty(schema);
-  else world.clock.after(defect.at_ms, () => void node.alter(async (rows) => spoil(rows, defect)));
+  else world.clock.after(defect.at_ms, () => void node.alter((rows) => spoil(rows, defect)));
 }
 
 type Rows = Iterable<readonly [string, Uint8Array]>;
@@ -84,8 +85,8 @@ export async function demandOfDefect(world: World, wait: Wait): Promise<void> {
   const size = node.core?.replica.fold.size;
   demand(await isAccepted(world, node, wait), 'does not accept events any more');
   demand(node.core?.replica.fold.size === size, 'makes events final that it folds wrongly');
-  await node.alter(async (rows) => rows);
-  demand(isHalted(), 'forgets over a restart that it stands apart');
+  await node.alter((rows) => rows);
+  demand(await wait(START_MS, isHalted), 'forgets over a restart that it stands apart');
   demand(await isAccepted(world, node, wait), 'accepts no events after a restart');
   demand(node.core?.replica.fold.size === size, 'goes on after a restart');
   if (world.findings.length > 0) return;

@@ -184,11 +184,11 @@ export class SimNode {
     if (this.#clock) this.#clock.offset_ms = this.offset_ms;
   }
 
-  /** Ends and starts again with what becomes of its disk. */
-  async alter(change: (rows: Rows) => Promise<Rows>): Promise<void> {
+  /** Ends, and starts again with what becomes of its disk; resolves when it begins to start. */
+  async alter(change: (rows: Rows) => Promise<Rows> | Rows): Promise<void> {
     this.crash('kill');
     this.#rows = await change(this.#rows);
-    await this.start();
+    void this.start();
   }
 
   copyDisk(): void {

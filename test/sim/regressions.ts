@@ -122,7 +122,7 @@ export const REGRESSIONS: readonly Regression[] = [
     }),
   },
   {
-    story: 'a node whose software folds wrongly halts, is rebuilt, and goes on',
+    story: 'a rebuild did not end the halt of a node that stood apart at an idle cut',
     scenario: {
       ...diverged(3, 4),
       defect: { node: 2, kind: 'fold', at_ms: 0, key: 'k1' },
