@@ -1,19 +1,25 @@
+import type { Fault } from './faults.ts';
 import { randomOf } from './random.ts';
 import type { Scenario } from './scenario.ts';
 import { steadyNet } from './stories.ts';
 
-/** Runs about checkpoints, with a share of the seeds of their own. */
-const SHARE = 0.05;
+/** Runs about checkpoints, each with its share of the seeds: below `upTo`, not below the last. */
+const TALES: readonly {
+  readonly upTo: number;
+  draw(seed: number, validators: number): Scenario;
+}[] = [
+  { upTo: 0.015, draw: longRun },
+  { upTo: 0.045, draw: diverged },
+  { upTo: 0.08, draw: forged },
+];
 /** Two periodic cuts after the first one. */
 const LONG_MS = 24_000;
 
 /** The story of this seed, if it tells one. */
 export function checkpointStory(seed: number, validators: number): Scenario | undefined {
-  const random = randomOf(seed, 'checkpoint stories');
   if (validators < 2 || validators > 7) return undefined;
-  const draw = random.next();
-  if (draw >= SHARE) return undefined;
-  return draw < SHARE / 4 ? longRun(seed, validators) : diverged(seed, validators);
+  const tale = randomOf(seed, 'checkpoint stories').next();
+  return TALES.find(({ upTo }) => tale < upTo)?.draw(seed, validators);
 }
 
 /** Few events over a long time: the log is cut again and again by the times of commits. */
@@ -35,4 +41,21 @@ export function diverged(seed: number, validators: number): Scenario {
     key: `k${random.below(6)}`,
   };
   return { ...net, defect, cut_ms: random.pick([150, 400, 1000]) };
+}
+
+/** As many forgers as are tolerated; nodes that were away ask them for checkpoints. */
+export function forged(seed: number, validators: number): Scenario {
+  const random = randomOf(seed, 'forged');
+  const net = steadyNet(seed, validators);
+  const authors = Array.from({ length: validators }, (_, author) => author);
+  const traitors = random
+    .some(authors, Math.floor((validators - 1) / 3))
+    .map((author) => ({ author, habits: ['forgedVotes', 'forgedCertificates'] as const }));
+  const faults = Array.from({ length: random.between(3, 8) }, (): Fault => {
+    const kind = random.pick(['partition', 'kill', 'power'] as const);
+    const at_ms = random.below(net.duration_ms - 500);
+    return { kind, at_ms, for_ms: random.between(50, 600), nodes: [random.below(validators)], amount: 0 };
+  });
+  const sorted = faults.toSorted((a, b) => a.at_ms - b.at_ms);
+  return { ...net, traitors, faults: sorted, cut_ms: random.pick([150, 400]) };
 }
