@@ -215,7 +215,7 @@ test('a certificate drops the votes on what it covers, but for the end of an epo
   t.is(certifier.votes.size, 0);
 });
 
-test('who was mended stays so when its checkpoint is pruned, and never signs the slot', async (t) => {
+test('who was mended stays so when the checkpoint is pruned, and leaves its slot', async (t) => {
   const before = await certifierOf(seats[0]);
   await cut(before, other);
   for (const author of [1, 2]) await before.certifier.take(await voteOf(periodic, author));

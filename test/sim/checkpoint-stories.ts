@@ -54,7 +54,8 @@ export function forged(seed: number, validators: number): Scenario {
   const faults = Array.from({ length: random.between(3, 8) }, (): Fault => {
     const kind = random.pick(['partition', 'kill', 'power'] as const);
     const at_ms = random.below(net.duration_ms - 500);
-    return { kind, at_ms, for_ms: random.between(50, 600), nodes: [random.below(validators)], amount: 0 };
+    const nodes = [random.below(validators)];
+    return { kind, at_ms, for_ms: random.between(50, 600), nodes, amount: 0 };
   });
   const sorted = faults.toSorted((a, b) => a.at_ms - b.at_ms);
   return { ...net, traitors, faults: sorted, cut_ms: random.pick([150, 400]) };

@@ -69,10 +69,10 @@ function spoil(rows: Rows, { key }: Defect): Rows {
   return spoilt.set(name, row);
 }
 
-/** What has to happen, once everything is healed and quiet. */
-export async function demandOfDefect(world: World, wait: Wait): Promise<void> {
+/** What has to happen, once all is healed and quiet; returns whether there was anything to see. */
+export async function demandOfDefect(world: World, wait: Wait): Promise<boolean> {
   const { defect } = world.scenario;
-  if (!defect || !isHarmful(world, defect)) return;
+  if (!defect || !isHarmful(world, defect)) return false;
   const node = world.at(defect.node);
   const demand = (isMet: boolean, what: string): void => {
     if (!isMet) world.report('divergence', `${node.name} ${what}`);
@@ -89,7 +89,7 @@ export async function demandOfDefect(world: World, wait: Wait): Promise<void> {
   demand(await wait(START_MS, isHalted), 'forgets over a restart that it stands apart');
   demand(await isAccepted(world, node, wait), 'accepts no events after a restart');
   demand(node.core?.replica.fold.size === size, 'goes on after a restart');
-  if (world.findings.length > 0) return;
+  if (world.findings.length > 0) return true;
   node.schema = schema;
   await node.alter((rows) => rebuilt(world, rows));
   const isMended = await wait(ACCEPTED_MS, () => !isHalted() && isSame(world, node));
@@ -97,6 +97,7 @@ export async function demandOfDefect(world: World, wait: Wait): Promise<void> {
   demand(await isAccepted(world, node, wait), 'accepts no events after a rebuild');
   await wait(ACCEPTED_MS, () => isSame(world, node));
   demand(!isHalted() && isSame(world, node), `stands apart after its rebuild: ${stateOf(node)}`);
+  return true;
 }
 
 /** Whether the defect changed what the node computed: a row that nobody changed shows nowhere. */

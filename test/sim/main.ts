@@ -154,9 +154,10 @@ async function failuresOf(
 
 function print(summary: SimSummary): void {
   const { runs, passed, virtual_hours, acknowledged, lost, healed_ms, failures } = summary;
+  const { checkpoints, receipts } = summary;
   console.log(`${passed} of ${runs} runs passed; ${virtual_hours} virtual hours`);
   console.log(`${acknowledged} events acknowledged, ${lost} lost`);
-  console.log(`${summary.checkpoints} checkpoints certified, ${summary.receipts} receipts verified`);
+  console.log(`${checkpoints} checkpoints certified, ${receipts} receipts verified`);
   console.log(`faults: ${JSON.stringify(summary.faults)}`);
   console.log(`habits of traitors: ${JSON.stringify(summary.habits)}`);
   console.log(`healed after ${healed_ms.median} ms (median), ${healed_ms.max} ms at most`);

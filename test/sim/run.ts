@@ -20,6 +20,7 @@ const REST_MS_MAX = 120_000;
 const BEYOND_MS = 5000;
 /** From rest until all that is final is certified at every honest node. */
 const CERTIFIED_MS_MAX = 60_000;
+const QUIET_TRIES = 3;
 const SAMPLE_MS = 250;
 
 /** What a run came to. */
@@ -66,12 +67,9 @@ export async function play(scenario: Scenario): Promise<Outcome> {
   if (world.isBeyond) await sampled(world, BEYOND_MS, () => false);
   else if (await sampled(world, PROGRESS_MS_MAX, () => isSettled(world))) {
     healed_ms = world.now_ms - healedAt_ms;
-    await rest(world);
+    await quiet(world);
     const wait = (limit_ms: number, isDone: () => boolean) => sampled(world, limit_ms, isDone);
-    if (!(await wait(CERTIFIED_MS_MAX, () => isCertified(world))) && world.findings.length === 0) {
-      world.report('no certificate', certifiedOf(world));
-    }
-    await demandOfDefect(world, wait);
+    if (await demandOfDefect(world, wait)) await quiet(world);
   } else if (world.findings.length === 0) {
     const gone = goneOf(world);
     if (gone) world.report('nothing lost', `nobody has ${gone}, which was acknowledged`);
@@ -166,6 +164,19 @@ async function rest(world: World): Promise<void> {
   if (await sampled(world, REST_MS_MAX, isAtRest)) return;
   if (world.findings.length === 0) {
     world.report('quiescence', `blocks without an end: ${before} so far`);
+  }
+}
+
+/**
+ * At rest, with all that is final certified. While certificates are waited for, a traitor whose ban
+ * has ended may bring events of its own, and then there is no rest.
+ */
+async function quiet(world: World): Promise<void> {
+  for (let tries = 0; tries < QUIET_TRIES; tries++) {
+    await rest(world);
+    if (world.findings.length > 0 || isCertified(world)) return;
+    if (await sampled(world, CERTIFIED_MS_MAX, () => isCertified(world))) continue;
+    if (world.findings.length === 0) world.report('no certificate', certifiedOf(world));
   }
 }
 

@@ -70,7 +70,8 @@ const VALID: readonly Trick[] = [
     const size = treason.random.pick([1, checkpoint.size + 1, checkpoint.size + 50_000, 2 ** 40]);
     const cut = treason.random.pick(['idle', 'periodic'] as const);
     const { nextCommittee: _none, ...parts } = checkpoint;
-    tell(treason, [await signed(treason, makeCheckpoint({ ...parts, size, cut }))], treason.peers());
+    const nowhere = makeCheckpoint({ ...parts, size, cut });
+    tell(treason, [await signed(treason, nowhere)], treason.peers());
   },
   /** For an end of this epoch that nobody decided, and for epochs that there are not. */
   async (treason, checkpoint) => {
@@ -158,10 +159,10 @@ const CERTIFICATES: readonly ((
   ({ committee }, own) =>
     certificate(own.checkpoint, many(committee.quorum, (author) => ({ ...own, author }))),
   /** By some that sit in no committee. */
-  ({ committee }, own) =>
+  ({ committee: { quorum, size } }, own) =>
     certificate(
       own.checkpoint,
-      many(committee.quorum, (i) => ({ ...own, author: i === 0 ? own.author : committee.size + i })),
+      many(quorum, (i) => ({ ...own, author: i === 0 ? own.author : size + i })),
     ),
   /** Signatures for something else. */
   (_treason, own, held) => certificate(own.checkpoint, held?.signatures ?? [own]),

@@ -15,8 +15,8 @@ import { replay } from './replay.ts';
 import { selfEquivocation } from './self-equivocation.ts';
 
 /**
- * Watches a run and reports what must not happen. Hears of honest nodes only, but for `wrote`, `voted` and `carried`. A
- * checker never changes the run.
+ * Watches a run and reports what must not happen. Hears of honest nodes only, but for `wrote`,
+ * `voted` and `carried`. A checker never changes the run.
  */
 export interface Checker {
   /** A node hands a sealed block of its own to its peers. */

@@ -92,8 +92,8 @@ class NodeCheck {
     try {
       const certificate = decodeCertificate(decodeReceipt(bytes).certificate);
       const { size } = certificate.checkpoint;
-      const isOlder = size < newest.checkpoint.size;
-      const proof = isOlder && (await this.#core.receipts.consistency(size, newest.checkpoint.size));
+      const { size: to } = newest.checkpoint;
+      const proof = size < to && (await this.#core.receipts.consistency(size, to));
       const trusted = { certificate: newest.bytes, ...(proof && { consistency: proof }) };
       const proven = await verifyReceipt(bytes, genesisBytes, this.#world.verifier, { trusted });
       const { seq, verdict, entry } = proven;
