@@ -92,9 +92,11 @@ class OneVote {
     this.#met.add(name);
     // others may put its name to what it never signed
     const job = voteJob(vote, committee);
-    void this.#world.verifier.verify([job]).then(([isValid]) => {
-      if (isValid === true) this.#note(node, vote);
-    });
+    void this.#noteIf(this.#world.verifier.verify([job]), node, vote);
+  }
+
+  async #noteIf(verified: Promise<readonly boolean[]>, node: SimNode, vote: Vote): Promise<void> {
+    if ((await verified)[0] === true) this.#note(node, vote);
   }
 
   #note(node: SimNode, vote: Vote): void {

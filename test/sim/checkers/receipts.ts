@@ -11,6 +11,7 @@ import { decodeReceipt, encodeReceipt } from '#ledger/receipt.ts';
 import type { Receipt } from '#ledger/receipt.ts';
 import { mth } from '#test/support/rfc9162.ts';
 import { randomOf } from '#test/sim/random.ts';
+import type { Random } from '#test/sim/random.ts';
 import type { SimNode } from '#test/sim/node.ts';
 import type { World } from '#test/sim/world.ts';
 import type { MakeChecker } from './index.ts';
@@ -45,7 +46,7 @@ export const receipts: MakeChecker = (world, report) => {
         const check = new NodeCheck(world, node, (detail) => report(`${node.name}: ${detail}`));
         for (const id of ids) await check.receipt(id);
         const [first] = ids;
-        if (first !== undefined) await check.forgeries(first, random.below);
+        if (first !== undefined) await check.forgeries(first, random);
         await check.logs([...certified.values()].slice(-SIZES_MAX));
       }
     },
@@ -108,13 +109,13 @@ class NodeCheck {
   }
 
   /** A receipt with a byte, a part or a part's order changed proves nothing. */
-  async forgeries(id: Id, below: (count: number) => number): Promise<void> {
+  async forgeries(id: Id, random: Random): Promise<void> {
     const bytes = await this.#made(id);
     if (!bytes) return;
     for (let i = 0; i < FLIPS; i++) {
-      const at = below(bytes.length);
+      const at = random.below(bytes.length);
       const flipped = Uint8Array.from(bytes);
-      flipped[at] = (flipped[at] ?? 0) ^ (1 << below(8));
+      flipped[at] = (flipped[at] ?? 0) ^ (1 << random.below(8));
       if (await this.#isValid(flipped)) this.#report(`a receipt verifies with byte ${at} changed`);
     }
     const receipt = decodeReceipt(bytes);
