@@ -248,7 +248,10 @@ export class Certifier {
     if (this.#own.isSuperseded(checkpoint)) return;
     const before = await this.store.claim(checkpoint);
     if (before !== undefined) {
-      await this.#diverge(checkpoint, before, []);
+      // what it signed before a rebuild was wrong, as others have shown: it signs nothing here
+      const committee = this.committeeOf(epoch);
+      const stake = committee?.stakeOf(await this.store.accusers(checkpoint)) ?? 0;
+      if (!committee || stake < committee.validity) await this.#diverge(checkpoint, before, []);
       return;
     }
     const vote = await signCheckpoint(checkpoint, author, this.#self.signer);

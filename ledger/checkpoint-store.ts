@@ -1,4 +1,4 @@
-import { decodeCertificate, encodeVote } from './certificate.ts';
+import { decodeCertificate, decodeVote, encodeVote } from './certificate.ts';
 import type { Certificate, Vote } from './certificate.ts';
 import { decodeCheckpoint } from './checkpoint.ts';
 import type { Checkpoint, CheckpointSlot } from './checkpoint.ts';
@@ -17,6 +17,8 @@ const BEYOND_MAX = 256;
 const COMMITTEES_MAX = 16;
 /** Votes that are kept as evidence. */
 const EVIDENCE_MAX = 256;
+/** The key of a kept vote ends with its author, in hex. */
+const AUTHOR_DIGITS = 4;
 
 /** Two checkpoints of one slot: the own one, and what others signed. */
 export interface Divergence extends CheckpointSlot {
@@ -78,11 +80,11 @@ export class CheckpointStore {
     const [newest] = await last('h/cert/', 1);
     const own = (await last('h/own/', OWN_READ_MAX)).map(decodeCheckpoint).toReversed();
     const evidence = await rows(store, { ...prefixRange('h/evidence/'), limit: EVIDENCE_MAX });
-    const mark = store.get(storeKeys.diverged);
-    const diverged = mark && (decode(mark) as Divergence);
-    // a rebuild may have mended what this node had computed
+    const diverged = readDivergence(store);
+    // a rebuild may have mended what this node had computed; the row that shows it may be pruned
     const now = diverged && store.get(storeKeys.ownCheckpoint(diverged));
     const isMended = now !== undefined && decodeCheckpoint(now).id === diverged?.theirs;
+    if (isMended) await store.write([{ type: 'del', key: storeKeys.diverged }], { sync: true });
     return {
       latest: newest && decodeCertificate(newest),
       own,
@@ -197,6 +199,12 @@ export class CheckpointStore {
     return undefined;
   }
 
+  /** Validators whose votes for exactly this checkpoint are kept as evidence. */
+  async accusers(checkpoint: Checkpoint): Promise<number[]> {
+    const prefix = storeKeys.evidence(checkpoint, checkpoint.id, 0).slice(0, -AUTHOR_DIGITS);
+    return (await rows(this.#store, prefixRange(prefix))).map((row) => decodeVote(row).author);
+  }
+
   /** Keeps votes as evidence, with the mark of a divergence; synced. */
   async accuse(votes: readonly Vote[], divergence?: Divergence): Promise<void> {
     const ops: StoreOp[] = [];
@@ -212,6 +220,12 @@ export class CheckpointStore {
     }
     if (ops.length > 0) await this.#store.write(ops, { sync: true });
   }
+}
+
+/** The mark of a divergence; `undefined` where there is none. */
+export function readDivergence(store: Pick<BlockStore, 'get'>): Divergence | undefined {
+  const mark = store.get(storeKeys.diverged);
+  return mark && (decode(mark) as Divergence);
 }
 
 async function rows(

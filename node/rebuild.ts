@@ -1,5 +1,6 @@
 import { readBlock } from '#ledger/archive.ts';
 import type { Chain } from '#ledger/chain.ts';
+import { readDivergence } from '#ledger/checkpoint-store.ts';
 import { decode, encode } from '#ledger/codec.ts';
 import { decodeCommit } from '#ledger/commit.ts';
 import type { Commit } from '#ledger/commit.ts';
@@ -131,16 +132,21 @@ async function refold(
   const epochs = new Epochs(chain, store);
   let last = fold.ordererState?.last ?? { index: 0, id: chain.id, ts_ms: 0, leaderRound: 0 };
   let written = fold.size;
+  // cuts of a quiet log are not in it: the one that others spoke against is made again, to compare
+  const apart = readDivergence(store);
+  const cuts: StoreOp[] = [];
   while (last.index < total) {
     const commit = nextCommit(store, last);
     const committee = epochs.need(commit.epoch);
     const blocks = commit.blocks.map((ref) => readBlock(store, ref, chain.id, committee));
     fold.apply(commit, blocks);
+    if (apart?.cut === 'idle' && apart.size === fold.size) cuts.push(...fold.cutIdle());
     const { index, id, ts_ms, leader } = commit;
     last = { index, id, ts_ms, leaderRound: leader.round };
     if (index === total || fold.size - written < batchEvents) continue;
     written = fold.size;
-    await store.write(fold.ops({ cursor: undefined, last }), { sync: false });
+    const batch = [...fold.ops({ cursor: undefined, last }), ...cuts.splice(0)];
+    await store.write(batch, { sync: false });
     fold.written();
     progress?.({ phase: 'fold', done: index, total });
   }
@@ -148,7 +154,7 @@ async function refold(
   const end: StoreOp = { type: 'del', key: MARK };
   const ops = state ? fold.ops(state) : [];
   const summary = fold.summary();
-  await store.write([...ops, end], { sync: true });
+  await store.write([...ops, ...cuts, end], { sync: true });
   progress?.({ phase: 'fold', done: total, total });
   return summary;
 }

@@ -214,3 +214,20 @@ test('a certificate drops the votes on what it covers, but for the end of an epo
   t.is(certifier.endOf(0)?.checkpoint.id, end.id);
   t.is(certifier.votes.size, 0);
 });
+
+test('who was mended stays so when the checkpoint is pruned, and leaves its slot', async (t) => {
+  const before = await certifierOf(seats[0]);
+  await cut(before, other);
+  for (const author of [1, 2]) await before.certifier.take(await voteOf(periodic, author));
+  t.deepEqual(before.halts, [1]);
+  before.store.rows.set(storeKeys.ownCheckpoint(periodic), periodic.bytes);
+  const mended = await certifierOf(seats[0], before.store.rows);
+  mended.certifier.start();
+  await mended.certifier.settled();
+  t.deepEqual([mended.halts, mended.sent], [[], []], 'it signed another one there');
+  mended.store.rows.delete(storeKeys.ownCheckpoint(periodic));
+  const pruned = await certifierOf(seats[0], mended.store.rows);
+  t.deepEqual(pruned.halts, []);
+  await cut(pruned, makeCheckpoint({ ...periodic, size: 2000 }));
+  t.is(pruned.sent.length, 1, 'and signs later ones');
+});

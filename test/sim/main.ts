@@ -98,11 +98,12 @@ async function one(seed: number): Promise<boolean> {
   worker.close();
   if (values.json) console.log(JSON.stringify(outcome, undefined, 2));
   else {
-    const { faults, traitors, load, link } = scenarioOf(seed, options);
+    const { faults, traitors, load, link, defect } = scenarioOf(seed, options);
     console.log(`link ${JSON.stringify(link)}, ${load.length} operations`);
     for (const { author, habits } of traitors) {
       console.log(`traitor ${author}: ${habits.join(', ')}`);
     }
+    if (defect) console.log(`defect of node ${defect.node}: ${JSON.stringify(defect)}`);
     for (const [index, fault] of faults.entries()) console.log(`${index}: ${describe(fault)}`);
     for (const { checker, at_ms, detail } of outcome.findings) {
       console.log(`${at_ms} ms, ${checker}: ${detail}`);
@@ -153,8 +154,10 @@ async function failuresOf(
 
 function print(summary: SimSummary): void {
   const { runs, passed, virtual_hours, acknowledged, lost, healed_ms, failures } = summary;
+  const { checkpoints, receipts } = summary;
   console.log(`${passed} of ${runs} runs passed; ${virtual_hours} virtual hours`);
   console.log(`${acknowledged} events acknowledged, ${lost} lost`);
+  console.log(`${checkpoints} checkpoints certified, ${receipts} receipts verified`);
   console.log(`faults: ${JSON.stringify(summary.faults)}`);
   console.log(`habits of traitors: ${JSON.stringify(summary.habits)}`);
   console.log(`healed after ${healed_ms.median} ms (median), ${healed_ms.max} ms at most`);

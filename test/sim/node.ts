@@ -1,6 +1,7 @@
 import { Core } from '#ledger/core.ts';
 import { codeOf } from '#ledger/errors.ts';
 import type { StoreOp } from '#ledger/ports.ts';
+import type { Schema } from '#ledger/reducer.ts';
 import { DEFAULT_CONFIG } from '#node/config.ts';
 import { schema } from '#projections/index.ts';
 import { silentLog } from '#test/support/cluster.ts';
@@ -38,6 +39,8 @@ export class SimNode {
   /** Its disk was once set back. */
   isAmnesiac = false;
   offset_ms: number;
+  /** The projections of its software. */
+  schema: Schema = schema;
   core: Core | undefined;
   store: SimStore | undefined;
   network: FakeNetwork | undefined;
@@ -66,7 +69,8 @@ export class SimNode {
 
   /** Whether the protocol is kept here, so that all promises hold. */
   get isHonest(): boolean {
-    return this.driver === undefined && !this.isAmnesiac && !this.isCloned;
+    const isSound = this.index !== this.#world.scenario.defect?.node;
+    return this.driver === undefined && isSound && !this.isAmnesiac && !this.isCloned;
   }
 
   get sealed(): number {
@@ -110,7 +114,7 @@ export class SimNode {
     const ports = { network: port, store, clock, verifier, entropy, log: silentLog };
     const self = { ...this.who, author: this.driver ? undefined : this.author };
     const config = { ...DEFAULT_CONFIG, ...world.scenario.config };
-    const core = await Core.open(world.chain, schema, self, config, ports);
+    const core = await Core.open(world.chain, this.schema, self, config, ports);
     if (life !== this.incarnation) return;
     core.onFinal((events) => life === this.incarnation && world.finals(this, events));
     core.onFailure((error) => life === this.incarnation && this.#failed(error));
@@ -178,6 +182,13 @@ export class SimNode {
   stepClock(by_ms: number): void {
     this.offset_ms += by_ms;
     if (this.#clock) this.#clock.offset_ms = this.offset_ms;
+  }
+
+  /** Ends, and starts again with what becomes of its disk; resolves when it begins to start. */
+  async alter(change: (rows: Rows) => Promise<Rows> | Rows): Promise<void> {
+    this.crash('kill');
+    this.#rows = await change(this.#rows);
+    void this.start();
   }
 
   copyDisk(): void {

@@ -60,6 +60,8 @@ function failed({ seed, options }: Job, verdict: string, detail: string): Outcom
     lost: 0,
     finals: 0,
     blocks: 0,
+    checkpoints: 0,
+    receipts: 0,
     healed_ms: undefined,
     isBeyond: false,
     isNoticed: false,

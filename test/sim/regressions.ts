@@ -1,4 +1,5 @@
 import type { Fault } from './faults.ts';
+import { diverged } from './checkpoint-stories.ts';
 import type { LoadName, LoadOp } from './load.ts';
 import type { Scenario } from './scenario.ts';
 import { steadyNet } from './stories.ts';
@@ -118,6 +119,39 @@ export const REGRESSIONS: readonly Regression[] = [
         .slice(0, 18)
         .map((op) => ({ ...op, node: 2 })),
       faults: [fault('partition', 300, 500, [2, 3])],
+    }),
+  },
+  {
+    story: 'a rebuild did not end the halt of a node that stood apart at an idle cut',
+    scenario: {
+      ...diverged(3, 4),
+      defect: { node: 2, kind: 'fold', at_ms: 0, key: 'k1' },
+      duration_ms: 2000,
+      load: steady(12, ['put', 'delete', 'client']),
+      cut_ms: 150,
+    },
+  },
+  {
+    story: 'a disk changed a row that was read later: the node stood apart, and was rebuilt',
+    scenario: {
+      ...diverged(4, 4),
+      defect: { node: 1, kind: 'row', at_ms: 900, key: 'k1' },
+      duration_ms: 2000,
+      load: steady(30, ['put']),
+      cut_ms: 400,
+    },
+  },
+  {
+    story: 'forged votes and certificates are refused wherever they come from',
+    scenario: quiet({
+      traitors: [{ author: 3, habits: ['forgedVotes', 'forgedCertificates'] }],
+      cut_ms: 150,
+      load: steady(30, ['put', 'client']),
+      faults: [
+        fault('partition', 300, 500, [1]),
+        fault('kill', 1000, 200, [0]),
+        fault('partition', 1300, 300, [2, 3]),
+      ],
     }),
   },
 ];

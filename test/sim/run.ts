@@ -1,3 +1,5 @@
+import { beginCutting, certifiedOf, isCertified } from './cutting.ts';
+import { beginDefect, demandOfDefect } from './defects.ts';
 import type { FaultName } from './faults.ts';
 import { FAULTS } from './faults.ts';
 import { LOADS } from './load.ts';
@@ -16,6 +18,9 @@ const REST_MS_PER_NODE = 1600;
 const REST_MS_MAX = 120_000;
 /** With more traitors than the protocol stands nothing is demanded after this. */
 const BEYOND_MS = 5000;
+/** From rest until all that is final is certified at every honest node. */
+const CERTIFIED_MS_MAX = 60_000;
+const QUIET_TRIES = 3;
 const SAMPLE_MS = 250;
 
 /** What a run came to. */
@@ -36,6 +41,9 @@ export interface Outcome {
   readonly lost: number;
   readonly finals: number;
   readonly blocks: number;
+  /** Checkpoints that honest nodes certified, and receipts that were verified. */
+  readonly checkpoints: number;
+  readonly receipts: number;
   /** From healing until all was final everywhere. */
   readonly healed_ms: number | undefined;
   readonly isBeyond: boolean;
@@ -48,6 +56,8 @@ export async function play(scenario: Scenario): Promise<Outcome> {
   const world = await World.create(scenario);
   const counts = new Map<FaultName, number>();
   const active = schedule(world, counts);
+  beginCutting(world);
+  beginDefect(world);
   for (const node of world.nodes) if (!node.isHeldBack) world.restart(node.index);
   await sampled(world, scenario.duration_ms, () => false);
   for (const end of active) end();
@@ -57,7 +67,9 @@ export async function play(scenario: Scenario): Promise<Outcome> {
   if (world.isBeyond) await sampled(world, BEYOND_MS, () => false);
   else if (await sampled(world, PROGRESS_MS_MAX, () => isSettled(world))) {
     healed_ms = world.now_ms - healedAt_ms;
-    await rest(world);
+    await quiet(world);
+    const wait = (limit_ms: number, isDone: () => boolean) => sampled(world, limit_ms, isDone);
+    if (await demandOfDefect(world, wait)) await quiet(world);
   } else if (world.findings.length === 0) {
     const gone = goneOf(world);
     if (gone) world.report('nothing lost', `nobody has ${gone}, which was acknowledged`);
@@ -155,6 +167,19 @@ async function rest(world: World): Promise<void> {
   }
 }
 
+/**
+ * At rest, with all that is final certified. While certificates are waited for, a traitor whose ban
+ * has ended may bring events of its own, and then there is no rest.
+ */
+async function quiet(world: World): Promise<void> {
+  for (let tries = 0; tries < QUIET_TRIES; tries++) {
+    await rest(world);
+    if (world.findings.length > 0 || isCertified(world)) return;
+    if (await sampled(world, CERTIFIED_MS_MAX, () => isCertified(world))) continue;
+    if (world.findings.length === 0) world.report('no certificate', certifiedOf(world));
+  }
+}
+
 function outcomeOf(
   world: World,
   findings: readonly Finding[],
@@ -185,6 +210,7 @@ function outcomeOf(
     lost: world.isBeyond ? 0 : world.due().filter(([id]) => !isFinal(id)).length,
     finals: Math.max(...world.nodes.map(({ core }) => core?.replica.fold.size ?? 0)),
     blocks: world.nodes.reduce((sum, node) => sum + node.sealed, 0),
+    ...world.counts,
     healed_ms,
     isBeyond: world.isBeyond,
     isNoticed,

@@ -1,7 +1,10 @@
 import type { CoreConfig } from '#ledger/core.ts';
 import type { LinkShape } from '#test/support/fake-link.ts';
-import { HABITS } from '#test/sim/byzantine/habits.ts';
+import { FORGERIES, HABITS } from '#test/sim/byzantine/habits.ts';
 import type { HabitName } from '#test/sim/byzantine/habits.ts';
+import { checkpointStory } from './checkpoint-stories.ts';
+import { drawCutting, withForgers } from './cutting.ts';
+import type { Defect } from './defects.ts';
 import { FAULTS } from './faults.ts';
 import type { Fault, FaultName } from './faults.ts';
 import { drawLoad } from './load.ts';
@@ -38,6 +41,10 @@ export interface Scenario {
   readonly load: readonly LoadOp[];
   /** How long a node takes to verify the signatures of a block. */
   readonly verify_ms: number;
+  /** How often each node cuts a checkpoint of its own accord (`cutting.ts`). */
+  readonly cut_ms?: number;
+  /** What is wrong with the state of one node. */
+  readonly defect?: Defect;
   /** Whether real ML-DSA-65 signs and verifies. */
   readonly isReal: boolean;
 }
@@ -83,7 +90,9 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   const nodes = validators + observers;
   const more = randomOf(seed, 'more');
   const story = validators > 1 && validators < 10 ? more.next() : 1;
-  const told = STORIES.find(({ upTo }) => story < upTo)?.draw(seed, validators);
+  const told =
+    checkpointStory(seed, validators) ??
+    STORIES.find(({ upTo }) => story < upTo)?.draw(seed, validators);
   if (told) return limited(told, options);
   const net = { validators, nodes, traitors, duration_ms, spare: tolerated - traitors.length };
   const faults = drawFaults(randomOf(seed, 'faults'), net);
@@ -92,8 +101,9 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
     seed,
     validators,
     observers,
-    traitors,
+    traitors: withForgers(seed, traitors),
     clones: [],
+    ...drawCutting(seed),
     link: drawLink(random),
     disk: { write_ms: random.pick([0, 0, 1, 3]), sync_ms: random.pick([0, 1, 4, 15]) },
     skew_ms: Array.from({ length: nodes }, () =>
@@ -143,7 +153,7 @@ function drawTraitors(
       : mode === 'over'
         ? tolerated + 1
         : random.between(0, tolerated) || tolerated;
-  const names = Object.keys(HABITS) as HabitName[];
+  const names = (Object.keys(HABITS) as HabitName[]).filter((one) => !FORGERIES.includes(one));
   return random
     .some(authors, Math.min(count, validators - 1))
     .map((author) => ({ author, habits: random.some(names, random.between(1, 4)) }));

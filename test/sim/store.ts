@@ -111,6 +111,11 @@ export class SimStore extends MemoryStore {
     return this.#surviving(random.between(applied, this.#journal.length));
   }
 
+  /** A row that no power cut takes away. */
+  durable(key: string): Uint8Array | undefined {
+    return this.#durable.get(key);
+  }
+
   /** The disk as a copy of it would be now; the store goes on. */
   copy(): Rows {
     return new Map(this.#durable);

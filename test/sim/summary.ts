@@ -15,6 +15,8 @@ export interface SimSummary {
   readonly lost: number;
   readonly finals: number;
   readonly blocks: number;
+  readonly checkpoints: number;
+  readonly receipts: number;
   /** From healing until everything was final everywhere. */
   readonly healed_ms: { readonly median: number; readonly p99: number; readonly max: number };
   /** The seeds that took longest to heal. */
@@ -97,6 +99,8 @@ export class Tally {
       lost: sum(({ lost }) => lost),
       finals: sum(({ finals }) => finals),
       blocks: sum(({ blocks }) => blocks),
+      checkpoints: sum(({ checkpoints }) => checkpoints),
+      receipts: sum(({ receipts }) => receipts),
       healed_ms: { median: at(0.5), p99: at(0.99), max: at(1) },
       slowest,
       beyond: {

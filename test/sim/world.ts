@@ -44,6 +44,8 @@ export class World {
   readonly trace = new Trace();
   readonly findings: Finding[] = [];
   readonly owed = new Map<Id, Owed>();
+  /** What checkers saw that a summary tells. */
+  readonly counts = { checkpoints: 0, receipts: 0 };
   readonly #checkers: readonly Checker[];
   #clientSeq = 0;
   isHealing = false;
@@ -66,7 +68,7 @@ export class World {
       reconnect_ms: 20,
       watch: {
         published: (from, topic, message) => this.#published(from, topic, message),
-        delivered: (from, to, bytes) => this.trace.note(this.now_ms, `${from} ${to}`, bytes),
+        delivered: (from, to, bytes) => this.#delivered(from, to, bytes),
       },
     });
     this.#checkers = makeCheckers(this);
@@ -121,8 +123,16 @@ export class World {
   #published(from: string, topic: Topic, message: Uint8Array): void {
     const node = this.nodes.find(({ name }) => name === from);
     this.trace.note(this.now_ms, `${from} publishes ${topic}`);
-    if (!node || node.driver || topic !== 'block') return;
-    for (const checker of this.#checkers) checker.published?.(node, message);
+    if (!node || node.driver) return;
+    for (const checker of this.#checkers) {
+      if (topic === 'block') checker.published?.(node, message);
+      if (topic === 'checkpoint') checker.voted?.(node, message);
+    }
+  }
+
+  #delivered(from: string, to: string, bytes: Uint8Array): void {
+    this.trace.note(this.now_ms, `${from} ${to}`, bytes);
+    for (const checker of this.#checkers) checker.carried?.(bytes);
   }
 
   wrote(node: SimNode, ops: readonly StoreOp[], sync: boolean): void {

@@ -2,6 +2,7 @@ import type { Block, Draft } from '#ledger/block.ts';
 import type { Entry } from '#ledger/event.ts';
 import type { PeerName, Protocol } from '#ledger/ports.ts';
 import { ambush } from './ambush.ts';
+import { forgedCertificates, forgedVotes } from './forgeries.ts';
 import { falseSync } from './false-sync.ts';
 import { badSignatures, invalidParents, madeUpPast, oversize, stale } from './nonsense.ts';
 import { hoarding, replays } from './replays.ts';
@@ -118,8 +119,13 @@ const KINDS = {
   falseSync,
   ambush,
   hoarding,
+  forgedVotes,
+  forgedCertificates,
 } as const satisfies Record<string, Habit>;
 
 export type HabitName = keyof typeof KINDS;
+
+/** Drawn by themselves (`cutting.ts`), so that seeds keep their other habits. */
+export const FORGERIES: readonly HabitName[] = ['forgedVotes', 'forgedCertificates'];
 
 export const HABITS: Readonly<Record<HabitName, Habit>> = KINDS;

@@ -3,22 +3,28 @@ import type { StoreOp } from '#ledger/ports.ts';
 import type { SimNode } from '#test/sim/node.ts';
 import type { World } from '#test/sim/world.ts';
 import { boundedMemory } from './bounded-memory.ts';
+import { checkpoints } from './checkpoints.ts';
 import { exactlyOnce } from './exactly-once.ts';
 import { finalPrefix } from './final-prefix.ts';
 import { kvModel } from './kv-model.ts';
 import { noAlarm } from './no-alarm.ts';
 import { nothingLost } from './nothing-lost.ts';
 import { nobodyBlamed } from './nobody-blamed.ts';
+import { receipts } from './receipts.ts';
 import { replay } from './replay.ts';
 import { selfEquivocation } from './self-equivocation.ts';
 
 /**
- * Watches a run and reports what must not happen. Hears of honest nodes only, but for `wrote`. A
- * checker never changes the run.
+ * Watches a run and reports what must not happen. Hears of honest nodes only, but for `wrote`,
+ * `voted` and `carried`. A checker never changes the run.
  */
 export interface Checker {
   /** A node hands a sealed block of its own to its peers. */
   published?(node: SimNode, block: Uint8Array): void;
+  /** A node hands a vote of its own to its peers. */
+  voted?(node: SimNode, vote: Uint8Array): void;
+  /** Any message arrives at anybody. */
+  carried?(bytes: Uint8Array): void;
   /** A node hands a batch to its store. */
   wrote?(node: SimNode, ops: readonly StoreOp[]): void;
   /** A node tells of final events. */
@@ -40,6 +46,8 @@ export const CHECKERS: Readonly<Record<string, MakeChecker>> = {
   'no alarm': noAlarm,
   'nobody blamed': nobodyBlamed,
   'bounded memory': boundedMemory,
+  checkpoints,
+  receipts,
   replay,
   'kv model': kvModel,
 };
