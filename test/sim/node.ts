@@ -1,8 +1,8 @@
 import { Core } from '#ledger/core.ts';
 import { codeOf } from '#ledger/errors.ts';
+import { storeKeys } from '#ledger/keys.ts';
 import type { StoreOp } from '#ledger/ports.ts';
 import { DEFAULT_CONFIG } from '#node/config.ts';
-import { schema } from '#projections/index.ts';
 import { silentLog } from '#test/support/cluster.ts';
 import type { TestActor } from '#test/support/cluster.ts';
 import type { FakeNetwork } from '#test/support/fake-network.ts';
@@ -17,6 +17,9 @@ import type { DiskState } from './store.ts';
 import type { World } from './world.ts';
 
 type Rows = Iterable<readonly [string, Uint8Array]>;
+
+/** Writes that a trap counts: those of fetching a snapshot, or of putting it in place. */
+export type TrapPart = 'fetch' | 'install';
 
 /**
  * One machine of the simulated network with its disk and its clock. A restart gives it a new core
@@ -44,7 +47,7 @@ export class SimNode {
   #clock: NodeClock | undefined;
   #rows: Rows = [];
   #copy: Rows | undefined;
-  #trap: { writes: number; readonly keeps: boolean } | undefined;
+  #trap: { writes: number; readonly keeps: boolean; readonly part?: TrapPart } | undefined;
   /** Blocks sealed by earlier cores. */
   #sealedBefore = 0;
 
@@ -109,9 +112,11 @@ export class SimNode {
     const verifier = slowed(world.verifier, clock, world.scenario.verify_ms);
     const ports = { network: port, store, clock, verifier, entropy, log: silentLog };
     const self = { ...this.who, author: this.driver ? undefined : this.author };
-    const config = { ...DEFAULT_CONFIG, ...world.scenario.config };
-    const core = await Core.open(world.chain, schema, self, config, ports);
+    const { config: common, configs } = world.scenario;
+    const config = { ...DEFAULT_CONFIG, ...common, ...configs?.[this.index] };
+    const core = await Core.open(world.chain, world.schema, self, config, ports);
     if (life !== this.incarnation) return;
+    world.opened(this);
     core.onFinal((events) => life === this.incarnation && world.finals(this, events));
     core.onFailure((error) => life === this.incarnation && this.#failed(error));
     core.attach();
@@ -136,7 +141,8 @@ export class SimNode {
   ): (() => void) | undefined {
     if (underWay > 0) this.#world.report('turns', `${this.name}: two turns write at once`);
     this.#world.wrote(this, ops, sync);
-    if (!this.#trap || --this.#trap.writes > 0) return undefined;
+    if (!this.#trap || !this.#isOf(ops, this.#trap.part)) return undefined;
+    if (--this.#trap.writes > 0) return undefined;
     const { keeps } = this.#trap;
     this.#trap = undefined;
     if (keeps) return () => this.crash('power');
@@ -161,8 +167,15 @@ export class SimNode {
   }
 
   /** The `writes`-th write from now is the last of this life: on the disk, or just not. */
-  trap(writes: number): void {
-    this.#trap = { writes, keeps: writes % 2 === 0 };
+  trap(writes: number, part?: TrapPart): void {
+    this.#trap = { writes, keeps: writes % 2 === 0, ...(part && { part }) };
+  }
+
+  #isOf(ops: readonly StoreOp[], part: TrapPart | undefined): boolean {
+    if (part === undefined) return true;
+    if (part === 'fetch') return ops.some(({ key }) => key.startsWith('i/'));
+    const mark = storeKeys.installing;
+    return this.store?.get(mark) !== undefined || ops.some(({ key }) => key === mark);
   }
 
   untrap(): void {

@@ -1,11 +1,12 @@
 import type { CoreConfig } from '#ledger/core.ts';
 import type { LinkShape } from '#test/support/fake-link.ts';
-import { HABITS } from '#test/sim/byzantine/habits.ts';
+import { COMMON_HABITS } from '#test/sim/byzantine/habits.ts';
 import type { HabitName } from '#test/sim/byzantine/habits.ts';
-import { FAULTS } from './faults.ts';
-import type { Fault, FaultName } from './faults.ts';
+import { COMMON_FAULTS, FAULTS } from './faults.ts';
+import type { Fault } from './faults.ts';
 import { drawLoad } from './load.ts';
 import type { LoadOp } from './load.ts';
+import { joining, snapshotsOf, withSnapshots } from './snapshots.ts';
 import { STORIES } from './stories.ts';
 import { randomOf } from './random.ts';
 import type { Random } from './random.ts';
@@ -32,6 +33,10 @@ export interface Scenario {
   /** By node: milliseconds that its wall clock is ahead. */
   readonly skew_ms: readonly number[];
   readonly config: Partial<CoreConfig>;
+  /** By node: what it chooses apart from the others. */
+  readonly configs?: readonly Partial<CoreConfig>[];
+  /** How many final events are remembered by id, where it is less than usual. */
+  readonly remembered?: number;
   /** Length of the first phase, with faults. */
   readonly duration_ms: number;
   readonly faults: readonly Fault[];
@@ -48,6 +53,8 @@ export interface ScenarioOptions {
   /** Traitors: `none`, as many as are tolerated at most (`some`), or one more (`over`). */
   readonly traitors?: 'none' | 'some' | 'over' | undefined;
   readonly isReal?: boolean | undefined;
+  /** Whether snapshots are taken and logs pruned; drawn when it is not given. */
+  readonly snapshots?: 'none' | 'story' | 'more' | undefined;
   /** Indexes of the faults that are kept; all when it is not given. */
   readonly keep?: readonly number[] | undefined;
   /** Operations of the load that are kept, from the first on. */
@@ -83,6 +90,8 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   const nodes = validators + observers;
   const more = randomOf(seed, 'more');
   const story = validators > 1 && validators < 10 ? more.next() : 1;
+  const part = options.snapshots ?? (mode === 'over' ? 'none' : snapshotsOf(seed, validators));
+  if (part === 'story') return limited(joining(seed, validators), options);
   const told = STORIES.find(({ upTo }) => story < upTo)?.draw(seed, validators);
   if (told) return limited(told, options);
   const net = { validators, nodes, traitors, duration_ms, spare: tolerated - traitors.length };
@@ -106,7 +115,7 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
     load,
     isReal: seed % REAL_EVERY === 0,
   };
-  return limited(drawnAll, options);
+  return limited(part === 'more' ? withSnapshots(drawnAll) : drawnAll, options);
 }
 
 /** The part of a scenario that the options leave. */
@@ -143,10 +152,9 @@ function drawTraitors(
       : mode === 'over'
         ? tolerated + 1
         : random.between(0, tolerated) || tolerated;
-  const names = Object.keys(HABITS) as HabitName[];
   return random
     .some(authors, Math.min(count, validators - 1))
-    .map((author) => ({ author, habits: random.some(names, random.between(1, 4)) }));
+    .map((author) => ({ author, habits: random.some(COMMON_HABITS, random.between(1, 4)) }));
 }
 
 function drawLink(random: Random): LinkShape {
@@ -161,8 +169,7 @@ function drawLink(random: Random): LinkShape {
 
 /** Each run has its own few kinds of faults, so that some runs are all of one kind. */
 function drawFaults(random: Random, net: NetShape): Fault[] {
-  const names = Object.keys(FAULTS) as FaultName[];
-  const kinds = random.some(names, random.between(1, 6));
+  const kinds = random.some(COMMON_FAULTS, random.between(1, 6));
   const count = random.pick([0, 2, 4, 8, 14]);
   const faults: Fault[] = [];
   for (let i = 0; i < count; i++) {

@@ -14,6 +14,7 @@ export interface SimSummary {
   readonly acknowledged: number;
   readonly lost: number;
   readonly finals: number;
+  readonly snapshots: Outcome['snapshots'];
   readonly blocks: number;
   /** From healing until everything was final everywhere. */
   readonly healed_ms: { readonly median: number; readonly p99: number; readonly max: number };
@@ -96,6 +97,11 @@ export class Tally {
       acknowledged: sum(({ acknowledged }) => acknowledged),
       lost: sum(({ lost }) => lost),
       finals: sum(({ finals }) => finals),
+      snapshots: {
+        installed: sum(({ snapshots }) => snapshots.installed),
+        rowsPruned: sum(({ snapshots }) => snapshots.rowsPruned),
+        commitsPruned: sum(({ snapshots }) => snapshots.commitsPruned),
+      },
       blocks: sum(({ blocks }) => blocks),
       healed_ms: { median: at(0.5), p99: at(0.99), max: at(1) },
       slowest,

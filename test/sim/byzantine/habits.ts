@@ -2,6 +2,7 @@ import type { Block, Draft } from '#ledger/block.ts';
 import type { Entry } from '#ledger/event.ts';
 import type { PeerName, Protocol } from '#ledger/ports.ts';
 import { ambush } from './ambush.ts';
+import { falseSnapshot } from './false-snapshot.ts';
 import { falseSync } from './false-sync.ts';
 import { badSignatures, invalidParents, madeUpPast, oversize, stale } from './nonsense.ts';
 import { hoarding, replays } from './replays.ts';
@@ -25,12 +26,13 @@ export interface Habit {
   spread?(treason: Treason, block: Block): Promise<readonly Sending[]>;
   /** Done again and again. */
   tick?(treason: Treason): Promise<void>;
-  /** Answers a request in place of its core; nothing where it answers honestly. */
+  /** Answers a request in place of its core; nothing where it does not. `honest` is the core. */
   answer?(
     treason: Treason,
     protocol: Protocol,
     message: Uint8Array,
     from: PeerName,
+    honest: () => AsyncIterable<Uint8Array>,
   ): AsyncIterable<Uint8Array> | undefined;
   /** Whether it seals whenever it can, wanted or not, and waits for nobody. */
   readonly isHasty?: boolean;
@@ -120,6 +122,12 @@ const KINDS = {
   hoarding,
 } as const satisfies Record<string, Habit>;
 
-export type HabitName = keyof typeof KINDS;
+/** Drawn where snapshots are taken only (`snapshots.ts`). */
+const SNAPSHOTS = { falseSnapshot } as const satisfies Record<string, Habit>;
 
-export const HABITS: Readonly<Record<HabitName, Habit>> = KINDS;
+export type HabitName = keyof typeof KINDS | keyof typeof SNAPSHOTS;
+
+export const HABITS: Readonly<Record<HabitName, Habit>> = { ...KINDS, ...SNAPSHOTS };
+
+/** Those that any run may draw. */
+export const COMMON_HABITS = Object.keys(KINDS) as HabitName[];

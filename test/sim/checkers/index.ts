@@ -9,6 +9,7 @@ import { kvModel } from './kv-model.ts';
 import { noAlarm } from './no-alarm.ts';
 import { nothingLost } from './nothing-lost.ts';
 import { nobodyBlamed } from './nobody-blamed.ts';
+import { pruning } from './pruning.ts';
 import { replay } from './replay.ts';
 import { selfEquivocation } from './self-equivocation.ts';
 
@@ -21,6 +22,8 @@ export interface Checker {
   published?(node: SimNode, block: Uint8Array): void;
   /** A node hands a batch to its store. */
   wrote?(node: SimNode, ops: readonly StoreOp[]): void;
+  /** A node has read its store and is about to start. */
+  opened?(node: SimNode): void;
   /** A node tells of final events. */
   finals?(node: SimNode, events: readonly FinalEvent[]): void;
   /** Called again and again during the run. */
@@ -40,6 +43,7 @@ export const CHECKERS: Readonly<Record<string, MakeChecker>> = {
   'no alarm': noAlarm,
   'nobody blamed': nobodyBlamed,
   'bounded memory': boundedMemory,
+  pruning,
   replay,
   'kv model': kvModel,
 };

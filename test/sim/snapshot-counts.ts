@@ -1,0 +1,31 @@
+import { storeKeys } from '#ledger/keys.ts';
+import type { StoreOp } from '#ledger/ports.ts';
+import type { SimNode } from './node.ts';
+
+/** What honest nodes did with snapshots in a run. */
+export interface Counted {
+  /** Snapshots that were put in place. */
+  readonly installed: number;
+  /** Rows that pruning deleted, and commits among them. */
+  readonly rowsPruned: number;
+  readonly commitsPruned: number;
+}
+
+/** Counts by what the stores show. */
+export class SnapshotCounts implements Counted {
+  installed = 0;
+  rowsPruned = 0;
+  commitsPruned = 0;
+
+  wrote({ store }: SimNode, ops: readonly StoreOp[]): void {
+    const mark = storeKeys.installing;
+    if (ops.some(({ type, key }) => type === 'del' && key === mark)) this.installed += 1;
+    // an old state that gives way is not pruned
+    if (store?.get(mark)) return;
+    for (const { type, key } of ops) {
+      if (type !== 'del' || !/^[bcft]\//.test(key)) continue;
+      this.rowsPruned += 1;
+      if (key.startsWith('c/')) this.commitsPruned += 1;
+    }
+  }
+}
