@@ -132,7 +132,9 @@ function isSettled(world: World): boolean {
   const { honest } = world;
   const sizes = new Set(honest.map(({ core }) => core?.replica.fold.size));
   if (sizes.size !== 1 || sizes.has(undefined)) return false;
-  return world.due().every(([id]) => honest.every((node) => verdictAt(world, node, id) !== undefined));
+  const isFinal = (id: string): boolean =>
+    honest.every((node) => verdictAt(world, node, id) !== undefined);
+  return world.due().every(([id]) => isFinal(id));
 }
 
 /** An acknowledged event that no honest node holds any more. */

@@ -44,10 +44,18 @@ function drawConfigs(
 ): Partial<CoreConfig>[] {
   return Array.from({ length: nodes }, (_, index) => {
     if (index === whole) return {};
-    const isArchive = random.chance(0.2);
+    const isArchive = random.chance(0.15);
     const events = random.pick(isSparse ? [3, 5] : [16, 24, 40]);
     const sync = random.chance(index === joiner ? 0.7 : 0.3) ? 'snapshot' : 'full';
     return { sync, retention: isArchive ? 'archive' : { events } };
+  });
+}
+
+/** Those that the late one may get the whole log from. */
+function archivesOf(configs: readonly Partial<CoreConfig>[], joiner: number): number[] {
+  return [...configs.keys()].filter((index) => {
+    const { retention = 'archive' } = configs[index] ?? {};
+    return retention === 'archive' && index !== joiner;
   });
 }
 
@@ -90,8 +98,16 @@ function absence(random: Random, joiner: number, isNew: boolean, join_ms: number
   return { kind, at_ms, for_ms: join_ms - at_ms, nodes: [joiner], amount };
 }
 
-/** What goes wrong while the node comes up: with it, with those that serve it, and between them. */
-function troubles(random: Random, { nodes, whole, joiner }: Cast, join_ms: number): Fault[] {
+/**
+ * What goes wrong while the node comes up: with it, with those that serve it, and between
+ * them; those that have the whole log may be out of its reach for a time.
+ */
+function troubles(
+  random: Random,
+  { nodes, joiner }: Cast,
+  archives: readonly number[],
+  join_ms: number,
+): Fault[] {
   const server = (): number => (joiner + random.between(1, nodes - 1)) % nodes;
   const soon = (): number => join_ms + random.below(random.pick([60, 400, 2500]));
   const lasts = (): number => random.between(20, random.pick([100, 700, 1500]));
@@ -114,10 +130,12 @@ function troubles(random: Random, { nodes, whole, joiner }: Cast, join_ms: numbe
     () => at('storm', [], random.pick([30, 60])),
   ];
   const faults = Array.from({ length: random.between(0, 5) }, () => random.pick(kinds)());
-  if (random.chance(0.5)) {
-    const away_ms = random.pick([2000, 8000, 20_000]);
+  if (random.chance(0.6)) {
+    const away_ms = random.pick([6000, 12_000, 20_000]);
     const for_ms = join_ms + away_ms;
-    faults.push({ kind: 'unlinked', at_ms: 0, for_ms, nodes: [joiner, whole], amount: 0 });
+    for (const archive of archives) {
+      faults.push({ kind: 'unlinked', at_ms: 0, for_ms, nodes: [joiner, archive], amount: 0 });
+    }
   }
   return faults;
 }
@@ -136,7 +154,8 @@ export function joining(seed: number, validators: number): Scenario {
   const isSparse = random.chance(0.25);
   const cast = { nodes, whole: 0, joiner, isSparse };
   const join_ms = random.between(12_000, 24_000);
-  const size = isSparse ? 20 : validators > 4 ? 50 : random.pick([70, 110]);
+  const configs = drawConfigs(random, cast);
+  const size = isSparse ? 20 : validators > 4 ? 110 : random.pick([130, 220]);
   const isNew = !isValidator || random.chance(0.3);
   return {
     seed,
@@ -152,13 +171,13 @@ export function joining(seed: number, validators: number): Scenario {
     disk: { write_ms: random.pick([0, 0, 1, 3]), sync_ms: random.pick([0, 2]) },
     skew_ms: [],
     config: { busyRoundDelay_ms: 5 },
-    configs: drawConfigs(random, cast),
+    configs,
     ...drawRemembered(random),
     duration_ms: DURATION_MS,
     verify_ms: 0,
     faults: byTime(
       [absence(random, joiner, isNew, join_ms)],
-      troubles(random, cast, join_ms),
+      troubles(random, cast, archivesOf(configs, joiner), join_ms),
     ),
     load: byTime(bursts(random, size, nodes, DURATION_MS)),
     isReal: false,
@@ -204,20 +223,21 @@ export function withSnapshots(scenario: Scenario): Scenario {
     at_ms: fault.at_ms * times,
     for_ms: fault.for_ms * random.pick([1, 1, times]),
   }));
-  const count = validators > 4 ? 30 : 60;
+  const configs = drawConfigs(random, cast);
+  const count = validators > 4 ? 60 : 120;
   return {
     ...scenario,
     traitors: scenario.traitors.map(({ author, habits }) => ({
       author,
       habits: [...habits, 'falseSnapshot'],
     })),
-    configs: drawConfigs(random, cast),
+    configs,
     ...drawRemembered(random),
     duration_ms: duration_ms * times,
     faults: byTime(
       stretched,
       [absence(random, joiner, random.chance(0.5), join_ms)],
-      troubles(random, cast, join_ms),
+      troubles(random, cast, archivesOf(configs, joiner), join_ms),
     ),
     load: byTime(
       scenario.load.map((op) => ({ ...op, at_ms: op.at_ms * times })),
