@@ -161,9 +161,9 @@ function print(summary: SimSummary): void {
   const { runs, passed, virtual_hours, acknowledged, lost, healed_ms, failures } = summary;
   console.log(`${passed} of ${runs} runs passed; ${virtual_hours} virtual hours`);
   console.log(`${acknowledged} events acknowledged, ${lost} lost`);
-  const { installed, rowsPruned, commitsPruned } = summary.snapshots;
-  console.log(`${installed} snapshots installed, ${rowsPruned} rows pruned`);
-  console.log(`${commitsPruned} commits among them`);
+  const { installed, interrupted, rowsPruned, commitsPruned } = summary.snapshots;
+  console.log(`${installed} snapshots installed, ${interrupted} times interrupted`);
+  console.log(`${rowsPruned} rows pruned, ${commitsPruned} commits among them`);
   console.log(`faults: ${JSON.stringify(summary.faults)}`);
   console.log(`habits of traitors: ${JSON.stringify(summary.habits)}`);
   console.log(`healed after ${healed_ms.median} ms (median), ${healed_ms.max} ms at most`);

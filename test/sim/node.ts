@@ -21,6 +21,13 @@ type Rows = Iterable<readonly [string, Uint8Array]>;
 /** Writes that a trap counts: those of fetching a snapshot, or of putting it in place. */
 export type TrapPart = 'fetch' | 'install';
 
+interface Trap {
+  writes: number;
+  readonly keeps: boolean;
+  readonly part: TrapPart | undefined;
+  readonly cut: (() => void) | undefined;
+}
+
 /**
  * One machine of the simulated network with its disk and its clock. A restart gives it a new core
  * on what the disk holds. A traitor's core only follows; its driver seals.
@@ -47,7 +54,7 @@ export class SimNode {
   #clock: NodeClock | undefined;
   #rows: Rows = [];
   #copy: Rows | undefined;
-  #trap: { writes: number; readonly keeps: boolean; readonly part?: TrapPart } | undefined;
+  #trap: Trap | undefined;
   /** Blocks sealed by earlier cores. */
   #sealedBefore = 0;
 
@@ -143,10 +150,14 @@ export class SimNode {
     this.#world.wrote(this, ops, sync);
     if (!this.#trap || !this.#isOf(ops, this.#trap.part)) return undefined;
     if (--this.#trap.writes > 0) return undefined;
-    const { keeps } = this.#trap;
+    const { keeps, cut } = this.#trap;
     this.#trap = undefined;
-    if (keeps) return () => this.crash('power');
-    this.crash('power');
+    const end = (): void => {
+      this.crash('power');
+      cut?.();
+    };
+    if (keeps) return end;
+    end();
     return undefined;
   }
 
@@ -155,6 +166,7 @@ export class SimNode {
     if (!this.isUp) return false;
     this.isUp = false;
     this.incarnation += 1;
+    this.#world.snapshots.ended(this);
     this.driver?.stop();
     this.#clock?.off();
     this.#rows = this.store?.[how === 'kill' ? 'kill' : 'cutPower'](this.#random) ?? this.#rows;
@@ -166,9 +178,9 @@ export class SimNode {
     return true;
   }
 
-  /** The `writes`-th write from now is the last of this life: on the disk, or just not. */
-  trap(writes: number, part?: TrapPart): void {
-    this.#trap = { writes, keeps: writes % 2 === 0, ...(part && { part }) };
+  /** The `writes`-th write from now is the last of this life: on the disk, or just not; `cut` is called then. */
+  trap(writes: number, part?: TrapPart, cut?: () => void): void {
+    this.#trap = { writes, keeps: writes % 2 === 0, part, cut };
   }
 
   #isOf(ops: readonly StoreOp[], part: TrapPart | undefined): boolean {

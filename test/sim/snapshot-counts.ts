@@ -6,6 +6,8 @@ import type { SimNode } from './node.ts';
 export interface Counted {
   /** Snapshots that were put in place. */
   readonly installed: number;
+  /** Ends of a node while parts were fetched or put in place. */
+  readonly interrupted: number;
   /** Rows that pruning deleted, and commits among them. */
   readonly rowsPruned: number;
   readonly commitsPruned: number;
@@ -14,8 +16,15 @@ export interface Counted {
 /** Counts by what the stores show. */
 export class SnapshotCounts implements Counted {
   installed = 0;
+  interrupted = 0;
   rowsPruned = 0;
   commitsPruned = 0;
+
+  /** A node ends; its store is as it was. */
+  ended({ store }: SimNode): void {
+    const isUnderWay = store?.get(storeKeys.installing) ?? store?.get(storeKeys.staged('leaves', 0));
+    if (isUnderWay) this.interrupted += 1;
+  }
 
   wrote({ store }: SimNode, ops: readonly StoreOp[]): void {
     const mark = storeKeys.installing;

@@ -35,18 +35,21 @@ interface Cast {
   readonly joiner: number;
   /** Whether little happens, and little is kept: rounds pass slowly then. */
   readonly isSparse: boolean;
+  /** Whether those that have the whole log are out of its reach for a time. */
+  readonly isCut: boolean;
 }
 
 /** By node: how much it keeps, and how it comes up. */
 function drawConfigs(
   random: Random,
-  { nodes, whole, joiner, isSparse }: Cast,
+  { nodes, whole, joiner, isSparse, isCut }: Cast,
 ): Partial<CoreConfig>[] {
   return Array.from({ length: nodes }, (_, index) => {
     if (index === whole) return {};
     const isArchive = random.chance(0.15);
     const events = random.pick(isSparse ? [3, 5] : [16, 24, 40]);
-    const sync = random.chance(index === joiner ? 0.7 : 0.3) ? 'snapshot' : 'full';
+    const share = index !== joiner ? 0.3 : isCut ? 0.5 : 1;
+    const sync = random.chance(share) ? 'snapshot' : 'full';
     return { sync, retention: isArchive ? 'archive' : { events } };
   });
 }
@@ -104,7 +107,7 @@ function absence(random: Random, joiner: number, isNew: boolean, join_ms: number
  */
 function troubles(
   random: Random,
-  { nodes, joiner }: Cast,
+  { nodes, joiner, isCut }: Cast,
   archives: readonly number[],
   join_ms: number,
 ): Fault[] {
@@ -115,13 +118,13 @@ function troubles(
     return { kind, at_ms: soon(), for_ms: lasts(), nodes: who, amount };
   };
   const trap = (kind: FaultName, amount: number): Fault => {
-    const at_ms = join_ms - 1 + random.below(2500);
-    return { kind, at_ms, for_ms: random.between(300, 2500), nodes: [joiner], amount };
+    const for_ms = random.pick([3000, 12_000]);
+    return { kind, at_ms: join_ms - 1, for_ms, nodes: [joiner], amount };
   };
   const kinds: readonly (() => Fault)[] = [
     () => trap('powerAtInstall', random.between(1, 20)),
     () => trap('powerAtInstall', random.between(1, 20)),
-    () => trap('powerAtFetch', random.pick([random.between(1, 6), random.between(1, 120)])),
+    () => trap('powerAtFetch', random.pick([random.between(1, 6), random.between(1, 70)])),
     () => at(random.pick<FaultName>(['fullDisk', 'failedSync']), [joiner]),
     () => at(random.pick<FaultName>(['kill', 'power']), [joiner]),
     () => at(random.pick<FaultName>(['kill', 'power', 'stall']), [server()]),
@@ -130,7 +133,7 @@ function troubles(
     () => at('storm', [], random.pick([30, 60])),
   ];
   const faults = Array.from({ length: random.between(0, 5) }, () => random.pick(kinds)());
-  if (random.chance(0.6)) {
+  if (isCut) {
     const away_ms = random.pick([6000, 12_000, 20_000]);
     const for_ms = join_ms + away_ms;
     for (const archive of archives) {
@@ -152,8 +155,8 @@ export function joining(seed: number, validators: number): Scenario {
   const isValidator = validators >= 4 && random.chance(0.4);
   const joiner = isValidator ? validators - 1 : nodes - 1;
   const isSparse = random.chance(0.25);
-  const cast = { nodes, whole: 0, joiner, isSparse };
-  const join_ms = random.between(12_000, 24_000);
+  const cast = { nodes, whole: 0, joiner, isSparse, isCut: isSparse || random.chance(0.5) };
+  const join_ms = random.between(14_000, 24_000);
   const configs = drawConfigs(random, cast);
   const size = isSparse ? 20 : validators > 4 ? 110 : random.pick([130, 220]);
   const isNew = !isValidator || random.chance(0.3);
@@ -215,9 +218,9 @@ export function withSnapshots(scenario: Scenario): Scenario {
     (index) => index !== whole && !isTraitor(index) && !setBack.has(index),
   );
   const joiner = others.length > 0 ? random.pick(others) : nodes - 1;
-  const cast = { nodes, whole, joiner, isSparse: false };
+  const cast = { nodes, whole, joiner, isSparse: false, isCut: random.chance(0.5) };
   const times = Math.ceil(DURATION_MS / duration_ms);
-  const join_ms = random.between(12_000, 24_000);
+  const join_ms = random.between(14_000, 24_000);
   const stretched = scenario.faults.map((fault) => ({
     ...fault,
     at_ms: fault.at_ms * times,

@@ -99,6 +99,7 @@ export class Tally {
       finals: sum(({ finals }) => finals),
       snapshots: {
         installed: sum(({ snapshots }) => snapshots.installed),
+        interrupted: sum(({ snapshots }) => snapshots.interrupted),
         rowsPruned: sum(({ snapshots }) => snapshots.rowsPruned),
         commitsPruned: sum(({ snapshots }) => snapshots.commitsPruned),
       },

@@ -206,8 +206,8 @@ export class World {
     this.at(index).isHeldBack = true;
   }
 
-  trap(index: number, writes: number, part?: TrapPart): void {
-    this.at(index).trap(writes, part);
+  trap(index: number, writes: number, part?: TrapPart, cut?: () => void): void {
+    this.at(index).trap(writes, part, cut);
   }
 
   untrap(index: number): void {
