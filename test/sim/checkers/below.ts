@@ -43,11 +43,16 @@ export function* leftovers(rows: Rows, pruned: Pruned): Iterable<string> {
     yield storeKeys.commit(pruned.commit).concat(' not, which it needs');
     return;
   }
+  const end = rows.get(storeKeys.epochEnd(last.epoch));
+  const isEnd = end !== undefined && decodeNumber(end) === pruned.events;
   let lowest = last;
-  for (let one = at(last.index - 1); one && !isBelow(lowest, last); one = at(one.index - 1)) {
+  for (let one = at(last.index - 1); one && !isEnd && !isBelow(lowest, last); ) {
     lowest = one;
+    one = at(one.index - 1);
   }
-  const blocks = storeKeys.blocksOfRound(horizonAfter(last) + 1, last.epoch);
+  const blocks = isEnd
+    ? storeKeys.blocksOfRound(0, last.epoch + 1)
+    : storeKeys.blocksOfRound(horizonAfter(last) + 1, last.epoch);
   const covered = storeKeys.certificatesFrom(pruned.events).slice('h/cert/'.length);
   for (const [key, row] of rows) {
     const isOld =

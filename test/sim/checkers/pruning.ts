@@ -1,5 +1,6 @@
 import { decodeCheckpoint } from '#ledger/checkpoint.ts';
 import type { Checkpoint } from '#ledger/checkpoint.ts';
+import { decode } from '#ledger/codec.ts';
 import { decodeNumber, storeKeys } from '#ledger/keys.ts';
 import { readPruned } from '#ledger/snapshot/pruned.ts';
 import type { Retention } from '#ledger/snapshot/pruner.ts';
@@ -22,8 +23,14 @@ function retentionOf(world: World, { index }: SimNode): Retention {
 export const pruning: MakeChecker = (world, report) => {
   /** The states that honest nodes computed at their cuts, by number of events. */
   const cuts = new Map<number, Checkpoint>();
-  /** The life in which a node wrote its present mark of pruning. */
-  const marked = new Map<string, number>();
+  /** The last mark of pruning that a node wrote, and in which of its lives. */
+  const marked = new Map<string, { readonly life: number; readonly events: number }>();
+  /** Whether the mark is in the store, and no snapshot has come since. */
+  const isMarked = ({ name, incarnation, store }: SimNode): boolean => {
+    const mark = marked.get(name);
+    if (mark?.life !== incarnation || !store) return false;
+    return readPruned(store)?.events === mark.events;
+  };
   const joined = new Set<string>();
 
   const noteMark = (node: SimNode): void => {
@@ -48,13 +55,14 @@ export const pruning: MakeChecker = (world, report) => {
           const checkpoint = decodeCheckpoint(op.value);
           cuts.set(checkpoint.size, checkpoint);
         }
+        if (op.type === 'put' && op.key === storeKeys.pruned) {
+          const [events] = decode(op.value) as readonly [number];
+          marked.set(node.name, { life: node.incarnation, events });
+        }
+        // the mark that comes with a snapshot is none of pruning
         if (op.type !== 'del' || op.key !== storeKeys.installing) continue;
         joined.add(node.name);
         marked.delete(node.name);
-      }
-      const hasMark = ops.some(({ key }) => key === storeKeys.pruned);
-      if (hasMark && !node.store?.get(storeKeys.installing)) {
-        marked.set(node.name, node.incarnation);
       }
     },
     opened(node) {
@@ -63,7 +71,7 @@ export const pruning: MakeChecker = (world, report) => {
     },
     sample() {
       for (const node of world.honest) {
-        if (marked.get(node.name) === node.incarnation) noteMark(node);
+        if (isMarked(node)) noteMark(node);
       }
     },
     end() {
@@ -78,7 +86,7 @@ export const pruning: MakeChecker = (world, report) => {
           const more = prunable(store.rows, core.replica.fold.size, retention.events);
           if (more !== undefined) report(`${name} could prune up to ${more} and does not`);
           // what a crash leaves goes with the next time
-          if (pruned && marked.get(name) === node.incarnation) {
+          if (pruned && isMarked(node)) {
             const [left] = leftovers(store.rows, pruned);
             if (left !== undefined) report(`${name} still holds ${left}`);
           }
