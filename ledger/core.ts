@@ -227,6 +227,7 @@ export class Core {
       cut: (checkpoints: readonly Checkpoint[]) => {
         for (const checkpoint of checkpoints) this.snapshots.shelf.cut(checkpoint);
         this.certifier.cut(checkpoints);
+        void this.snapshots.pruner.prune();
         this.#checkpoints.expect();
       },
       wantsState: () => this.snapshots.shelf.isWanted,

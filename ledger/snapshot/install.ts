@@ -1,4 +1,4 @@
-import { encodeCommit } from '#ledger/commit.ts';
+import { decodeCommit, encodeCommit } from '#ledger/commit.ts';
 import type { Commit } from '#ledger/commit.ts';
 import { encode } from '#ledger/codec.ts';
 import { encodeValidators } from '#ledger/committee.ts';
@@ -6,16 +6,19 @@ import type { Committee } from '#ledger/committee.ts';
 import { chainRow } from '#ledger/cuts.ts';
 import { Epochs } from '#ledger/epochs.ts';
 import type { Chain } from '#ledger/chain.ts';
+import { fail } from '#ledger/errors.ts';
 import { encodeFold } from '#ledger/fold.ts';
 import { encodeFinalRow, encodeNumber, prefixRange, storeKeys } from '#ledger/keys.ts';
 import { TREE_LEVEL_MIN } from '#ledger/log-tree.ts';
 import type { MerkleLog } from '#ledger/merkle.ts';
 import type { OrdererState } from '#ledger/orderer.ts';
 import type { BlockStore, StoreOp } from '#ledger/ports.ts';
+import { horizonAfter } from './check.ts';
 import type { Offer } from './check.ts';
 import { LeafCheck } from './contents.ts';
 import { deleteRange } from './delete.ts';
 import { decodeHead, decodeRows, encodeHead, encodeRows } from './format.ts';
+import type { SnapshotHead } from './format.ts';
 import { prunedOp } from './pruned.ts';
 
 /**
@@ -28,7 +31,7 @@ import { prunedOp } from './pruned.ts';
 /** Rows in one batch. */
 const BATCH = 1000;
 /** What follows from the log, or is the log: replaced as a whole. Keys and the pool stay. */
-const REPLACED = ['s/', 'w/', 'e/', 'f/', 't/', 'b/', 'c/', 'y/'];
+const REPLACED = ['s/', 'w/', 'e/', 'f/', 't/', 'c/', 'y/'];
 const NO_BLOCK = { round: 0, author: 0, id: '0'.repeat(64) } as const;
 
 /** Keeps one fetched part. */
@@ -79,6 +82,7 @@ function* recordsOf(chain: Chain, offer: Offer, log: MerkleLog): Iterable<StoreO
   const { checkpoint } = certificate;
   const [last] = commits as [Commit];
   const put = (key: string, value: Uint8Array): StoreOp => ({ type: 'put', key, value });
+  // the newest first: `blocksEnd` looks for it there
   for (const commit of commits) yield put(storeKeys.commit(commit.index), encodeCommit(commit));
   for (const end of [...ends, certificate]) {
     yield put(storeKeys.certificate(end.checkpoint), end.bytes);
@@ -120,6 +124,7 @@ export async function install(store: BlockStore): Promise<boolean> {
   }
   const head = decodeHead(mark);
   for (const prefix of REPLACED) await deleteRange(store, prefixRange(prefix));
+  await deleteRange(store, { gte: 'b/', lt: blocksEnd(store, head) });
   const { size, commit } = head.certificate.checkpoint;
   const check = new LeafCheck(head);
   let ops: StoreOp[] = peakOps(check.log.peaks, head.base);
@@ -159,6 +164,21 @@ export async function install(store: BlockStore): Promise<boolean> {
   await store.write(ops, { sync: true });
   await dropStaged(store);
   return true;
+}
+
+/**
+ * Where the blocks begin that stay: those above the horizon of the DAG that goes on, with all that
+ * they build on. An own block that nobody else has may be among them, and the next one names it.
+ */
+function blocksEnd(store: BlockStore, { certificate }: SnapshotHead): string {
+  const { epoch, cut, commit } = certificate.checkpoint;
+  if (cut === 'epoch') return storeKeys.blocksOfRound(0, epoch + 1);
+  const record = store.get(storeKeys.staged('records', 0));
+  const [[key, row] = []] = record ? decodeRows(record) : [];
+  if (!row || key !== storeKeys.commit(commit.index)) {
+    fail('store_corrupt', 'The first record of a snapshot is not its commit.');
+  }
+  return storeKeys.blocksOfRound(horizonAfter(decodeCommit(row)) + 1, epoch);
 }
 
 /** The subtrees left of the first leaf: each covers one bit of the base, the largest first. */

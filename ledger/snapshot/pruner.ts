@@ -48,6 +48,9 @@ export class Pruner {
   readonly #parts: PrunerParts;
   readonly retention: Retention;
   #isRunning = false;
+  /** Asked for while it ran: what came meanwhile may let more go. */
+  #isWanted = false;
+  #isStarted = false;
   #isStopped = false;
   #end: (() => void) | undefined;
 
@@ -58,6 +61,7 @@ export class Pruner {
 
   start(): void {
     if (this.retention === 'archive') return;
+    this.#isStarted = true;
     this.#end = this.#parts.certifier.onCertified(() => void this.prune());
     void this.prune();
   }
@@ -67,14 +71,22 @@ export class Pruner {
     this.#end?.();
   }
 
-  /** Prunes once if enough can go. Never throws. */
+  /**
+   * Prunes if enough can go: call it when a checkpoint was certified or made here, whichever comes
+   * last. Never throws.
+   */
   async prune(): Promise<void> {
-    if (this.#isRunning || this.#isStopped || this.retention === 'archive') return;
+    this.#isWanted = true;
+    const isAble = this.#isStarted && !this.#isRunning && !this.#isStopped;
+    if (!isAble || this.retention === 'archive') return;
     this.#isRunning = true;
     const { log } = this.#parts;
     try {
-      const target = await this.#target(this.retention.events);
-      if (target) await this.#pruneUpTo(target);
+      while (this.#isWanted && !this.#isStopped) {
+        this.#isWanted = false;
+        const target = await this.#target(this.retention.events);
+        if (target) await this.#pruneUpTo(target);
+      }
     } catch (error) {
       log.error({ code: codeOf(error) }, 'the store could not be pruned');
     } finally {

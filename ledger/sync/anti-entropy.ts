@@ -206,7 +206,8 @@ export class AntiEntropy {
     for (const { peer } of this.#network.peers()) void this.exchange(peer);
   }
 
-  async #askFrontier(peer: PeerName): Promise<Frontier | undefined> {
+  /** With the blocks that are lacking here; where those are many, only if all are wanted. */
+  async #askFrontier(peer: PeerName, wantsAll = false): Promise<Frontier | undefined> {
     const message = messages.encodeFrontier(this.#server.frontier());
     const limits = { timeout_ms: TIMEOUT_MS, responseBytes_max: ANSWER_BYTES_MAX + 256 * 1024 };
     let theirs: Frontier | undefined;
@@ -218,7 +219,7 @@ export class AntiEntropy {
       theirs = messages.decodeFrontier(frame);
       this.#noteClock(peer, theirs);
       this.#target = Math.max(this.#target, theirs.commit);
-      if (this.#replica.isHalted || this.#isFarBehind(theirs)) break;
+      if (this.#replica.isHalted || (!wantsAll && this.#isFarBehind(theirs))) break;
     }
     return theirs;
   }
@@ -249,7 +250,13 @@ export class AntiEntropy {
   /** Few rounds are taken one by one; else commits, where a peer has them; else a snapshot. */
   async #comeUp(peer: PeerName, theirs: Frontier): Promise<void> {
     const next = (): number => this.#replica.orderer.state.last.index + 1;
-    if (await this.#wayUp.go(next, theirs)) await this.#catchUpFrom(peer);
+    if (!(await this.#wayUp.go(next, theirs))) return;
+    await this.#catchUpFrom(peer);
+    // all its commits have come, and what decides them may stand in rounds that none has ordered
+    const { committee, roundClock } = this.#replica;
+    const isNear = theirs.epoch === committee.epoch && theirs.horizon < roundClock.round;
+    const isStuck = isNear && !this.#catchingUp && this.#isFarBehind(theirs);
+    if (isStuck) await this.#askFrontier(peer, true);
   }
 
   /** Blocks that commits have ordered and that a snapshot left out, parents first. */

@@ -56,6 +56,9 @@ export interface SnapshotProgress {
   readonly total_bytes: number;
 }
 
+/** What went wrong here, whatever a peer sent. */
+const OWN = new Set(['store_failed', 'stopping', 'engine_closed']);
+
 interface Offered {
   readonly peer: PeerName;
   readonly offer: Offer;
@@ -128,7 +131,7 @@ export class SnapshotSync {
       if (isPending(error)) this.#pending.add(peer);
       const code = codeOf(error);
       log.info({ peer, code }, 'a snapshot could not be taken from a peer');
-      if (!CALM.has(code) && code !== 'stopping') network.penalise(peer, code);
+      if (!CALM.has(code) && !OWN.has(code)) network.penalise(peer, code);
       return false;
     }
   }

@@ -4,7 +4,6 @@ import type { OrderedEvent } from '#ledger/projection.ts';
 import type { Schema } from '#ledger/reducer.ts';
 import { codeOf } from '#ledger/errors.ts';
 import { rebuildProjections } from '#node/rebuild.ts';
-import { schema } from '#projections/index.ts';
 import { MemoryStore } from '#test/support/memory-store.ts';
 import type { SimNode } from './node.ts';
 import type { World } from './world.ts';
@@ -52,7 +51,7 @@ export function beginDefect(world: World): void {
   const { defect } = world.scenario;
   if (!defect) return;
   const node = world.at(defect.node);
-  if (defect.kind === 'fold') node.schema = faulty(schema);
+  if (defect.kind === 'fold') node.schema = faulty(node.schema);
   else world.clock.after(defect.at_ms, () => void node.alter((rows) => spoil(rows, defect)));
 }
 
@@ -90,7 +89,7 @@ export async function demandOfDefect(world: World, wait: Wait): Promise<boolean>
   demand(await isAccepted(world, node, wait), 'accepts no events after a restart');
   demand(node.core?.replica.fold.size === size, 'goes on after a restart');
   if (world.findings.length > 0) return true;
-  node.schema = schema;
+  node.schema = world.schema;
   await node.alter((rows) => rebuilt(world, rows));
   const isMended = await wait(ACCEPTED_MS, () => !isHalted() && isSame(world, node));
   demand(isMended, `is not mended by a rebuild: ${stateOf(node)}`);
@@ -132,7 +131,7 @@ async function isAccepted(world: World, node: SimNode, wait: Wait): Promise<bool
 async function rebuilt(world: World, rows: Rows): Promise<Rows> {
   const store = new MemoryStore(rows);
   try {
-    await rebuildProjections(store, world.chain, schema);
+    await rebuildProjections(store, world.chain, world.schema);
   } catch (error) {
     // that is what it is for
     if (codeOf(error) !== 'rebuild_differs') throw error;

@@ -1,5 +1,6 @@
 import type { NetShape } from './scenario.ts';
 import type { Random } from './random.ts';
+import { SNAPSHOT_FAULTS } from './snapshot-faults.ts';
 import type { World } from './world.ts';
 
 /** One fault of a run. What `nodes` and `amount` mean depends on the kind. */
@@ -11,7 +12,7 @@ export interface Fault {
   readonly amount: number;
 }
 
-interface FaultKind {
+export interface FaultKind {
   /** What differs from fault to fault; nothing where the net has no room for this kind. */
   draw(random: Random, net: NetShape): Partial<Fault> | undefined;
   /** Returns false where it could not take place, and then it does not end either. */
@@ -193,9 +194,12 @@ const KINDS = {
   },
 } as const satisfies Record<string, FaultKind>;
 
-export type FaultName = keyof typeof KINDS;
+export type FaultName = keyof typeof KINDS | keyof typeof SNAPSHOT_FAULTS;
 
-export const FAULTS: Readonly<Record<FaultName, FaultKind>> = KINDS;
+export const FAULTS: Readonly<Record<FaultName, FaultKind>> = { ...KINDS, ...SNAPSHOT_FAULTS };
+
+/** Those that any run may draw. */
+export const COMMON_FAULTS = Object.keys(KINDS) as FaultName[];
 
 /** A fault in one line, for people. */
 export function describe({ kind, at_ms, for_ms, nodes, amount }: Fault): string {

@@ -30,6 +30,7 @@ npm run sim -- --mutants [NAME...]         plays runs of deliberately broken cop
   --from SEED      first seed to explore; the current second if not told
   --n N            validators
   --traitors MODE  none, some (tolerated), or over (one too many)
+  --snapshots MODE  none, story, or more (a drawn run with snapshots and pruning)
   --real, --no-real  whether ML-DSA-65 signs
   --keep I,J,...   only these faults of the schedule ("none" for no fault)
   --load N         only the first N operations of the load
@@ -43,6 +44,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string' },
     n: { type: 'string' },
     traitors: { type: 'string' },
+    snapshots: { type: 'string' },
     real: { type: 'boolean' },
     keep: { type: 'string' },
     load: { type: 'string' },
@@ -69,15 +71,19 @@ function usage(problem: string): never {
 }
 
 const MODES = ['none', 'some', 'over'] as const;
+const PARTS = ['none', 'story', 'more'] as const;
 
 function optionsOf(): ScenarioOptions {
   const traitors = MODES.find((mode) => mode === values.traitors);
   if (values.traitors !== undefined && !traitors) usage(`--traitors is ${MODES.join(', ')}`);
+  const snapshots = PARTS.find((part) => part === values.snapshots);
+  if (values.snapshots !== undefined && !snapshots) usage(`--snapshots is ${PARTS.join(', ')}`);
   const { keep } = values;
   const kept = keep === 'none' ? [] : keep?.split(',').map((index) => numberOf(index) ?? 0);
   return {
     validators: numberOf(values.n),
     traitors,
+    snapshots,
     isReal: values.real,
     keep: kept,
     load: numberOf(values.load),
@@ -158,6 +164,9 @@ function print(summary: SimSummary): void {
   console.log(`${passed} of ${runs} runs passed; ${virtual_hours} virtual hours`);
   console.log(`${acknowledged} events acknowledged, ${lost} lost`);
   console.log(`${checkpoints} checkpoints certified, ${receipts} receipts verified`);
+  const { installed, interrupted, rowsPruned, commitsPruned } = summary.snapshots;
+  console.log(`${installed} snapshots installed, ${interrupted} times interrupted`);
+  console.log(`${rowsPruned} rows pruned, ${commitsPruned} commits among them`);
   console.log(`faults: ${JSON.stringify(summary.faults)}`);
   console.log(`habits of traitors: ${JSON.stringify(summary.habits)}`);
   console.log(`healed after ${healed_ms.median} ms (median), ${healed_ms.max} ms at most`);

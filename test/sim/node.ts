@@ -1,9 +1,9 @@
 import { Core } from '#ledger/core.ts';
 import { codeOf } from '#ledger/errors.ts';
+import { storeKeys } from '#ledger/keys.ts';
 import type { StoreOp } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
 import { DEFAULT_CONFIG } from '#node/config.ts';
-import { schema } from '#projections/index.ts';
 import { silentLog } from '#test/support/cluster.ts';
 import type { TestActor } from '#test/support/cluster.ts';
 import type { FakeNetwork } from '#test/support/fake-network.ts';
@@ -18,6 +18,16 @@ import type { DiskState } from './store.ts';
 import type { World } from './world.ts';
 
 type Rows = Iterable<readonly [string, Uint8Array]>;
+
+/** Writes that a trap counts: those of fetching a snapshot, or of putting it in place. */
+export type TrapPart = 'fetch' | 'install';
+
+interface Trap {
+  writes: number;
+  readonly keeps: boolean;
+  readonly part: TrapPart | undefined;
+  readonly cut: (() => void) | undefined;
+}
 
 /**
  * One machine of the simulated network with its disk and its clock. A restart gives it a new core
@@ -40,14 +50,14 @@ export class SimNode {
   isAmnesiac = false;
   offset_ms: number;
   /** The projections of its software. */
-  schema: Schema = schema;
+  schema: Schema;
   core: Core | undefined;
   store: SimStore | undefined;
   network: FakeNetwork | undefined;
   #clock: NodeClock | undefined;
   #rows: Rows = [];
   #copy: Rows | undefined;
-  #trap: { writes: number; readonly keeps: boolean } | undefined;
+  #trap: Trap | undefined;
   /** Blocks sealed by earlier cores. */
   #sealedBefore = 0;
 
@@ -56,6 +66,7 @@ export class SimNode {
 
   constructor(world: World, index: number, who: TestActor, traitor: Traitor | undefined) {
     this.#world = world;
+    this.schema = world.schema;
     this.index = index;
     this.name = `peer-${index}`;
     this.who = who;
@@ -113,9 +124,11 @@ export class SimNode {
     const verifier = slowed(world.verifier, clock, world.scenario.verify_ms);
     const ports = { network: port, store, clock, verifier, entropy, log: silentLog };
     const self = { ...this.who, author: this.driver ? undefined : this.author };
-    const config = { ...DEFAULT_CONFIG, ...world.scenario.config };
+    const { config: common, configs } = world.scenario;
+    const config = { ...DEFAULT_CONFIG, ...common, ...configs?.[this.index] };
     const core = await Core.open(world.chain, this.schema, self, config, ports);
     if (life !== this.incarnation) return;
+    world.opened(this);
     core.onFinal((events) => life === this.incarnation && world.finals(this, events));
     core.onFailure((error) => life === this.incarnation && this.#failed(error));
     core.attach();
@@ -140,11 +153,16 @@ export class SimNode {
   ): (() => void) | undefined {
     if (underWay > 0) this.#world.report('turns', `${this.name}: two turns write at once`);
     this.#world.wrote(this, ops, sync);
-    if (!this.#trap || --this.#trap.writes > 0) return undefined;
-    const { keeps } = this.#trap;
+    if (!this.#trap || !this.#isOf(ops, this.#trap.part)) return undefined;
+    if (--this.#trap.writes > 0) return undefined;
+    const { keeps, cut } = this.#trap;
     this.#trap = undefined;
-    if (keeps) return () => this.crash('power');
-    this.crash('power');
+    const end = (): void => {
+      this.crash('power');
+      cut?.();
+    };
+    if (keeps) return end;
+    end();
     return undefined;
   }
 
@@ -153,6 +171,7 @@ export class SimNode {
     if (!this.isUp) return false;
     this.isUp = false;
     this.incarnation += 1;
+    this.#world.snapshots.ended(this);
     this.driver?.stop();
     this.#clock?.off();
     this.#rows = this.store?.[how === 'kill' ? 'kill' : 'cutPower'](this.#random) ?? this.#rows;
@@ -164,9 +183,16 @@ export class SimNode {
     return true;
   }
 
-  /** The `writes`-th write from now is the last of this life: on the disk, or just not. */
-  trap(writes: number): void {
-    this.#trap = { writes, keeps: writes % 2 === 0 };
+  /** The `writes`-th write from now is the last of this life: on the disk, or just not; `cut` is called then. */
+  trap(writes: number, part?: TrapPart, cut?: () => void): void {
+    this.#trap = { writes, keeps: writes % 2 === 0, part, cut };
+  }
+
+  #isOf(ops: readonly StoreOp[], part: TrapPart | undefined): boolean {
+    if (part === undefined) return true;
+    if (part === 'fetch') return ops.some(({ key }) => key.startsWith('i/'));
+    const mark = storeKeys.installing;
+    return this.store?.get(mark) !== undefined || ops.some(({ key }) => key === mark);
   }
 
   untrap(): void {

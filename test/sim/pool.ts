@@ -59,6 +59,7 @@ function failed({ seed, options }: Job, verdict: string, detail: string): Outcom
     acknowledged: 0,
     lost: 0,
     finals: 0,
+    snapshots: { installed: 0, interrupted: 0, rowsPruned: 0, commitsPruned: 0 },
     blocks: 0,
     checkpoints: 0,
     receipts: 0,

@@ -3,7 +3,10 @@ import { beginDefect, demandOfDefect } from './defects.ts';
 import type { FaultName } from './faults.ts';
 import { FAULTS } from './faults.ts';
 import { LOADS } from './load.ts';
+import type { SimNode } from './node.ts';
 import type { Scenario } from './scenario.ts';
+import type { Counted } from './snapshot-counts.ts';
+import { verdictAt } from './finality.ts';
 import type { Finding } from './world.ts';
 import { World } from './world.ts';
 
@@ -23,6 +26,17 @@ const CERTIFIED_MS_MAX = 60_000;
 const QUIET_TRIES = 3;
 const SAMPLE_MS = 250;
 
+/**
+ * Who takes a snapshot from a traitor has so much patience with it (`snapshot-sync.ts`): a minute
+ * for an offer, two for the parts, and the last request of them.
+ */
+const LIAR_MS = 250_000;
+
+function progressMs({ traitors }: Scenario): number {
+  const liars = traitors.filter(({ habits }) => habits.includes('falseSnapshot'));
+  return PROGRESS_MS_MAX + LIAR_MS * liars.length;
+}
+
 /** What a run came to. */
 export interface Outcome {
   readonly seed: number;
@@ -40,6 +54,8 @@ export interface Outcome {
   /** Acknowledged and not final at some honest node in the end. */
   readonly lost: number;
   readonly finals: number;
+  /** What honest nodes did with snapshots. */
+  readonly snapshots: Counted;
   readonly blocks: number;
   /** Checkpoints that honest nodes certified, and receipts that were verified. */
   readonly checkpoints: number;
@@ -65,7 +81,7 @@ export async function play(scenario: Scenario): Promise<Outcome> {
   const healedAt_ms = world.now_ms;
   let healed_ms: number | undefined;
   if (world.isBeyond) await sampled(world, BEYOND_MS, () => false);
-  else if (await sampled(world, PROGRESS_MS_MAX, () => isSettled(world))) {
+  else if (await sampled(world, progressMs(scenario), () => isSettled(world))) {
     healed_ms = world.now_ms - healedAt_ms;
     await quiet(world);
     const wait = (limit_ms: number, isDone: () => boolean) => sampled(world, limit_ms, isDone);
@@ -128,13 +144,18 @@ function isSettled(world: World): boolean {
   const { honest } = world;
   const sizes = new Set(honest.map(({ core }) => core?.replica.fold.size));
   if (sizes.size !== 1 || sizes.has(undefined)) return false;
-  return world.due().every(([id]) => honest.every(({ core }) => core?.log.finalEvent(id)));
+  const isFinal = (id: string): boolean =>
+    honest.every((node) => verdictAt(world, node, id) !== undefined);
+  return world.due().every(([id]) => isFinal(id));
 }
 
 /** An acknowledged event that no honest node holds any more. */
 function goneOf(world: World): string | undefined {
   for (const [id] of world.due()) {
-    if (!world.honest.some(({ core }) => core?.log.event(id))) return id;
+    const isHeld = (node: SimNode): boolean => {
+      return verdictAt(world, node, id) !== undefined || node.core?.log.event(id) !== undefined;
+    };
+    if (!world.honest.some(isHeld)) return id;
   }
   return undefined;
 }
@@ -193,7 +214,7 @@ function outcomeOf(
   }
   if (scenario.clones.length > 0) habits['cloned'] = scenario.clones.length;
   const isFinal = (id: string): boolean =>
-    world.honest.every(({ core }) => core?.log.finalEvent(id) !== undefined);
+    world.honest.every((node) => verdictAt(world, node, id) !== undefined);
   const isNoticed = world.honest.some(
     ({ core }) => core && (core.replica.alarm || core.replica.counters.equivocations > 0),
   );
@@ -209,6 +230,7 @@ function outcomeOf(
     acknowledged: world.due().length,
     lost: world.isBeyond ? 0 : world.due().filter(([id]) => !isFinal(id)).length,
     finals: Math.max(...world.nodes.map(({ core }) => core?.replica.fold.size ?? 0)),
+    snapshots: { ...world.snapshots },
     blocks: world.nodes.reduce((sum, node) => sum + node.sealed, 0),
     ...world.counts,
     healed_ms,

@@ -1,14 +1,15 @@
 import type { CoreConfig } from '#ledger/core.ts';
 import type { LinkShape } from '#test/support/fake-link.ts';
-import { FORGERIES, HABITS } from '#test/sim/byzantine/habits.ts';
+import { COMMON_HABITS } from '#test/sim/byzantine/habits.ts';
 import type { HabitName } from '#test/sim/byzantine/habits.ts';
 import { checkpointStory } from './checkpoint-stories.ts';
 import { drawCutting, withForgers } from './cutting.ts';
 import type { Defect } from './defects.ts';
-import { FAULTS } from './faults.ts';
-import type { Fault, FaultName } from './faults.ts';
+import { COMMON_FAULTS, FAULTS } from './faults.ts';
+import type { Fault } from './faults.ts';
 import { drawLoad } from './load.ts';
 import type { LoadOp } from './load.ts';
+import { joining, snapshotsOf, withSnapshots } from './snapshots.ts';
 import { STORIES } from './stories.ts';
 import { randomOf } from './random.ts';
 import type { Random } from './random.ts';
@@ -35,6 +36,10 @@ export interface Scenario {
   /** By node: milliseconds that its wall clock is ahead. */
   readonly skew_ms: readonly number[];
   readonly config: Partial<CoreConfig>;
+  /** By node: what it chooses apart from the others. */
+  readonly configs?: readonly Partial<CoreConfig>[];
+  /** How many final events are remembered by id, where it is less than usual. */
+  readonly remembered?: number;
   /** Length of the first phase, with faults. */
   readonly duration_ms: number;
   readonly faults: readonly Fault[];
@@ -55,6 +60,8 @@ export interface ScenarioOptions {
   /** Traitors: `none`, as many as are tolerated at most (`some`), or one more (`over`). */
   readonly traitors?: 'none' | 'some' | 'over' | undefined;
   readonly isReal?: boolean | undefined;
+  /** Whether snapshots are taken and logs pruned; drawn when it is not given. */
+  readonly snapshots?: 'none' | 'story' | 'more' | undefined;
   /** Indexes of the faults that are kept; all when it is not given. */
   readonly keep?: readonly number[] | undefined;
   /** Operations of the load that are kept, from the first on. */
@@ -90,6 +97,8 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   const nodes = validators + observers;
   const more = randomOf(seed, 'more');
   const story = validators > 1 && validators < 10 ? more.next() : 1;
+  const part = options.snapshots ?? (mode === 'over' ? 'none' : snapshotsOf(seed, validators));
+  if (part === 'story') return limited(joining(seed, validators), options);
   const told =
     checkpointStory(seed, validators) ??
     STORIES.find(({ upTo }) => story < upTo)?.draw(seed, validators);
@@ -116,7 +125,7 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
     load,
     isReal: seed % REAL_EVERY === 0,
   };
-  return limited(drawnAll, options);
+  return limited(part === 'more' ? withSnapshots(drawnAll) : drawnAll, options);
 }
 
 /** The part of a scenario that the options leave. */
@@ -153,10 +162,9 @@ function drawTraitors(
       : mode === 'over'
         ? tolerated + 1
         : random.between(0, tolerated) || tolerated;
-  const names = (Object.keys(HABITS) as HabitName[]).filter((one) => !FORGERIES.includes(one));
   return random
     .some(authors, Math.min(count, validators - 1))
-    .map((author) => ({ author, habits: random.some(names, random.between(1, 4)) }));
+    .map((author) => ({ author, habits: random.some(COMMON_HABITS, random.between(1, 4)) }));
 }
 
 function drawLink(random: Random): LinkShape {
@@ -171,8 +179,7 @@ function drawLink(random: Random): LinkShape {
 
 /** Each run has its own few kinds of faults, so that some runs are all of one kind. */
 function drawFaults(random: Random, net: NetShape): Fault[] {
-  const names = Object.keys(FAULTS) as FaultName[];
-  const kinds = random.some(names, random.between(1, 6));
+  const kinds = random.some(COMMON_FAULTS, random.between(1, 6));
   const count = random.pick([0, 2, 4, 8, 14]);
   const faults: Fault[] = [];
   for (let i = 0; i < count; i++) {

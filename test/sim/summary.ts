@@ -14,6 +14,7 @@ export interface SimSummary {
   readonly acknowledged: number;
   readonly lost: number;
   readonly finals: number;
+  readonly snapshots: Outcome['snapshots'];
   readonly blocks: number;
   readonly checkpoints: number;
   readonly receipts: number;
@@ -98,6 +99,12 @@ export class Tally {
       acknowledged: sum(({ acknowledged }) => acknowledged),
       lost: sum(({ lost }) => lost),
       finals: sum(({ finals }) => finals),
+      snapshots: {
+        installed: sum(({ snapshots }) => snapshots.installed),
+        interrupted: sum(({ snapshots }) => snapshots.interrupted),
+        rowsPruned: sum(({ snapshots }) => snapshots.rowsPruned),
+        commitsPruned: sum(({ snapshots }) => snapshots.commitsPruned),
+      },
       blocks: sum(({ blocks }) => blocks),
       checkpoints: sum(({ checkpoints }) => checkpoints),
       receipts: sum(({ receipts }) => receipts),

@@ -1,6 +1,7 @@
 import type { Core } from '#ledger/core.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
 import type { Id, StoreOp, Topic, Verifier } from '#ledger/ports.ts';
+import type { Schema } from '#ledger/reducer.ts';
 import { CREATED_MS } from '#test/support/cluster.ts';
 import type { TestActor, TestNet } from '#test/support/cluster.ts';
 import type { Way } from '#test/support/fake-link.ts';
@@ -8,11 +9,14 @@ import { FakeHub } from '#test/support/fake-network.ts';
 import { netOf, seededActor } from '#test/support/seeded-actor.ts';
 import { rememberingVerifier } from '#test/support/sim-cluster.ts';
 import { VirtualClock } from '#test/support/virtual-clock.ts';
+import { schema } from '#projections/index.ts';
 import { makeCheckers } from '#test/sim/checkers/index.ts';
 import type { Checker } from '#test/sim/checkers/index.ts';
 import { simActor, simVerifier } from './keys.ts';
 import { SimNode } from './node.ts';
+import type { TrapPart } from './node.ts';
 import type { Scenario } from './scenario.ts';
+import { SnapshotCounts } from './snapshot-counts.ts';
 import type { DiskState } from './store.ts';
 import { Trace } from './trace.ts';
 
@@ -46,12 +50,16 @@ export class World {
   readonly owed = new Map<Id, Owed>();
   /** What checkers saw that a summary tells. */
   readonly counts = { checkpoints: 0, receipts: 0 };
+  readonly snapshots = new SnapshotCounts();
+  readonly schema: Schema;
   readonly #checkers: readonly Checker[];
   #clientSeq = 0;
   isHealing = false;
 
   private constructor(scenario: Scenario, verifier: Verifier) {
     this.scenario = scenario;
+    const { remembered } = scenario;
+    this.schema = remembered === undefined ? schema : { ...schema, remembered };
     this.verifier = verifier;
     const actor = scenario.isReal ? seededActor : simActor;
     const many = (count: number, name: string): TestActor[] =>
@@ -137,7 +145,14 @@ export class World {
 
   wrote(node: SimNode, ops: readonly StoreOp[], sync: boolean): void {
     this.trace.write(this.now_ms, node.name, ops, sync);
+    if (node.isHonest) this.snapshots.wrote(node, ops);
     for (const checker of this.#checkers) checker.wrote?.(node, ops);
+  }
+
+  /** A node has read its store and is about to start. */
+  opened(node: SimNode): void {
+    if (!node.isHonest) return;
+    for (const checker of this.#checkers) checker.opened?.(node);
   }
 
   finals(node: SimNode, events: readonly FinalEvent[]): void {
@@ -201,8 +216,8 @@ export class World {
     this.at(index).isHeldBack = true;
   }
 
-  trap(index: number, writes: number): void {
-    this.at(index).trap(writes);
+  trap(index: number, writes: number, part?: TrapPart, cut?: () => void): void {
+    this.at(index).trap(writes, part, cut);
   }
 
   untrap(index: number): void {

@@ -60,8 +60,8 @@ export class TraitorDriver {
   wrap(network: FakeNetwork): Network {
     const serve: Network['serve'] = (protocol, handler) =>
       network.serve(protocol, (message, from) => {
-        const answer = this.#answer(protocol, message, from);
-        return answer ?? handler(message, from);
+        const honest = (): AsyncIterable<Uint8Array> => handler(message, from);
+        return this.#answer(protocol, message, from, honest) ?? honest();
       });
     return new Proxy<Network>(network, {
       get: (target, name) => {
@@ -76,11 +76,12 @@ export class TraitorDriver {
     protocol: Protocol,
     message: Uint8Array,
     from: string,
+    honest: () => AsyncIterable<Uint8Array>,
   ): AsyncIterable<Uint8Array> | undefined {
     const treason = this.#treason;
     if (!treason || this.#isSilenced) return undefined;
     for (const habit of this.#habits) {
-      const answer = habit.answer?.(treason, protocol, message, from);
+      const answer = habit.answer?.(treason, protocol, message, from, honest);
       if (answer) return answer;
     }
     return undefined;
@@ -92,7 +93,7 @@ export class TraitorDriver {
     const life = ++this.#life;
     this.#clock = clock;
     this.#seq += 10_000;
-    const store = { get: (key: string) => this.#node.store?.get(key) };
+    const { store = { rows: new Map() } } = this.#node;
     this.#treason = new Treason({
       core, network, store, random: this.#random, who, author, seq: this.#seq,
     });

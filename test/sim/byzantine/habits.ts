@@ -2,6 +2,7 @@ import type { Block, Draft } from '#ledger/block.ts';
 import type { Entry } from '#ledger/event.ts';
 import type { PeerName, Protocol } from '#ledger/ports.ts';
 import { ambush } from './ambush.ts';
+import { falseSnapshot } from './false-snapshot.ts';
 import { forgedCertificates, forgedVotes } from './forgeries.ts';
 import { falseSync } from './false-sync.ts';
 import { badSignatures, invalidParents, madeUpPast, oversize, stale } from './nonsense.ts';
@@ -26,12 +27,13 @@ export interface Habit {
   spread?(treason: Treason, block: Block): Promise<readonly Sending[]>;
   /** Done again and again. */
   tick?(treason: Treason): Promise<void>;
-  /** Answers a request in place of its core; nothing where it answers honestly. */
+  /** Answers a request in place of its core; nothing where it does not. `honest` is the core. */
   answer?(
     treason: Treason,
     protocol: Protocol,
     message: Uint8Array,
     from: PeerName,
+    honest: () => AsyncIterable<Uint8Array>,
   ): AsyncIterable<Uint8Array> | undefined;
   /** Whether it seals whenever it can, wanted or not, and waits for nobody. */
   readonly isHasty?: boolean;
@@ -119,13 +121,23 @@ const KINDS = {
   falseSync,
   ambush,
   hoarding,
-  forgedVotes,
-  forgedCertificates,
 } as const satisfies Record<string, Habit>;
 
-export type HabitName = keyof typeof KINDS;
-
 /** Drawn by themselves (`cutting.ts`), so that seeds keep their other habits. */
-export const FORGERIES: readonly HabitName[] = ['forgedVotes', 'forgedCertificates'];
+const CHECKPOINTS = { forgedVotes, forgedCertificates } as const satisfies Record<string, Habit>;
 
-export const HABITS: Readonly<Record<HabitName, Habit>> = KINDS;
+/** Drawn where snapshots are taken only (`snapshots.ts`). */
+const SNAPSHOTS = { falseSnapshot } as const satisfies Record<string, Habit>;
+
+export type HabitName = keyof typeof KINDS | keyof typeof SNAPSHOTS | keyof typeof CHECKPOINTS;
+
+export const HABITS: Readonly<Record<HabitName, Habit>> = {
+  ...KINDS,
+  ...SNAPSHOTS,
+  ...CHECKPOINTS,
+};
+
+/** Those that any run may draw. */
+export const COMMON_HABITS = Object.keys(KINDS) as HabitName[];
+
+export const FORGERIES = Object.keys(CHECKPOINTS) as HabitName[];

@@ -11,9 +11,10 @@ export const replays: Habit = {
     const { core, random } = treason;
     const { size } = core.replica.fold;
     const entries: Entry[] = [];
-    const tries = size === 0 ? 0 : 4;
+    const { from } = core.log;
+    const tries = size < from ? 0 : 4;
     for (let i = 0; i < tries; i++) {
-      const final = core.log.at(1 + random.below(size));
+      const final = core.log.at(random.between(from, size));
       if (final?.entry.sign1) entries.push(final.entry, final.entry);
     }
     const own = treason.event('again');

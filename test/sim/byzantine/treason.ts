@@ -3,13 +3,16 @@ import type { Block, Draft } from '#ledger/block.ts';
 import { entryOf } from '#ledger/event.ts';
 import type { Entry } from '#ledger/event.ts';
 import type { Core } from '#ledger/core.ts';
-import type { BlockStore, PeerName } from '#ledger/ports.ts';
+import type { PeerName } from '#ledger/ports.ts';
 import type { FakeNetwork } from '#test/support/fake-network.ts';
 import type { TestActor } from '#test/support/cluster.ts';
 import type { Random } from '#test/sim/random.ts';
 
+/** The rows of its core's store. */
+type Rows = { readonly rows: ReadonlyMap<string, Uint8Array> };
+
 interface Means extends Pick<Treason, 'core' | 'network' | 'random' | 'who' | 'author'> {
-  readonly store: Pick<BlockStore, 'get'>;
+  readonly store: Rows;
   /** The first sequence number of its events. */
   readonly seq: number;
 }
@@ -26,7 +29,7 @@ export class Treason {
   readonly author: number;
   /** Its own blocks, newest last, as they were sealed: some of them nobody else has. */
   readonly own: Block[] = [];
-  readonly #store: Pick<BlockStore, 'get'>;
+  readonly #store: Rows;
   #seq: number;
 
   constructor(means: Means) {
@@ -79,7 +82,13 @@ export class Treason {
 
   /** A row of its core's store. */
   stored(key: string): Uint8Array | undefined {
-    return this.#store.get(key);
+    return this.#store.rows.get(key);
+  }
+
+  /** The rows of a range of keys, in no order that matters. */
+  storedIn({ gte, lt }: { readonly gte: string; readonly lt: string }): Uint8Array[] {
+    const keys = [...this.#store.rows.keys()].filter((key) => key >= gte && key < lt);
+    return keys.toSorted().map((key) => this.#store.rows.get(key) as Uint8Array);
   }
 
   send(block: Block, peers: readonly PeerName[]): void {

@@ -1,17 +1,26 @@
 import type { Id } from '#ledger/ports.ts';
 import type { MakeChecker } from './index.ts';
 
-/** No event has two numbers, and no (actor, lane, seq) is applied for two events. */
-export const exactlyOnce: MakeChecker = (_world, report) => {
-  const numbers = new Map<Id, number>();
+/**
+ * No event has two numbers, and no (actor, lane, seq) is applied for two events. Only one that is
+ * not remembered any more gets another number, with the verdict that it is a repetition.
+ */
+export const exactlyOnce: MakeChecker = (world, report) => {
+  const { remembered = Number.POSITIVE_INFINITY } = world.scenario;
+  const numbers = new Map<Id, number[]>();
   const used = new Map<string, Id>();
   return {
     finals(node, events) {
       for (const { seq, verdict, entry } of events) {
         const { id, event } = entry;
-        const before = numbers.get(id);
-        if (before === undefined) numbers.set(id, seq);
-        else if (before !== seq) report(`${node.name} has ${id} at ${seq}, it was at ${before}`);
+        const known = numbers.get(id) ?? [];
+        const isForgotten = known.every((one) => Math.abs(one - seq) > remembered);
+        if (!known.includes(seq)) {
+          if (known.length > 0 && (verdict !== REPLAYED || !isForgotten)) {
+            report(`${node.name} has ${id} at ${seq}, it was at ${known.join()}`);
+          }
+          numbers.set(id, [...known, seq]);
+        }
         if (verdict === REPLAYED) continue;
         const slot = `${event.actor} ${event.lane} ${event.seq}`;
         const holder = used.get(slot) ?? id;

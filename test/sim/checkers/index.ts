@@ -10,6 +10,7 @@ import { kvModel } from './kv-model.ts';
 import { noAlarm } from './no-alarm.ts';
 import { nothingLost } from './nothing-lost.ts';
 import { nobodyBlamed } from './nobody-blamed.ts';
+import { pruning } from './pruning.ts';
 import { receipts } from './receipts.ts';
 import { replay } from './replay.ts';
 import { selfEquivocation } from './self-equivocation.ts';
@@ -27,6 +28,8 @@ export interface Checker {
   carried?(bytes: Uint8Array): void;
   /** A node hands a batch to its store. */
   wrote?(node: SimNode, ops: readonly StoreOp[]): void;
+  /** A node has read its store and is about to start. */
+  opened?(node: SimNode): void;
   /** A node tells of final events. */
   finals?(node: SimNode, events: readonly FinalEvent[]): void;
   /** Called again and again during the run. */
@@ -48,6 +51,7 @@ export const CHECKERS: Readonly<Record<string, MakeChecker>> = {
   'bounded memory': boundedMemory,
   checkpoints,
   receipts,
+  pruning,
   replay,
   'kv model': kvModel,
 };

@@ -1,4 +1,5 @@
 import { readKey } from '#projections/index.ts';
+import { wholeNodes } from '#test/sim/finality.ts';
 import type { MakeChecker } from './index.ts';
 
 /** A key of the model: what stands there, and since which number. */
@@ -15,11 +16,11 @@ interface KvBody {
 
 /**
  * The key-value pairs and the verdicts of their events are what a model of a few lines says, fed
- * with the log of the first honest node.
+ * with the log of the first honest node that has all of it.
  */
 export const kvModel: MakeChecker = (world, report) => ({
   end() {
-    const core = world.honest.find((node) => node.core)?.core;
+    const core = wholeNodes(world)[0]?.core;
     if (!core) return;
     const model = new Map<string, Held>();
     const keys = new Set<string>();
