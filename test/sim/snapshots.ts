@@ -158,13 +158,13 @@ export function joining(seed: number, validators: number): Scenario {
   const cast = { nodes, whole: 0, joiner, isSparse, isCut: isSparse || random.chance(0.5) };
   const join_ms = random.between(14_000, 24_000);
   const configs = drawConfigs(random, cast);
-  const size = isSparse ? 20 : validators > 4 ? 110 : random.pick([130, 220]);
+  const size = isSparse ? 20 : validators > 4 ? 90 : 130;
   const isNew = !isValidator || random.chance(0.3);
   return {
     seed,
     validators,
     observers,
-    traitors: random.chance(0.5) ? liars(random, validators, joiner) : [],
+    traitors: random.chance(0.65) ? liars(random, validators, joiner) : [],
     clones: [],
     link: {
       delay_ms: [1, random.pick([2, 8, 30])],
@@ -227,7 +227,7 @@ export function withSnapshots(scenario: Scenario): Scenario {
     for_ms: fault.for_ms * random.pick([1, 1, times]),
   }));
   const configs = drawConfigs(random, cast);
-  const count = validators > 4 ? 60 : 120;
+  const count = validators > 4 ? 40 : 90;
   return {
     ...scenario,
     traitors: scenario.traitors.map(({ author, habits }) => ({

@@ -80,47 +80,62 @@ const elsewhere: Lie = async function* lie(treason, request, honest) {
   }
 };
 
-const OWN_LIES: readonly Lie[] = [
-  ofHead(({ chunks }) => ({ chunks: chunks + 1 })),
-  ofHead(({ chunks }) => ({ chunks: Math.max(0, chunks - 1) })),
-  ofHead(({ rows }) => ({ rows: rows + 3 })),
-  ofHead(({ rows }) => ({ rows: Math.max(0, rows - 1) })),
-  ofHead(({ bytes }) => ({ bytes: Math.floor(bytes / 2) })),
-  ofHead(({ base }) => ({ base: base + 16 })),
-  ofHead(({ base }) => ({ base: 0, peaks: base === 0 ? [new Uint8Array(32)] : [] })),
-  ofHead(anotherCertificate),
-  ofHead(() => ({ before: undefined })),
-  broken(false),
-  broken(true),
-  endless,
-  elsewhere,
-];
+/** A lie that `liars.ts` tells of one frame after the other. */
+const small = (name: string): Lie => {
+  const change = LIES[name];
+  return async function* lie(_treason, { part }, honest) {
+    let index = 0;
+    for await (const frame of honest) {
+      const changed = change?.(frame, part, index);
+      index += 1;
+      if (changed) yield changed;
+    }
+  };
+};
 
-const SMALL_LIES: readonly Lie[] = Object.values(LIES).map(
-  (change) =>
-    async function* lie(_treason, { part }, honest) {
-      let index = 0;
-      for await (const frame of honest) {
-        const changed = change(frame, part, index);
-        index += 1;
-        if (changed) yield changed;
-      }
-    },
-);
+const ANYWHERE: readonly Lie[] = [broken(false), broken(true), endless];
 
-/** Lies about what comes after the offer are worth more: they are noticed later. */
-const ROW_LIE_SHARE = 0.5;
-/** Without a lie now and then nobody would come as far as the rows. */
-const HONEST_SHARE = 0.3;
+/** Lies by the part that is asked for. */
+const OF_PART: Readonly<Record<SnapshotRequest['part'], readonly Lie[]>> = {
+  offer: [
+    ofHead(({ chunks }) => ({ chunks: chunks + 1 })),
+    ofHead(({ chunks }) => ({ chunks: Math.max(0, chunks - 1) })),
+    ofHead(({ rows }) => ({ rows: rows + 3 })),
+    ofHead(({ rows }) => ({ rows: Math.max(0, rows - 1) })),
+    ofHead(({ bytes }) => ({ bytes: Math.floor(bytes / 2) })),
+    ofHead(({ base }) => ({ base: base + 16 })),
+    ofHead(({ base }) => ({ base: 0, peaks: base === 0 ? [new Uint8Array(32)] : [] })),
+    ofHead(anotherCertificate),
+    ofHead(() => ({ before: undefined })),
+    small('a forged certificate'),
+    small('a wrong commit'),
+    small('no commits'),
+    ...ANYWHERE,
+  ],
+  leaves: [small('a wrong leaf'), small('leaves cut short'), elsewhere, ...ANYWHERE],
+  rows: [
+    small('a wrong row'),
+    small('a missing row'),
+    small('a row too many'),
+    small('no rows at all'),
+    elsewhere,
+    ...ANYWHERE,
+  ],
+};
+
+/** The later a lie comes, the more is taken before it: mostly the end is false. */
+const SHARES: Readonly<Record<SnapshotRequest['part'], number>> = {
+  offer: 0.25,
+  leaves: 0.3,
+  rows: 0.85,
+};
 
 export const falseSnapshot: Habit = {
   answer(treason, protocol, message, _from, honest) {
     if (protocol !== 'snapshot') return undefined;
     const { random } = treason;
     const request = decodeRequest(message);
-    const isOffer = request.part === 'offer';
-    if (random.chance(isOffer ? 1 - ROW_LIE_SHARE : HONEST_SHARE)) return undefined;
-    return random.pick([...OWN_LIES, ...SMALL_LIES])(treason, request, honest());
+    if (!random.chance(SHARES[request.part])) return undefined;
+    return random.pick(OF_PART[request.part])(treason, request, honest());
   },
 };
-
