@@ -51,11 +51,12 @@ export function forged(seed: number, validators: number): Scenario {
   const traitors = random
     .some(authors, Math.floor((validators - 1) / 3))
     .map((author) => ({ author, habits: ['forgedVotes', 'forgedCertificates'] as const }));
-  const faults = Array.from({ length: random.between(3, 8) }, (): Fault => {
+  const honest = authors.filter((author) => traitors.every((one) => one.author !== author));
+  const faults = Array.from({ length: random.between(6, 12) }, (): Fault => {
     const kind = random.pick(['partition', 'kill', 'power'] as const);
     const at_ms = random.below(net.duration_ms - 500);
-    const nodes = [random.below(validators)];
-    return { kind, at_ms, for_ms: random.between(50, 600), nodes, amount: 0 };
+    const nodes = [random.pick(honest)];
+    return { kind, at_ms, for_ms: random.between(50, 400), nodes, amount: 0 };
   });
   const sorted = faults.toSorted((a, b) => a.at_ms - b.at_ms);
   return { ...net, traitors, faults: sorted, cut_ms: random.pick([150, 400]) };
