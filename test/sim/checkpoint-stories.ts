@@ -22,12 +22,16 @@ export function checkpointStory(seed: number, validators: number): Scenario | un
   return TALES.find(({ upTo }) => tale < upTo)?.draw(seed, validators);
 }
 
-/** Few events over a long time: the log is cut again and again by the times of commits. */
+/**
+ * Few events over a long time: the log is cut again and again by the times of commits. Of the votes
+ * many are lost.
+ */
 export function longRun(seed: number, validators: number): Scenario {
   const net = steadyNet(seed, validators);
   const { length } = net.load;
   const load = net.load.map((op, i) => ({ ...op, at_ms: Math.floor((LONG_MS * i) / length) }));
-  return { ...net, load, duration_ms: LONG_MS, config: {} };
+  const link = { ...net.link, loss: randomOf(seed, 'long run').pick([0.2, 0.4]) };
+  return { ...net, load, link, duration_ms: LONG_MS, config: {} };
 }
 
 /** One node computes another state than the rest. */

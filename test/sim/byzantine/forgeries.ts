@@ -18,7 +18,7 @@ const LIES: readonly Partial<CheckpointParts>[] = [
 ];
 const FLOOD = 60;
 /** Who gossips what is no vote is banned for it, and then nobody hears its other lies. */
-const FORGED_SHARE = 0.02;
+const FORGED_SHARE = 0.04;
 
 /** Checkpoints that others vote on now, or will: of the slots that matter. */
 function real({ core }: Treason): Checkpoint[] {
@@ -97,11 +97,11 @@ const VALID: readonly Trick[] = [
 ];
 
 const INVALID: readonly Trick[] = [
-  /** In the name of another validator, or of none. */
+  /** In the names of all validators, and of one that there is not. */
   async (treason, checkpoint) => {
-    const author = treason.random.below(treason.committee.size + 1);
     const vote = await signed(treason, lie(treason, checkpoint));
-    if (author !== treason.author) tell(treason, [{ ...vote, author }], treason.peers());
+    const authors = Array.from({ length: treason.committee.size + 1 }, (_, author) => author);
+    tell(treason, authors.map((author) => ({ ...vote, author })), treason.peers());
   },
   async (treason, checkpoint) => {
     const foreign = makeCheckpoint({ ...checkpoint, chain: 'ab'.repeat(32) });
