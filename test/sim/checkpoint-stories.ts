@@ -22,12 +22,16 @@ export function checkpointStory(seed: number, validators: number): Scenario | un
   return TALES.find(({ upTo }) => tale < upTo)?.draw(seed, validators);
 }
 
-/** Few events over a long time: the log is cut again and again by the times of commits. */
+/**
+ * Few events over a long time: the log is cut again and again by the times of commits. Of the votes
+ * many are lost.
+ */
 export function longRun(seed: number, validators: number): Scenario {
   const net = steadyNet(seed, validators);
   const { length } = net.load;
   const load = net.load.map((op, i) => ({ ...op, at_ms: Math.floor((LONG_MS * i) / length) }));
-  return { ...net, load, duration_ms: LONG_MS, config: {} };
+  const link = { ...net.link, loss: randomOf(seed, 'long run').pick([0.2, 0.4]) };
+  return { ...net, load, link, duration_ms: LONG_MS, config: {} };
 }
 
 /** One node computes another state than the rest. */
@@ -51,11 +55,12 @@ export function forged(seed: number, validators: number): Scenario {
   const traitors = random
     .some(authors, Math.floor((validators - 1) / 3))
     .map((author) => ({ author, habits: ['forgedVotes', 'forgedCertificates'] as const }));
-  const faults = Array.from({ length: random.between(3, 8) }, (): Fault => {
+  const honest = authors.filter((author) => traitors.every((one) => one.author !== author));
+  const faults = Array.from({ length: random.between(6, 12) }, (): Fault => {
     const kind = random.pick(['partition', 'kill', 'power'] as const);
     const at_ms = random.below(net.duration_ms - 500);
-    const nodes = [random.below(validators)];
-    return { kind, at_ms, for_ms: random.between(50, 600), nodes, amount: 0 };
+    const nodes = [random.pick(honest)];
+    return { kind, at_ms, for_ms: random.between(50, 400), nodes, amount: 0 };
   });
   const sorted = faults.toSorted((a, b) => a.at_ms - b.at_ms);
   return { ...net, traitors, faults: sorted, cut_ms: random.pick([150, 400]) };
