@@ -132,6 +132,19 @@ const KINDS = {
       world.restart(first(fault));
     },
   },
+  /**
+   * The power goes at the write with which an epoch begins (`amount` 0 and 1) or ends (2 and 3):
+   * just before it is on the disk (even ones), or just after. Drawn where the committee changes.
+   */
+  powerAtEpoch: {
+    draw: (random, net) => ({ ...oneNode(random, net), amount: random.below(4) }),
+    begin: (world, { nodes: [node = 0], amount }) =>
+      world.trap(node, 1, amount % 2 === 1, amount < 2 ? 'g/' : 'h/committee/'),
+    end: (world, fault) => {
+      world.untrap(first(fault));
+      world.restart(first(fault));
+    },
+  },
   /** Writes take `amount` ms longer. */
   slowDisk: {
     draw: (random, net) => ({ ...oneNode(random, net), amount: random.pick([20, 100, 700]) }),

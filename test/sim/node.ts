@@ -35,8 +35,8 @@ export class SimNode {
   isUp = false;
   /** A fault keeps it from its first start. */
   isHeldBack = false;
-  /** Its disk was once set back. */
-  isAmnesiac = false;
+  /** How often its disk was set back. */
+  setBacks = 0;
   offset_ms: number;
   core: Core | undefined;
   store: SimStore | undefined;
@@ -44,7 +44,7 @@ export class SimNode {
   #clock: NodeClock | undefined;
   #rows: Rows = [];
   #copy: Rows | undefined;
-  #trap: { writes: number; readonly keeps: boolean } | undefined;
+  #trap: { writes: number; readonly prefix: string; readonly keeps: boolean } | undefined;
   /** Blocks sealed by earlier cores. */
   #sealedBefore = 0;
 
@@ -64,6 +64,11 @@ export class SimNode {
     this.driver = traitor && new TraitorDriver(world, this, traitor);
   }
 
+  /** Its disk was once set back. */
+  get isAmnesiac(): boolean {
+    return this.setBacks > 0;
+  }
+
   /** Whether the protocol is kept here, so that all promises hold. */
   get isHonest(): boolean {
     return this.driver === undefined && !this.isAmnesiac && !this.isCloned;
@@ -71,11 +76,6 @@ export class SimNode {
 
   get sealed(): number {
     return this.#sealedBefore + (this.core?.replica.counters.blocksSealed ?? 0);
-  }
-
-  /** Its index in the committee. */
-  get author(): number | undefined {
-    return this.#world.chain.committee.indexOf(this.who.actor);
   }
 
   async start(): Promise<void> {
@@ -108,7 +108,8 @@ export class SimNode {
     const port = this.driver?.wrap(network) ?? network;
     const verifier = slowed(world.verifier, clock, world.scenario.verify_ms);
     const ports = { network: port, store, clock, verifier, entropy, log: silentLog };
-    const self = { ...this.who, author: this.driver ? undefined : this.author };
+    // the key of a traitor is its driver's: its core has another one, and so no seat
+    const self = this.driver ? world.shadow(this.name) : this.who;
     const config = { ...DEFAULT_CONFIG, ...world.scenario.config };
     const core = await Core.open(world.chain, schema, self, config, ports);
     if (life !== this.incarnation) return;
@@ -136,8 +137,9 @@ export class SimNode {
   ): (() => void) | undefined {
     if (underWay > 0) this.#world.report('turns', `${this.name}: two turns write at once`);
     this.#world.wrote(this, ops, sync);
-    if (!this.#trap || --this.#trap.writes > 0) return undefined;
-    const { keeps } = this.#trap;
+    const { keeps, prefix } = this.#trap ?? { keeps: false, prefix: '' };
+    const isMeant = prefix === '' || ops.some(({ key }) => key.startsWith(prefix));
+    if (!this.#trap || !isMeant || --this.#trap.writes > 0) return undefined;
     this.#trap = undefined;
     if (keeps) return () => this.crash('power');
     this.crash('power');
@@ -160,9 +162,12 @@ export class SimNode {
     return true;
   }
 
-  /** The `writes`-th write from now is the last of this life: on the disk, or just not. */
-  trap(writes: number): void {
-    this.#trap = { writes, keeps: writes % 2 === 0 };
+  /**
+   * The `writes`-th write from now is the last of this life: on the disk, or just not. Counts those
+   * with a key that begins so.
+   */
+  trap(writes: number, keeps = writes % 2 === 0, prefix = ''): void {
+    this.#trap = { writes, keeps, prefix };
   }
 
   untrap(): void {
@@ -187,7 +192,7 @@ export class SimNode {
   /** Ends and starts again with the disk of `copyDisk`. */
   async setBack(): Promise<void> {
     this.crash('kill');
-    this.isAmnesiac = true;
+    this.setBacks += 1;
     this.#rows = this.#copy ?? [];
     await this.start();
   }

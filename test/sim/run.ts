@@ -41,6 +41,10 @@ export interface Outcome {
   readonly isBeyond: boolean;
   /** Beyond what the protocol stands: whether honest nodes saw it. */
   readonly isNoticed: boolean;
+  /** Epochs that were entered, beyond the first. */
+  readonly epochs: number;
+  /** Events that changed the committee. */
+  readonly changes: number;
 }
 
 /** Plays a scenario: first safety under its faults, then healing, progress, and rest. */
@@ -116,6 +120,7 @@ function isSettled(world: World): boolean {
   const { honest } = world;
   const sizes = new Set(honest.map(({ core }) => core?.replica.fold.size));
   if (sizes.size !== 1 || sizes.has(undefined)) return false;
+  if (honest.some(({ core }) => core?.replica.orderer.isEnded)) return false;
   return world.due().every(([id]) => honest.every(({ core }) => core?.log.finalEvent(id)));
 }
 
@@ -130,8 +135,10 @@ function goneOf(world: World): string | undefined {
 function progressOf(world: World): string {
   const nodes = world.nodes.map(({ name, core, isHonest, isUp }) => {
     if (!core) return `${name} ${isUp ? 'is starting' : 'is down'}`;
-    const { fold, roundClock, orderer, pool, waiting } = core.replica;
-    const what = `${fold.size} final, round ${roundClock.round}, decided ${orderer.decidedRound}`;
+    const { committee, fold, roundClock, orderer, pool, waiting } = core.replica;
+    const at = `${orderer.isEnded ? 'after ' : ''}epoch ${committee.epoch}`;
+    const rounds = `round ${roundClock.round}, decided ${orderer.decidedRound}`;
+    const what = `${at}, ${fold.size} final, ${rounds}`;
     const queues = `${pool.size} in the pool, ${waiting.size} waiting`;
     return `${name}${isHonest ? '' : ' (faulty)'}: ${what}, ${queues}`;
   });
@@ -188,6 +195,8 @@ function outcomeOf(
     healed_ms,
     isBeyond: world.isBeyond,
     isNoticed,
+    epochs: Math.max(...world.nodes.map(({ core }) => core?.replica.committee.epoch ?? 0)),
+    changes: world.changes.size,
   };
 }
 

@@ -2,6 +2,7 @@ import type { CoreConfig } from '#ledger/core.ts';
 import type { LinkShape } from '#test/support/fake-link.ts';
 import { HABITS } from '#test/sim/byzantine/habits.ts';
 import type { HabitName } from '#test/sim/byzantine/habits.ts';
+import { withChanges } from './changes.ts';
 import { FAULTS } from './faults.ts';
 import type { Fault, FaultName } from './faults.ts';
 import { drawLoad } from './load.ts';
@@ -106,7 +107,7 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
     load,
     isReal: seed % REAL_EVERY === 0,
   };
-  return limited(drawnAll, options);
+  return limited(withChanges(drawnAll), options);
 }
 
 /** The part of a scenario that the options leave. */
@@ -143,7 +144,7 @@ function drawTraitors(
       : mode === 'over'
         ? tolerated + 1
         : random.between(0, tolerated) || tolerated;
-  const names = Object.keys(HABITS) as HabitName[];
+  const names = (Object.keys(HABITS) as HabitName[]).filter((name) => name !== 'pastEpochs');
   return random
     .some(authors, Math.min(count, validators - 1))
     .map((author) => ({ author, habits: random.some(names, random.between(1, 4)) }));
@@ -161,7 +162,7 @@ function drawLink(random: Random): LinkShape {
 
 /** Each run has its own few kinds of faults, so that some runs are all of one kind. */
 function drawFaults(random: Random, net: NetShape): Fault[] {
-  const names = Object.keys(FAULTS) as FaultName[];
+  const names = (Object.keys(FAULTS) as FaultName[]).filter((name) => name !== 'powerAtEpoch');
   const kinds = random.some(names, random.between(1, 6));
   const count = random.pick([0, 2, 4, 8, 14]);
   const faults: Fault[] = [];

@@ -1,4 +1,5 @@
 import type { Core } from '#ledger/core.ts';
+import { EVIDENCE_KIND } from '#ledger/evidence.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
 import type { Id, StoreOp, Topic, Verifier } from '#ledger/ports.ts';
 import { CREATED_MS } from '#test/support/cluster.ts';
@@ -44,6 +45,8 @@ export class World {
   readonly trace = new Trace();
   readonly findings: Finding[] = [];
   readonly owed = new Map<Id, Owed>();
+  /** Events that changed the committee. */
+  readonly changes = new Set<Id>();
   readonly #checkers: readonly Checker[];
   #clientSeq = 0;
   isHealing = false;
@@ -75,6 +78,11 @@ export class World {
       const traitor = scenario.traitors.find(({ author }) => author === index);
       return new SimNode(this, index, who, traitor);
     });
+  }
+
+  /** The key with which a traitor's core follows. */
+  shadow(name: string): TestActor {
+    return (this.scenario.isReal ? seededActor : simActor)(`sim shadow ${name}`);
   }
 
   static async create(scenario: Scenario): Promise<World> {
@@ -133,6 +141,7 @@ export class World {
   finals(node: SimNode, events: readonly FinalEvent[]): void {
     for (const { seq, verdict, entry } of events) {
       this.trace.note(this.now_ms, `${node.name} final ${seq} ${verdict} ${entry.id}`);
+      if (verdict === 0 && isChange(entry.event.kind)) this.changes.add(entry.id);
     }
     if (!node.isHonest) return;
     for (const checker of this.#checkers) checker.finals?.(node, events);
@@ -191,8 +200,8 @@ export class World {
     this.at(index).isHeldBack = true;
   }
 
-  trap(index: number, writes: number): void {
-    this.at(index).trap(writes);
+  trap(...[index, ...trap]: [index: number, ...Parameters<SimNode['trap']>]): void {
+    this.at(index).trap(...trap);
   }
 
   untrap(index: number): void {
@@ -272,4 +281,8 @@ export class World {
       void node.start();
     }
   }
+}
+
+function isChange(kind: string): boolean {
+  return kind === 'committee.change/1' || kind === 'committee.leave/1' || kind === EVIDENCE_KIND;
 }

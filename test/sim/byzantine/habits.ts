@@ -4,6 +4,7 @@ import type { PeerName, Protocol } from '#ledger/ports.ts';
 import { ambush } from './ambush.ts';
 import { falseSync } from './false-sync.ts';
 import { badSignatures, invalidParents, madeUpPast, oversize, stale } from './nonsense.ts';
+import { pastEpochs } from './past-epochs.ts';
 import { hoarding, replays } from './replays.ts';
 import type { Treason } from './treason.ts';
 
@@ -118,6 +119,7 @@ const KINDS = {
   falseSync,
   ambush,
   hoarding,
+  pastEpochs,
 } as const satisfies Record<string, Habit>;
 
 export type HabitName = keyof typeof KINDS;

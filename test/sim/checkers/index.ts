@@ -3,6 +3,7 @@ import type { StoreOp } from '#ledger/ports.ts';
 import type { SimNode } from '#test/sim/node.ts';
 import type { World } from '#test/sim/world.ts';
 import { boundedMemory } from './bounded-memory.ts';
+import { epochs } from './epochs.ts';
 import { exactlyOnce } from './exactly-once.ts';
 import { finalPrefix } from './final-prefix.ts';
 import { kvModel } from './kv-model.ts';
@@ -10,6 +11,7 @@ import { noAlarm } from './no-alarm.ts';
 import { nothingLost } from './nothing-lost.ts';
 import { nobodyBlamed } from './nobody-blamed.ts';
 import { replay } from './replay.ts';
+import { returned } from './returned.ts';
 import { selfEquivocation } from './self-equivocation.ts';
 
 /**
@@ -37,6 +39,8 @@ export const CHECKERS: Readonly<Record<string, MakeChecker>> = {
   'exactly once': exactlyOnce,
   'nothing lost': nothingLost,
   'self-equivocation': selfEquivocation,
+  epochs,
+  returned,
   'no alarm': noAlarm,
   'nobody blamed': nobodyBlamed,
   'bounded memory': boundedMemory,

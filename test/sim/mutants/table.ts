@@ -1,3 +1,5 @@
+import { EPOCH_MUTANTS } from './epochs.ts';
+
 /** A deliberate bug: texts that are replaced in a copy of the sources. */
 export interface Mutant {
   readonly name: string;
@@ -279,4 +281,5 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  ...EPOCH_MUTANTS,
 ];
