@@ -10,7 +10,8 @@ import type { Scenario } from './scenario.ts';
  * hit just then. Safe by this rule: where b validators may fail in any way, 2b + 1 others never
  * leave. A committee with all of those and some of the b, and with whoever else, has no more than f
  * of them, and a quorum that is alive after healing, in whatever order changes become final and
- * whatever evidence removes.
+ * whatever evidence removes. Two stay at least: where one is left alone its clock is the network's,
+ * and who follows it waits for a time that a step has set.
  */
 
 /** The share of seeds whose committee changes beside all else that is drawn. */
@@ -72,7 +73,7 @@ export function changing(scenario: Scenario, random: Random, plan: Plan): Scenar
   const nodes = validators + observers;
   const faulty = faultyOf(scenario);
   const honest = range(validators).filter((index) => !faulty.has(index));
-  const staying = random.some(honest, 2 * faulty.size + 1);
+  const staying = random.some(honest, Math.max(2, 2 * faulty.size + 1));
   const movable = range(nodes).filter((index) => !staying.includes(index));
   const steps = plan.steps({ movable, seated: new Set(range(validators)) });
   const net = { validators, nodes, traitors, duration_ms, spare: 0 };

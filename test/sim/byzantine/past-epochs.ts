@@ -1,6 +1,7 @@
 import type { Draft } from '#ledger/block.ts';
 import { encodeVote, signCheckpoint } from '#ledger/certificate.ts';
 import { makeCheckpoint } from '#ledger/checkpoint.ts';
+import type { Checkpoint } from '#ledger/checkpoint.ts';
 import { Committee } from '#ledger/committee.ts';
 import { genesisBlockId } from '#ledger/genesis.ts';
 import type { Habit } from './habits.ts';
@@ -25,7 +26,7 @@ async function late(treason: Treason): Promise<void> {
 }
 
 /** A checkpoint where the epoch has ended; none before. */
-function endOf({ core }: Treason) {
+function endOf({ core }: Treason): Checkpoint | undefined {
   const { committee, fold, orderer } = core.replica;
   if (!orderer.isEnded) return undefined;
   const { epoch } = committee;

@@ -58,7 +58,8 @@ export const returned: MakeChecker = (world, report) => {
       const { epoch = 0 } = decode(header) as Record<string, number>;
       const said = [...(told.get(who.actor)?.values() ?? [])];
       if (said.some((at) => at >= loss.epoch && at < epoch)) return;
-      report(`${name} seals in epoch ${epoch}, its loss of epoch ${loss.epoch} was told in ${said}`);
+      const when = said.length > 0 ? `in epoch ${said.join()}` : 'never';
+      report(`${name} seals in epoch ${epoch}: its loss in ${loss.epoch} was told ${when}`);
     },
   };
 };
