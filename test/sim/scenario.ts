@@ -25,6 +25,8 @@ export interface Scenario {
   readonly seed: number;
   readonly validators: number;
   readonly observers: number;
+  /** So many of the observers, the last ones, are no members before they join the committee. */
+  readonly newcomers?: number;
   readonly traitors: readonly Traitor[];
   /** Validators that run on two machines with one key; their second machines come last. */
   readonly clones: readonly number[];

@@ -60,7 +60,8 @@ export class World {
     const seats = many(scenario.validators, 'validator');
     const observers = many(scenario.observers, 'observer');
     this.client = actor('sim client');
-    this.chain = netOf(seats, [this.client, ...observers], 'sim').chain;
+    const members = observers.slice(0, observers.length - (scenario.newcomers ?? 0));
+    this.chain = netOf(seats, [this.client, ...members], 'sim').chain;
     this.hub = new FakeHub({
       clock: this.clock,
       seed: scenario.seed,
