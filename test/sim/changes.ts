@@ -21,6 +21,8 @@ const SHARE = 0.2;
 const NEAR: readonly FaultName[] = [
   'powerAtEpoch',
   'powerAtEpoch',
+  'powerAtEpoch',
+  'powerAtEpoch',
   'partition',
   'partition',
   'power',
@@ -81,8 +83,10 @@ export function changing(scenario: Scenario, random: Random, plan: Plan): Scenar
     if (!random.chance(plan.faulty)) return [];
     const kind = random.pick(NEAR);
     const parts = FAULTS[kind].draw(random, net);
-    const at_ms = step.at_ms + random.below(plan.near_ms);
-    const for_ms = random.between(5, random.pick([200, 900, 2000]));
+    // what waits for the end itself is there in time
+    const isInWait = kind === 'powerAtEpoch';
+    const at_ms = step.at_ms + (isInWait ? 0 : random.below(plan.near_ms));
+    const for_ms = random.between(isInWait ? 400 : 5, random.pick([500, 900, 2000]));
     const whom = kind === 'partition' ? sidesOf(random, step, movable) : undefined;
     return parts ? [{ kind, at_ms, for_ms, nodes: [], amount: 0, ...parts, ...whom }] : [];
   });
