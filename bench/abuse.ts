@@ -6,8 +6,7 @@ import { COSE_KEY_BYTES } from '#ledger/cose.ts';
 import type { NodeConfig } from '#node/config.ts';
 import { dataPaths } from '#node/data-dir.ts';
 import { IdleSockets } from '#test/support/idle-sockets.ts';
-import { startProcess, untilMeshed } from '#test/support/processes.ts';
-import type { NodeProcess } from '#test/support/processes.ts';
+import { DrivenNode, untilMeshed } from '#test/support/processes.ts';
 import type { LoadJob, LoadResult } from './load-process.ts';
 import { ended, finalTimes, percentiles, prepare } from './measures.ts';
 import type { Load, Percentiles } from './measures.ts';
@@ -78,7 +77,7 @@ const KINDS: Readonly<Record<string, (parts: Parts) => Promise<object>>> = {
   },
 
   async idleConnections(parts) {
-    const [node] = parts.context.nodes as [NodeProcess];
+    const [node] = parts.context.nodes as [DrivenNode];
     const config = JSON.parse(readFileSync(dataPaths(node.directory).config, 'utf8')) as NodeConfig;
     const peerPort = Number(/tcp\/(\d+)/.exec(config.p2p.listen[0] ?? '')?.[1]);
     const sockets = new IdleSockets();
@@ -95,9 +94,9 @@ const KINDS: Readonly<Record<string, (parts: Parts) => Promise<object>>> = {
   /** A peer whose process is halted: its links stay open, and it reads nothing. */
   async haltedPeer(parts) {
     const { nodes, directories } = parts.context;
-    const peer = await startProcess(directories?.at(-1) as string);
+    const peer = await DrivenNode.start(directories?.at(-1) as string);
     await untilMeshed([...nodes, peer]).catch(() => undefined);
-    process.kill(peer.pid, 'SIGSTOP');
+    peer.signal('SIGSTOP');
     const result = await honest(parts, () => undefined);
     await peer.kill();
     return result;
@@ -166,7 +165,7 @@ async function honest(
   };
 }
 
-async function untilNothingPends(nodes: readonly NodeProcess[]): Promise<void> {
+async function untilNothingPends(nodes: readonly DrivenNode[]): Promise<void> {
   const end_ms = performance.now() + SETTLE_MS;
   for (;;) {
     const reports = await Promise.all(nodes.map((node) => node.report()));

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { compare } from './against.ts';
 import { sections } from './sections.ts';
 import type { BenchContext, Plan } from './sections.ts';
 
@@ -9,6 +10,9 @@ import type { BenchContext, Plan } from './sections.ts';
  * `npm run bench [-- --quick] [-- --only NAME,NAME]`: measures what `docs/performance.md` states
  * and prints one JSON document. Progress goes to stderr. All load is made before it is sent, and
  * everything runs on loopback in processes and directories that this program makes and removes.
+ *
+ * `npm run bench -- --against REVISION|DIRECTORY [--rounds N]`: how this version compares with
+ * another one of this repository, in runs that alternate.
  */
 
 /**
@@ -39,8 +43,19 @@ const QUICK: Plan = {
 };
 
 const { values } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    against: { type: 'string' },
+    rounds: { type: 'string', default: '5' },
+  },
 });
+if (values.against !== undefined) {
+  const { against, rounds } = values;
+  const comparison = compare(against, Number(rounds), (line) => console.error(line));
+  console.log(JSON.stringify({ against, comparison }, undefined, 2));
+  process.exit(0);
+}
 const only = values.only?.split(',');
 const directory = mkdtempSync(join(tmpdir(), 'x0t-bench-'));
 const context: BenchContext = {

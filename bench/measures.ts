@@ -8,7 +8,7 @@ import { dataPaths } from '#node/data-dir.ts';
 import { LevelStore } from '#node/store.ts';
 import type { LoadResult } from './load-process.ts';
 import { untilFinal } from '#test/support/processes.ts';
-import type { NodeProcess } from '#test/support/processes.ts';
+import type { DrivenNode } from '#test/support/processes.ts';
 import { presign } from './presign.ts';
 import type { LoadActor } from './presign.ts';
 
@@ -71,7 +71,7 @@ export interface Percentiles {
  * everywhere.
  */
 export async function sendLoad(
-  nodes: readonly NodeProcess[],
+  nodes: readonly DrivenNode[],
   load: Load,
   perSecond: number,
   seconds: number,
@@ -119,7 +119,7 @@ export async function sendLoad(
 }
 
 export async function finalTimes(
-  nodes: readonly NodeProcess[],
+  nodes: readonly DrivenNode[],
   file: string,
 ): Promise<readonly Map<string, number>[]> {
   return Promise.all(
@@ -133,7 +133,7 @@ export async function finalTimes(
 
 /** One event every 400 ms: each finds the network quiet. */
 export async function isolatedLatency(
-  nodes: readonly NodeProcess[],
+  nodes: readonly DrivenNode[],
   load: Load,
   count: number,
 ): Promise<object> {
@@ -160,7 +160,7 @@ export async function isolatedLatency(
 
 /** Events that the nodes author themselves, all together at this rate. */
 export async function authored(
-  nodes: readonly NodeProcess[],
+  nodes: readonly DrivenNode[],
   perSecond: number,
   seconds: number,
   keys?: number,

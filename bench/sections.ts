@@ -3,8 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { dataPaths } from '#node/data-dir.ts';
 import type { SyncMode } from '#ledger/sync/way-up.ts';
-import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/processes.ts';
-import type { NodeProcess } from '#test/support/processes.ts';
+import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
 import { abuse } from './abuse.ts';
 import { auditRatio } from './audit-ratio.ts';
 import { authored, bytesOnDisk, isolatedLatency, loadOf, sendLoad } from './measures.ts';
@@ -34,7 +33,7 @@ export interface BenchContext {
   readonly say: (line: string) => void;
   readonly results: Record<string, unknown>;
   /** Node processes under way; ended with the bench. */
-  nodes: NodeProcess[];
+  nodes: DrivenNode[];
   load?: Load;
   directories?: readonly string[];
 }
@@ -51,7 +50,7 @@ async function start(context: BenchContext, name: string, count: number): Promis
   );
   context.directories = directories;
   context.load = await loadOf(join(directory, name), directories[0] as string, actors);
-  for (const one of directories.slice(0, count)) context.nodes.push(await startProcess(one));
+  for (const one of directories.slice(0, count)) context.nodes.push(await DrivenNode.start(one));
   await untilMeshed(context.nodes);
 }
 
@@ -117,7 +116,7 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
       ),
     );
     const from_ms = performance.now();
-    const observer = await startProcess(context.directories?.at(-1) as string);
+    const observer = await DrivenNode.start(context.directories?.at(-1) as string);
     context.nodes.push(observer);
     const up_ms = performance.now();
     const [report] = await untilFinal([observer], size, 300);
@@ -138,12 +137,12 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
    * its export.
    */
   async diskAndAudit(context) {
-    const node = context.nodes.pop() as NodeProcess;
+    const node = context.nodes.pop() as DrivenNode;
     const { size } = await node.report();
     await node.stop();
     const disk = await bytesOnDisk(node.directory, size);
     const audit = await auditRatio(node.directory, context.plan.shortSeconds / 4);
-    context.nodes.push(await startProcess(node.directory));
+    context.nodes.push(await DrivenNode.start(node.directory));
     await untilFinal(context.nodes, size, 60);
     return { disk, audit };
   },
@@ -179,7 +178,7 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
   async snapshotSync(context) {
     const { plan } = context;
     await start(context, 'snapshot', 1);
-    const [node] = context.nodes as [NodeProcess];
+    const [node] = context.nodes as [DrivenNode];
     for (let size = 0; size < plan.snapshotEvents; ) {
       const seconds = Math.min(10, (plan.snapshotEvents - size) / plan.authoredPerSecond + 0.1);
       await authored([node], plan.authoredPerSecond, seconds, plan.snapshotEvents);
@@ -198,12 +197,12 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
 };
 
 /** How long a fresh observer needs until it has what the node has. */
-async function joined(context: BenchContext, node: NodeProcess, sync: SyncMode): Promise<object> {
+async function joined(context: BenchContext, node: DrivenNode, sync: SyncMode): Promise<object> {
   const directory = context.directories?.at(-1) as string;
   rmSync(dataPaths(directory).store, { recursive: true, force: true });
   rmSync(dataPaths(directory).claimed, { force: true });
   const { size, hash } = await node.report();
-  const observer = await startProcess(directory, { sync });
+  const observer = await DrivenNode.start(directory, { sync });
   context.nodes.push(observer);
   const up_ms = performance.now();
   const [report] = await untilFinal([observer], size, 600);

@@ -6,9 +6,10 @@ import { CheckpointStore } from './checkpoint-store.ts';
 import type { Divergence, HeldCheckpoints } from './checkpoint-store.ts';
 import { slotName } from './checkpoint.ts';
 import type { Checkpoint, CheckpointSlot } from './checkpoint.ts';
-import { Committee } from './committee.ts';
+import type { Committee } from './committee.ts';
 import { CUT_EVENTS } from './cuts.ts';
 import { codeOf, fail } from './errors.ts';
+import { OwnCheckpoints } from './own-checkpoints.ts';
 import type { BlockStore, Clock, GossipVerdict, Id, Log, Signer, Verifier } from './ports.ts';
 import type { Tally } from './votes.ts';
 import { Votes } from './votes.ts';
@@ -63,12 +64,8 @@ export interface CertifierCounters {
 
 /** Votes under verification at once; more are dropped and asked for later. */
 const UNDER_WAY_MAX = 256;
-/** Own checkpoints at hand: those that wait for a certificate. */
-const OWN_MAX = 64;
 /** What lies further beyond the own cuts is far ahead: some seconds of a busy network. */
 const NEAR_EVENTS = 10 * CUT_EVENTS;
-/** Committees at hand: 128 validators are 250 KB. */
-const COMMITTEES_MAX = 16;
 
 /**
  * Signs own checkpoints, collects votes, and keeps certificates. An epoch whose last checkpoint is
@@ -84,8 +81,7 @@ export class Certifier {
   readonly #ports: CertifierPorts;
   readonly #host: CertifierHost;
   // what is known
-  readonly #own = new Map<string, Checkpoint>();
-  readonly #committees = new Map<number, Committee>();
+  readonly #own: OwnCheckpoints;
   #diverged: Divergence | undefined;
   // work under way, one after the other
   #work: Promise<void> = Promise.resolve();
@@ -106,7 +102,7 @@ export class Certifier {
     this.#host = host;
     this.store = new CheckpointStore(ports.store, held);
     this.#diverged = held.diverged;
-    for (const checkpoint of held.own) this.#noteOwn(checkpoint);
+    this.#own = new OwnCheckpoints(this.store, held.own);
     if (held.diverged) {
       host.haltFinality();
       ports.log.error(held.diverged, 'finality is halted: this node stands apart from others');
@@ -115,12 +111,12 @@ export class Certifier {
 
   /** Votes again for what no certificate covers yet. Call it when peers can be reached. */
   start(): void {
-    for (const checkpoint of this.#own.values()) this.#vote(checkpoint);
+    for (const checkpoint of this.#own.waiting) this.#vote(checkpoint);
   }
 
   /** Signs the end of an epoch anew while it waits: votes may have been lost on the way. */
   again(): void {
-    for (const checkpoint of this.#waiting()) {
+    for (const checkpoint of this.#own.waiting) {
       if (checkpoint.cut === 'epoch') this.#vote(checkpoint);
     }
   }
@@ -154,12 +150,7 @@ export class Certifier {
 
   /** The first own checkpoint that waits for a certificate. */
   get uncertified(): Checkpoint | undefined {
-    return this.#waiting()[0];
-  }
-
-  /** Own checkpoints that no certificate covers, in the order of their cuts. */
-  #waiting(): Checkpoint[] {
-    return [...this.#own.values()].filter((checkpoint) => !this.#isSuperseded(checkpoint));
+    return this.#own.waiting[0];
   }
 
   /**
@@ -169,7 +160,7 @@ export class Certifier {
   votesToGive(limit: number): Vote[] {
     const most = Number.MAX_SAFE_INTEGER;
     const rank = ({ cut, size }: Checkpoint): number => (cut === 'epoch' ? most : size);
-    const first = this.#waiting()
+    const first = this.#own.waiting
       .toSorted((a, b) => rank(b) - rank(a))
       .flatMap((one) => {
         return this.votes.on(one, this.committeeOf(one.epoch)?.indexOf(this.#self.actor));
@@ -216,40 +207,16 @@ export class Certifier {
 
   /** The committee of an epoch; `undefined` while this node does not know it. */
   committeeOf(epoch: number): Committee | undefined {
-    const { committee, genesis } = this.#chain;
-    if (epoch === committee.epoch) return committee;
-    const known = this.#committees.get(epoch);
-    if (known) return known;
-    const found =
-      epoch === 0 ? new Committee(0, genesis.committee) : this.store.committee(epoch);
-    // its base comes with the certificate of the epoch before: until then it is read anew
-    if (!found || (epoch > 0 && found.base === undefined)) return found;
-    if (this.#committees.size >= COMMITTEES_MAX) this.#committees.clear();
-    this.#committees.set(epoch, found);
-    return found;
+    return epoch === 0 ? this.#chain.committee : this.store.committee(epoch);
   }
 
   /** Own cuts that are in the store: compares them with what others signed, and signs them. */
   cut(checkpoints: readonly Checkpoint[]): void {
     for (const checkpoint of checkpoints) {
-      this.#noteOwn(checkpoint);
+      this.#own.add(checkpoint);
       void this.#then(() => this.#compare(checkpoint));
       this.#vote(checkpoint);
     }
-  }
-
-  #noteOwn(checkpoint: Checkpoint): void {
-    this.#own.set(slotName(checkpoint), checkpoint);
-    if (this.#own.size <= OWN_MAX) return;
-    for (const [name, { cut }] of this.#own) {
-      if (cut === 'epoch') continue;
-      this.#own.delete(name);
-      return;
-    }
-  }
-
-  #ownIn(slot: CheckpointSlot): Checkpoint | undefined {
-    return this.#own.get(slotName(slot)) ?? this.store.own(slot);
   }
 
   /** Queues work that must not overlap. */
@@ -278,7 +245,7 @@ export class Certifier {
     const { epoch } = checkpoint;
     const author = this.committeeOf(epoch)?.indexOf(this.#self.actor);
     if (author === undefined || this.#diverged || !this.#host.mayVote(epoch)) return;
-    if (this.#isSuperseded(checkpoint)) return;
+    if (this.#own.isSuperseded(checkpoint)) return;
     const before = await this.store.claim(checkpoint);
     if (before !== undefined) {
       await this.#diverge(checkpoint, before, []);
@@ -288,17 +255,6 @@ export class Certifier {
     this.counters.signed += 1;
     this.#host.publish(encodeVote(vote));
     await this.#count(vote);
-  }
-
-  /** Whether nobody needs a vote for it: it, or a later one, is certified; an epoch's end needs. */
-  #isSuperseded(checkpoint: Checkpoint): boolean {
-    if (this.store.certificate(checkpoint) || this.#isClosed(checkpoint)) return true;
-    const covered = this.latest?.checkpoint.size ?? 0;
-    return checkpoint.cut === 'epoch' ? false : checkpoint.size <= covered;
-  }
-
-  #isClosed({ epoch }: CheckpointSlot): boolean {
-    return this.store.endSize(epoch) !== undefined;
   }
 
   /**
@@ -333,11 +289,11 @@ export class Certifier {
 
   /** Whether a vote for it changes nothing: it agrees with a certificate or with this node. */
   #isSettled(checkpoint: Checkpoint): boolean {
-    if (this.#isClosed(checkpoint)) return true;
+    if (this.store.isClosed(checkpoint.epoch)) return true;
     const certificate = this.store.certificate(checkpoint);
     if (certificate) return certificate.checkpoint.id === checkpoint.id;
-    if (!this.#isSuperseded(checkpoint)) return false;
-    return (this.#ownIn(checkpoint)?.id ?? checkpoint.id) === checkpoint.id;
+    if (!this.#own.isSuperseded(checkpoint)) return false;
+    return (this.#own.in(checkpoint)?.id ?? checkpoint.id) === checkpoint.id;
   }
 
   /**
@@ -369,14 +325,14 @@ export class Certifier {
     const end = this.store.endSize(checkpoint.epoch);
     if (end === undefined) return true;
     const { cut, size, id } = checkpoint;
-    return cut === 'periodic' && size < end && this.#ownIn(checkpoint)?.id === id;
+    return cut === 'periodic' && size < end && this.#own.in(checkpoint)?.id === id;
   }
 
   /** A verified certificate came with a snapshot, which put it into the store. */
   adopt(certificate: Certificate): void {
     if (!this.store.adopt(certificate)) return;
     this.#forgetVotes(certificate.checkpoint);
-    this.#forgetOwn();
+    this.#own.forgetCovered();
     for (const listener of this.#listeners) listener(certificate);
   }
 
@@ -390,7 +346,7 @@ export class Certifier {
       this.#ports.log.warn({ author, size }, 'a validator signed two checkpoints of one slot');
       await this.store.accuse([vote, ...others]);
     }
-    const own = this.#ownIn(vote.checkpoint);
+    const own = this.#own.in(vote.checkpoint);
     if (own) await this.#compare(own);
     const committee = this.committeeOf(vote.checkpoint.epoch);
     const tally = this.#tallyOf(vote);
@@ -402,8 +358,7 @@ export class Certifier {
 
   /** What is larger lies far beyond the own log; only votes on it are fewer, nothing is refused. */
   get #near(): number {
-    const sizes = [...this.#own.values()].map(({ size }) => size);
-    return Math.max(this.latest?.checkpoint.size ?? 0, ...sizes) + NEAR_EVENTS;
+    return Math.max(this.latest?.checkpoint.size ?? 0, this.#own.top) + NEAR_EVENTS;
   }
 
   #tallyOf({ checkpoint }: Vote): Tally | undefined {
@@ -450,10 +405,10 @@ export class Certifier {
     const isKept = await this.store.keep(certificate);
     if (isKept) this.counters.certified += 1;
     this.#forgetVotes(checkpoint);
-    const own = this.#ownIn(checkpoint);
+    const own = this.#own.in(checkpoint);
     if (own) await this.#compare(own, certificate);
     if (!isKept) return;
-    this.#forgetOwn();
+    this.#own.forgetCovered();
     for (const listener of this.#listeners) listener(certificate);
   }
 
@@ -463,15 +418,8 @@ export class Certifier {
     const name = slotName(certified);
     this.votes.drop((slot) => {
       const isCovered = slot.cut !== 'epoch' && slot.size <= covered;
-      return isCovered || slotName(slot) === name || this.#isClosed(slot);
+      return isCovered || slotName(slot) === name || this.store.isClosed(slot.epoch);
     });
-  }
-
-  /** Own checkpoints that are covered need not be at hand. */
-  #forgetOwn(): void {
-    for (const [name, checkpoint] of this.#own) {
-      if (this.#isSuperseded(checkpoint)) this.#own.delete(name);
-    }
   }
 }
 

@@ -13,6 +13,8 @@ import type { BlockStore, Id, StoreOp } from './ports.ts';
 const OWN_READ_MAX = 32;
 /** Certificates from beyond the end of an epoch that are dropped at once. */
 const BEYOND_MAX = 256;
+/** Committees at hand, once they have their base: 128 validators are 250 KB. */
+const COMMITTEES_MAX = 16;
 /** Votes that are kept as evidence. */
 const EVIDENCE_MAX = 256;
 
@@ -34,6 +36,7 @@ export interface HeldCheckpoints {
 /** The rows of checkpoints, certificates and evidence (`keys.ts`). */
 export class CheckpointStore {
   readonly #store: BlockStore;
+  readonly #committees = new Map<number, Committee>();
   #evidence: number;
   #latest: Certificate | undefined;
   /** The idle certificate that the next larger one replaces: the only one that is held. */
@@ -123,14 +126,26 @@ export class CheckpointStore {
     return row && decodeNumber(row);
   }
 
+  /** Whether an epoch has its certified end here. */
+  isClosed(epoch: number): boolean {
+    return this.endSize(epoch) !== undefined;
+  }
+
   /**
    * The committee of a later epoch, once the one before it has ended here; it has its base once
    * that end is certified.
    */
   committee(epoch: number): Committee | undefined {
+    const known = this.#committees.get(epoch);
+    if (known) return known;
     const row = this.#store.get(storeKeys.committee(epoch));
-    const base = row && this.endOf(epoch - 1)?.checkpoint.id;
-    return row && new Committee(epoch, decodeValidators(decode(row)), base);
+    if (!row) return undefined;
+    const base = this.endOf(epoch - 1)?.checkpoint.id;
+    const found = new Committee(epoch, decodeValidators(decode(row)), base);
+    if (base === undefined) return found;
+    if (this.#committees.size >= COMMITTEES_MAX) this.#committees.clear();
+    this.#committees.set(epoch, found);
+    return found;
   }
 
   /**

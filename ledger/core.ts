@@ -8,10 +8,11 @@ import type { HeldCheckpoints } from './checkpoint-store.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Committee } from './committee.ts';
 import { codeOf } from './errors.ts';
-import { entryLeaf } from './event.ts';
 import type { Body, Entry } from './event.ts';
 import { encodeBlock } from './block.ts';
 import { EpochGate } from './epoch-gate.ts';
+import { EventIntake } from './event-intake.ts';
+import { FinalWatch } from './final-watch.ts';
 import type { FinalEvent } from './fold.ts';
 import type { Ref } from './header.ts';
 import { IdleCut } from './idle-cut.ts';
@@ -79,11 +80,6 @@ export interface CoreConfig extends Pace {
 /** The two read levels (consensus.md 2.15). */
 export type Level = 'accepted' | 'final';
 
-/** Callers that wait for finality at once. */
-const WAITERS_MAX = 100_000;
-/** Pool events of one message that are checked together: what forged ones can cost. */
-const EVENTS_AT_ONCE = 32;
-
 /**
  * A node above its ports: the replica with everything that feeds it. Runs unchanged on real
  * adapters and in a simulator. `open` reads the store; `start` joins the network; `stop` leaves
@@ -94,6 +90,7 @@ export class Core {
   readonly replica: Replica;
   readonly intake: BlockIntake;
   readonly submissions: Submissions;
+  readonly #events: EventIntake;
   readonly antiEntropy: AntiEntropy;
   readonly fetcher: Fetcher;
   readonly log: LogReader;
@@ -103,15 +100,13 @@ export class Core {
   readonly #checkpoints: CheckpointSync;
   readonly #idle: IdleCut;
   readonly #ports: CorePorts;
-  readonly #verified = new VerifiedEntries();
   readonly #server: SyncServer;
   readonly #gate: EpochGate;
   readonly #witness: Witness;
   readonly #returning: Returning;
   readonly #spreader: Spreader;
   readonly #accepted: AcceptedView;
-  readonly #waiters = new Map<Id, Set<(event: FinalEvent) => void>>();
-  readonly #listeners = new Set<(events: readonly FinalEvent[]) => void>();
+  readonly #finals: FinalWatch;
   readonly #epochListeners = new Set<(committee: Committee) => void>();
   #failure: unknown;
   #onFailure: ((error: unknown) => void) | undefined;
@@ -128,7 +123,8 @@ export class Core {
     this.chain = chain;
     this.#ports = ports;
     const { clock, entropy, store, verifier, network, log } = ports;
-    const verified = this.#verified;
+    const verified = new VerifiedEntries();
+    this.#finals = new FinalWatch(clock);
     this.replica = new Replica(
       chain,
       { clock, store, log },
@@ -149,6 +145,7 @@ export class Core {
       self,
       config.fallback_ms,
     );
+    this.#events = new EventIntake(this.submissions, verified, network);
     this.fetcher = new Fetcher(this.replica, this.intake, network, clock, entropy, log);
     this.#server = new SyncServer(chain, this.replica, store, clock);
     this.certifier = new Certifier(chain, self, { clock, store, verifier, log }, {
@@ -177,7 +174,7 @@ export class Core {
     const snapshots = this.snapshots.sync;
     const parts = { replica, intake, server: this.#server, gate: this.#gate, network, snapshots };
     const take = async (items: readonly PoolItem[], from: PeerName): Promise<void> => {
-      await this.#takeEvents(items, false, from);
+      await this.#events.take(items, false, from);
     };
     this.antiEntropy = new AntiEntropy(
       parts,
@@ -223,7 +220,10 @@ export class Core {
     return {
       publish: (block: Block) => this.#publish('block', encodeBlock(block)),
       fetch: (refs: readonly Ref[], from: string | undefined) => this.fetcher.want(refs, from),
-      finals: (events: readonly FinalEvent[]) => this.#tellFinals(events),
+      finals: (events: readonly FinalEvent[]) => {
+        this.#idle.arm();
+        this.#finals.tell(events);
+      },
       cut: (checkpoints: readonly Checkpoint[]) => {
         for (const checkpoint of checkpoints) this.snapshots.shelf.cut(checkpoint);
         this.certifier.cut(checkpoints);
@@ -239,6 +239,7 @@ export class Core {
       ended: () => this.#gate.begin(),
       entered: () => {
         this.intake.entered();
+        this.antiEntropy.entered();
         this.#spreader.entered();
         this.#returning.begin();
         for (const listener of this.#epochListeners) listener(this.replica.committee);
@@ -264,12 +265,12 @@ export class Core {
       }),
     );
     network.subscribe('events', (message, from) =>
-      this.#gossip(from, () => this.#takeEvents(decodePoolItems(message), false, from)),
+      this.#gossip(from, () => this.#events.take(decodePoolItems(message), false, from)),
     );
     this.#server.serve(network, {
       frontierOf: (peer, frontier) => this.antiEntropy.heard(peer, frontier),
       given: async (items, isOrigin, from) => {
-        await this.#takeEvents(items, isOrigin, from);
+        await this.#events.take(items, isOrigin, from);
       },
     });
     network.subscribe('checkpoint', (message, from) =>
@@ -317,7 +318,7 @@ export class Core {
     this.submissions.reloaded();
     this.intake.entered();
     for (const listener of this.#epochListeners) listener(this.replica.committee);
-    for (const listener of this.#listeners) listener([]);
+    this.#finals.tell([]);
   }
 
   async stop(): Promise<void> {
@@ -369,46 +370,6 @@ export class Core {
   }
 
   /**
-   * Pool events from a peer. What is merely late or full here is no fault of the peer's; after a
-   * fault the rest is not looked at, nor anything of a peer that has gone. Only a message whose
-   * every signature was found to hold is passed on: who passes on forged ones is banned for them.
-   */
-  async #takeEvents(
-    items: readonly PoolItem[],
-    isOrigin: boolean,
-    from: PeerName,
-  ): Promise<GossipVerdict> {
-    const { network } = this.#ports;
-    let isForged = false;
-    let isVerified = true;
-    for (let at = 0; at < items.length && !isForged; at += EVENTS_AT_ONCE) {
-      if (!network.peers().some(({ peer }) => peer === from)) return 'ignore';
-      const results = await Promise.allSettled(
-        // what an observer hands over, it has acknowledged
-        items
-          .slice(at, at + EVENTS_AT_ONCE)
-          .map(({ entry, coseKey }) =>
-            this.submissions.submit(entry, coseKey, isOrigin, isOrigin, from),
-          ),
-      );
-      for (const result of results) {
-        if (result.status === 'fulfilled') {
-          isVerified &&= this.#verified.has(entryLeaf(result.value));
-          continue;
-        }
-        isVerified = false;
-        const code = codeOf(result.reason);
-        this.submissions.refused(code);
-        if (HARMLESS.has(code)) continue;
-        isForged = true;
-        network.penalise(from, code);
-      }
-    }
-    if (isForged) return 'reject';
-    return isVerified ? 'accept' : 'ignore';
-  }
-
-  /**
    * Takes a signed event from a client; resolves once it is kept. See `Submissions.submit`; `from`
    * is the client's address.
    */
@@ -433,20 +394,7 @@ export class Core {
   /** Resolves when the event is final; `undefined` after `timeout_ms`, or when too many wait. */
   waitFinal(id: Id, timeout_ms: number): Promise<FinalEvent | undefined> {
     const known = this.log.finalEvent(id);
-    if (known) return Promise.resolve(known);
-    if (this.#waiters.size >= WAITERS_MAX) return Promise.resolve(undefined);
-    return new Promise((resolve) => {
-      const waiters = this.#waiters.get(id) ?? new Set();
-      this.#waiters.set(id, waiters);
-      const done = (event: FinalEvent | undefined) => {
-        cancel();
-        waiters.delete(done);
-        if (waiters.size === 0) this.#waiters.delete(id);
-        resolve(event);
-      };
-      const cancel = this.#ports.clock.after(timeout_ms, () => done(undefined));
-      waiters.add(done);
-    });
+    return known ? Promise.resolve(known) : this.#finals.wait(id, timeout_ms);
   }
 
   /**
@@ -454,22 +402,13 @@ export class Core {
    * must not throw. An empty list says that a snapshot took the place of a part of the log.
    */
   onFinal(listener: (events: readonly FinalEvent[]) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#finals.listen(listener);
   }
 
   /** Hears of every epoch that this node enters; the returned function ends it. */
   onEpoch(listener: (committee: Committee) => void): () => void {
     this.#epochListeners.add(listener);
     return () => this.#epochListeners.delete(listener);
-  }
-
-  #tellFinals(events: readonly FinalEvent[]): void {
-    this.#idle.arm();
-    for (const listener of this.#listeners) listener(events);
-    for (const event of events) {
-      for (const waiter of this.#waiters.get(event.entry.id) ?? []) waiter(event);
-    }
   }
 
   /** A projection's rows at a level. */
@@ -479,19 +418,3 @@ export class Core {
       : this.#accepted.rows(projection);
   }
 }
-
-/** Refusals that a well-behaved peer can cause: it does not know this node's state. */
-const HARMLESS = new Set([
-  'replayed',
-  'expired',
-  'slot_pending',
-  'actor_quota',
-  'pool_full',
-  'overloaded',
-  'not_member',
-  'too_many_lanes',
-  'stopping',
-  'store_failed',
-  'engine_closed',
-  'unknown_kind',
-]);

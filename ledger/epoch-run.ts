@@ -8,6 +8,12 @@ import type { Id } from './ports.ts';
 import type { Restored } from './replica-ports.ts';
 import { RoundClock } from './round-clock.ts';
 import { WaitingBlocks } from './waiting.ts';
+import type { Twins } from './witness.ts';
+
+/** No round takes so long while blocks come: the longest leader timeout, and slow links. */
+const AT_REST_MS = 8000;
+/** Rounds within which honest blocks are built on, and ordered with a leader. */
+const PASSED_ROUNDS = 8;
 
 /**
  * What a replica holds of one epoch: its DAG and all that refers to it. It is left behind as a
@@ -47,7 +53,7 @@ export class EpochRun {
     for (let round = start; round <= dag.top; round++) {
       for (const author of dag.authors(round)) this.roundClock.add(round, author, now_ms);
     }
-    for (const block of blocks) this.note(block, now_ms);
+    for (const block of blocks) this.#keepOpen(block, now_ms);
   }
 
   /** The run of a replica that starts from its store. */
@@ -66,8 +72,56 @@ export class EpochRun {
     return committee.stakeOf(new Set([self, ...linked])) >= committee.quorum;
   }
 
+  /** Whether a block is held, waits, or is out of reach. */
+  isKnown({ id, round }: Ref): boolean {
+    const { dag } = this.orderer;
+    return round <= dag.horizon || dag.get(id) !== undefined || this.waiting.has(id);
+  }
+
+  /**
+   * Takes a block into the DAG, and then those that waited for it; yields each one. A block whose
+   * parents are not all held waits for them.
+   */
+  *accept(first: Block, now_ms: number): Iterable<Block> {
+    const { dag } = this.orderer;
+    const ready = [first];
+    for (let block = ready.pop(); block; block = ready.pop()) {
+      const { ref, header, entries } = block;
+      if (ref.round <= dag.horizon || dag.get(ref.id)) continue;
+      const missing = dag.missing(header.parents);
+      if (missing.length > 0) {
+        this.waiting.add(block, missing);
+        continue;
+      }
+      const { parents, ts_ms } = header;
+      this.orderer.accept({ ...ref, parents, ts_ms, hasPayload: entries.length > 0 });
+      this.roundClock.add(ref.round, ref.author, now_ms);
+      this.#keepOpen(block, now_ms);
+      yield block;
+      ready.push(...this.waiting.resolved(ref.id));
+    }
+  }
+
+  /** Whether an accepted block was the second of its slot: the pair, once. */
+  newTwins({ round, author }: Ref): Twins | undefined {
+    const [a, b, third] = this.orderer.dag.slot(round, author);
+    if (!a || !b || third) return undefined;
+    return { epoch: this.committee.epoch, round, author, ids: [a.id, b.id] };
+  }
+
+  /**
+   * Blocks that will hardly be ordered let go of their events. On slow links a block may just take
+   * longer: as long as rounds pass and those about it are not decided, it is on its way. Else all
+   * that is under way would be carried twice when a network is slow already.
+   */
+  releaseOverdue(now_ms: number): void {
+    const isMoving = now_ms - this.roundClock.entered_ms < AT_REST_MS;
+    const undecided = this.orderer.decidedRound - PASSED_ROUNDS;
+    this.payloads.releaseOverdue(now_ms, ({ round }) => isMoving && round > undecided);
+  }
+
   /** Keeps the payload of an accepted block at hand until it is ordered. */
-  note(block: Block, now_ms: number): void {
+  #keepOpen(block: Block, now_ms: number): void {
     if (!this.orderer.isOrdered(block.ref.id)) this.payloads.add(block, now_ms);
   }
 }

@@ -49,12 +49,20 @@ export class OpenPayloads {
     }
   }
 
-  /** The events of blocks that are overdue now wait again. */
-  releaseOverdue(now_ms: number): void {
+  /**
+   * The events of blocks that are overdue now wait again. A block that is still on its way gets the
+   * same time once more.
+   */
+  releaseOverdue(now_ms: number, isOnItsWay: (ref: Ref) => boolean): void {
     for (const [id, since_ms] of this.#young) {
       if (now_ms - since_ms < OVERDUE_MS) return;
       this.#young.delete(id);
-      for (const entry of this.#blocks.get(id)?.entries ?? []) {
+      const block = this.#blocks.get(id);
+      if (block && isOnItsWay(block.ref)) {
+        this.#young.set(id, now_ms);
+        continue;
+      }
+      for (const entry of block?.entries ?? []) {
         if (this.#carriers.get(entry.id)?.id !== id) continue;
         this.#carriers.delete(entry.id);
         this.#pool.released(entry.id);

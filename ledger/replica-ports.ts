@@ -53,9 +53,9 @@ export interface ReplicaHost {
   dueTime_ms(event: Id): number;
   isConnected(actor: Id): boolean;
   /**
-   * False until a peer has told what it holds, since it may hold own blocks that this store has
-   * lost, and while old commits are fetched, since own blocks would fill rounds that are long
-   * decided.
+   * False until peers have told what they hold in this epoch, since they may hold own blocks that
+   * this store has lost, and while old commits are fetched, since own blocks would fill rounds that
+   * are long decided.
    */
   maySeal(): boolean;
 }

@@ -27,6 +27,7 @@ import { Sealer } from './sealer.ts';
 import { TwoCertificates } from './rule.ts';
 import type { Slot } from './rule.ts';
 import { StoredKeys } from './stored-keys.ts';
+import { Turns } from './turns.ts';
 import type { WaitingBlocks } from './waiting.ts';
 import type { Twins } from './witness.ts';
 
@@ -65,8 +66,7 @@ export class Replica {
   // turns
   readonly #inbox = new Inbox();
   readonly #offered = new BlockQueue();
-  #turn: Promise<void> | undefined;
-  #isStopped = false;
+  readonly #turns: Turns;
   #alarm: Slot | undefined;
   #isHalted = false;
   #wantsIdleCut = false;
@@ -93,6 +93,13 @@ export class Replica {
     this.epochs = restored.epochs;
     this.#run = EpochRun.restored(restored, this.#self.actor, this.#now_ms());
     this.#memory = new OwnMemory(restored.hasForgotten, ports.log);
+    this.#turns = new Turns(
+      () => this.#oneTurn(),
+      (error) => {
+        this.#inbox.refuse('store_failed', 'The node cannot write and has stopped.');
+        this.#host.failed(error);
+      },
+    );
     this.#watchClock();
     this.#overdue = new OverdueTimer(ports.clock, () => this.wake());
     this.#sealer = new Sealer(chain.id, self, pace, ports.clock, {
@@ -147,10 +154,10 @@ export class Replica {
    * Ends after the turn under way. What waits for an acknowledgement is refused with `stopping`.
    */
   async stop(): Promise<void> {
-    this.#isStopped = true;
+    const stopped = this.#turns.stop();
     this.#sealer.stop();
     this.#overdue.stop();
-    await this.#turn;
+    await stopped;
     this.#inbox.refuse('stopping', 'The node is stopping: send to another one.');
   }
 
@@ -159,7 +166,10 @@ export class Replica {
     return this.#alarm;
   }
 
-  /** Makes nothing final any more and goes on accepting. For good: until a restart at least. */
+  /**
+   * Makes nothing final any more, seals nothing, takes no blocks, and goes on accepting events. For
+   * good: until a restart at least.
+   */
   haltFinality(): void {
     this.#isHalted = true;
   }
@@ -189,7 +199,7 @@ export class Replica {
    * telling others of its events then would make all of them busier.
    */
   get isStuck(): boolean {
-    if (this.author === undefined) return true;
+    if (this.author === undefined || this.isHalted) return true;
     if (this.#now_ms() - this.#sealer.last_ms > STUCK_MS) return true;
     return !this.#run.reachesQuorum((actor) => this.#host.isConnected(actor));
   }
@@ -254,12 +264,8 @@ export class Replica {
   }
 
   /** Whether a block is held, waits, or is out of reach. */
-  isKnown({ id, round }: Ref): boolean {
-    return (
-      round <= this.orderer.dag.horizon ||
-      this.orderer.dag.get(id) !== undefined ||
-      this.waiting.has(id)
-    );
+  isKnown(ref: Ref): boolean {
+    return this.#run.isKnown(ref);
   }
 
   /** Bytes of blocks that wait for the next turn. */
@@ -268,20 +274,20 @@ export class Replica {
   }
 
   /** Resolves when no turn is under way. */
-  async settled(): Promise<void> {
-    while (this.#turn) await this.#turn;
+  settled(): Promise<void> {
+    return this.#turns.settled();
   }
 
   /** Takes a block whose signatures were verified. */
   offer(block: Block, from: string | undefined): void {
-    if (this.#isStopped) return;
+    if (this.#turns.isStopped) return;
     this.#offered.push(block, from);
     this.wake();
   }
 
   /** Throws `stopping` or the pool's codes where `submit` would now refuse this entry. */
   assertRoom(entry: Pick<Entry, 'event' | 'bytes'>): void {
-    if (this.#isStopped) fail('stopping', 'The node is stopping: send to another one.');
+    if (this.#turns.isStopped) fail('stopping', 'The node is stopping: send to another one.');
     this.pool.assertRoom(entry);
   }
 
@@ -291,48 +297,26 @@ export class Replica {
    * the pool's codes or `stopping`.
    */
   submit(pending: Pending, isDurable: boolean): Promise<void> {
-    if (this.#isStopped) fail('stopping', 'The node is stopping: send to another one.');
+    if (this.#turns.isStopped) fail('stopping', 'The node is stopping: send to another one.');
     const done = this.#inbox.push(pending, isDurable);
     this.wake();
     return done;
   }
 
-  /** Starts a turn unless one is under way, which then goes on for another round. */
+  /** Starts a turn unless one is under way, which another then follows. */
   wake(): void {
-    this.#isWoken = true;
-    if (this.#isInTurn || this.#isStopped) return;
-    // set before the turn begins, since it may wake itself before its promise is there
-    this.#isInTurn = true;
-    this.#sealer.stop();
-    this.#turn = this.#turns().finally(() => {
-      this.#isInTurn = false;
-      this.#turn = undefined;
-      if (this.#isWoken) this.wake();
-    });
-  }
-  #isWoken = false;
-  #isInTurn = false;
-
-  async #turns(): Promise<void> {
-    try {
-      while (this.#isWoken && !this.#isStopped) {
-        this.#isWoken = false;
-        await this.#oneTurn();
-      }
-    } catch (error) {
-      this.#isStopped = true;
-      this.#inbox.refuse('store_failed', 'The node cannot write and has stopped.');
-      this.#host.failed(error);
-    }
+    this.#turns.wake();
   }
 
   async #oneTurn(): Promise<void> {
     this.counters.turns += 1;
+    // what it waited for is looked at now
+    this.#sealer.stop();
     const ops: StoreOp[] = [];
     if (this.#reloading) await this.#reload(this.#reloading);
     const hadEnded = this.orderer.isEnded;
     const hasEntered = await this.#enter(ops);
-    this.#run.payloads.releaseOverdue(this.#now_ms());
+    this.#run.releaseOverdue(this.#now_ms());
     this.#inbox.take(ops, this, this.#run.payloads, (id) => this.#storedKeys.has(id));
     this.#takeBlocks(ops);
     const finals = this.#order(ops);
@@ -348,17 +332,17 @@ export class Replica {
       for (const block of this.#ordered.splice(0)) this.#run.payloads.forget(block);
     }
     this.#inbox.written();
-    if (!this.#isStopped) this.#overdue.arm(this.#run.payloads.nextOverdue_ms);
+    if (!this.#turns.isStopped) this.#overdue.arm(this.#run.payloads.nextOverdue_ms);
     if (sealed) this.#host.publish(sealed);
     if (finals.length > 0) this.#host.finals(finals);
-    if (this.#isPaused) this.#isWoken = true;
+    if (this.#isPaused) this.wake();
     const cuts = this.fold.cuts.take();
     if (cuts.length > 0) this.#host.cut(cuts);
     this.#host.stands();
     for (const twins of this.#twins.splice(0)) this.#host.equivocated(twins);
     if (hasEntered) this.#host.entered();
     if (this.orderer.isEnded && (hasEntered || !hadEnded)) this.#host.ended();
-    if (sealed || !this.#offered.isEmpty || !this.#inbox.isEmpty) this.#isWoken = true;
+    if (sealed || !this.#offered.isEmpty || !this.#inbox.isEmpty) this.wake();
   }
 
   /**
@@ -392,56 +376,31 @@ export class Replica {
 
   #takeBlocks(ops: StoreOp[]): void {
     for (const { block, from } of this.#offered.take(BLOCKS_PER_TURN)) {
-      if (block.header.epoch !== this.committee.epoch || this.isKnown(block.ref)) continue;
+      // what is not ordered here any more would only pile up
+      if (this.isHalted || block.header.epoch !== this.committee.epoch) continue;
+      if (this.isKnown(block.ref)) continue;
       // up to the last own block nothing is signed again, whether it is held or not
       const isNewOwn = block.ref.round > (this.last?.round ?? 0);
       const isUnknownOwn = block.ref.author === this.#run.self && isNewOwn;
       if (isUnknownOwn && this.#memory.lose(block.ref, ops)) this.#host.forgot();
       const missing = this.orderer.dag.missing(block.header.parents);
-      if (missing.length === 0) {
-        this.#acceptWithChildren(block, ops);
-        continue;
-      }
-      this.waiting.add(block, missing);
-      this.#host.fetch(missing, from);
+      this.#accept(block, ops);
+      if (missing.length > 0) this.#host.fetch(missing, from);
     }
   }
 
-  #acceptWithChildren(first: Block, ops: StoreOp[]): void {
-    const ready = [first];
-    for (let block = ready.pop(); block; block = ready.pop()) {
-      const { ref, header } = block;
-      if (ref.round <= this.orderer.dag.horizon || this.orderer.dag.get(ref.id)) continue;
-      const missing = this.orderer.dag.missing(header.parents);
-      if (missing.length > 0) this.waiting.add(block, missing);
-      else {
-        this.#accept(block, ops);
-        ready.push(...this.waiting.resolved(ref.id));
-      }
-    }
-  }
-
-  #accept(block: Block, ops: StoreOp[]): void {
-    const { ref, header, entries } = block;
-    const { dag } = this.orderer;
-    this.orderer.accept({
-      ...ref,
-      parents: header.parents,
-      ts_ms: header.ts_ms,
-      hasPayload: entries.length > 0,
-    });
-    this.roundClock.add(ref.round, ref.author, this.#now_ms());
-    this.counters.blocksAccepted += 1;
-    const [a, b, third] = dag.slot(ref.round, ref.author);
-    if (a && b && !third) {
-      const { epoch } = header;
-      this.#twins.push({ epoch, round: ref.round, author: ref.author, ids: [a.id, b.id] });
+  /** Takes a block into the run, and keeps what the run accepts now. */
+  #accept(first: Block, ops: StoreOp[]): void {
+    for (const block of this.#run.accept(first, this.#now_ms())) {
+      this.counters.blocksAccepted += 1;
+      ops.push(...archiveOps(block, (id) => this.#storedKeys.has(id)));
+      const twins = this.#run.newTwins(block.ref);
+      if (!twins) continue;
+      this.#twins.push(twins);
       this.counters.equivocations += 1;
-      const { author, round } = ref;
+      const { author, round } = twins;
       this.#ports.log.warn({ author, round }, 'a validator signed two blocks for one slot');
     }
-    ops.push(...archiveOps(block, (id) => this.#storedKeys.has(id)));
-    this.#run.note(block, this.#now_ms());
   }
 
   /** Whether commits wait for the next turn, since somebody wants the state of a cut. */
@@ -484,13 +443,14 @@ export class Replica {
   }
 
   async #seal(ops: StoreOp[]): Promise<Block | undefined> {
-    if (!this.#isSealing || this.hasForgotten || !this.#host.maySeal()) return undefined;
+    if (!this.#isSealing || this.isHalted || this.hasForgotten) return undefined;
+    if (!this.#host.maySeal()) return undefined;
     const block = await this.#sealer.seal(this.#run, this.pool);
     if (!block) return undefined;
     const value = encodeOwnLast({ epoch: this.committee.epoch, ref: block.ref });
     ops.push({ type: 'put', key: storeKeys.ownLast, value });
     this.counters.blocksSealed += 1;
-    this.#acceptWithChildren(block, ops);
+    this.#accept(block, ops);
     return block;
   }
 }

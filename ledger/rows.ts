@@ -6,12 +6,11 @@ import type { StateHash } from './state-hash.ts';
 /** What reads fall back to. */
 export type Readable = Pick<BlockStore, 'get'>;
 
-/**
- * Rows of projections and lanes that are kept at hand after they were written: at most 8 MB
- * together.
- */
+/** Rows of projections and lanes that are kept at hand after they were written. */
 const RECENT_MAX = 16_384;
-const RECENT_BYTES_MAX = 512;
+const RECENT_BYTES_MAX = 8 * 1024 * 1024;
+/** A longer row is not kept: a validator's, which holds its key, is shorter. */
+const RECENT_ROW_BYTES_MAX = 4096;
 
 /**
  * Changes on top of a store that are not written yet: reads see them, `takeOps` hands them over for
@@ -25,6 +24,7 @@ export class Overlay implements Readable {
    * again.
    */
   readonly #recent = new Map<string, Uint8Array | undefined>();
+  #recentBytes = 0;
   #isHandedOver = false;
 
   constructor(base: Readable) {
@@ -41,12 +41,17 @@ export class Overlay implements Readable {
   }
 
   #remember(key: string, value: Uint8Array | undefined): void {
-    if (value && value.length > RECENT_BYTES_MAX) {
-      this.#recent.delete(key);
-      return;
+    this.#recentBytes -= this.#recent.get(key)?.length ?? 0;
+    this.#recent.delete(key);
+    const length = value?.length ?? 0;
+    if (length > RECENT_ROW_BYTES_MAX) return;
+    const isFull = this.#recentBytes + length > RECENT_BYTES_MAX;
+    if (isFull || this.#recent.size >= RECENT_MAX) {
+      this.#recent.clear();
+      this.#recentBytes = 0;
     }
-    if (this.#recent.size >= RECENT_MAX) this.#recent.clear();
     this.#recent.set(key, value);
+    this.#recentBytes += length;
   }
 
   put(key: string, value: Uint8Array): void {

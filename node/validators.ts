@@ -1,35 +1,45 @@
 import type { Core } from '#ledger/core.ts';
 import { codeOf } from '#ledger/errors.ts';
-import type { Id, Log } from '#ledger/ports.ts';
+import type { Id, Log, PeerName } from '#ledger/ports.ts';
 import type { ManagedNetwork } from '#p2p/index.ts';
 import { listMembers } from '#projections/index.ts';
 
 /**
  * Keeps the node connected to the validators of every epoch: those who joined by an event have said
- * where they can be reached. Addresses are taken once; one that cannot be read is left, since they
- * are what an operator wrote.
+ * where they can be reached. Those who left are no longer dialled from the next epoch on, unless
+ * the configuration names them. An address that cannot be read is left, since it is what an
+ * operator wrote.
  */
 export function reachValidators(
   core: Pick<Core, 'rows' | 'onEpoch'>,
-  network: Pick<ManagedNetwork, 'addBootstrap'>,
+  network: Pick<ManagedNetwork, 'addBootstrap' | 'dropBootstrap'>,
   self: Id,
   log: Log,
 ): void {
-  const known = new Set<string>();
-  const reach = () => {
+  let known = new Set<string>();
+  const add = (actor: Id, addr: string): void => {
+    try {
+      network.addBootstrap(addr);
+    } catch (error) {
+      log.warn({ actor, addr, code: codeOf(error) }, 'an address of a validator is none');
+    }
+  };
+  const reach = (): void => {
+    const seated = new Set<PeerName>();
+    const former = new Set<PeerName>();
+    const addresses = new Set<string>();
     for (const { actor, author, peer, addrs = [] } of listMembers(core.rows('members', 'final'))) {
-      if (actor === self || author === undefined || peer === undefined) continue;
-      for (const addr of addrs) {
+      if (actor === self || peer === undefined) continue;
+      (author === undefined ? former : seated).add(peer);
+      for (const addr of author === undefined ? [] : addrs) {
         const full = addr.includes('/p2p/') ? addr : `${addr}/p2p/${peer}`;
-        if (known.has(full) || !full.endsWith(`/p2p/${peer}`)) continue;
-        known.add(full);
-        try {
-          network.addBootstrap(full);
-        } catch (error) {
-          log.warn({ actor, addr, code: codeOf(error) }, 'an address of a validator is none');
-        }
+        if (!full.endsWith(`/p2p/${peer}`)) continue;
+        addresses.add(full);
+        if (!known.has(full)) add(actor, full);
       }
     }
+    for (const peer of former.difference(seated)) network.dropBootstrap(peer);
+    known = addresses;
   };
   reach();
   core.onEpoch(reach);

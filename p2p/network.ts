@@ -108,6 +108,7 @@ class Libp2pNetwork implements ManagedNetwork {
       dial: (addrs, signal) => host.dial(addrs, { signal }),
       refusedFor_ms: (peer) => this.#refusedFor_ms(peer),
       backoff: { ...BACKOFF, ...options.backoff },
+      configured: new Set(options.bootstrap),
     });
     this.#admission = new Admission({
       self,
@@ -229,6 +230,10 @@ class Libp2pNetwork implements ManagedNetwork {
   addBootstrap(addr: string): void {
     checkAddr(addr);
     this.#supervisor.bootstrap(addr);
+  }
+
+  dropBootstrap(peer: PeerName): void {
+    this.#supervisor.dismiss(peer);
   }
 
   status(): NetworkStatus {

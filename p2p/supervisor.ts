@@ -12,6 +12,7 @@ import { Addresses, DISCOVERED_FAILURES_MAX, peerIn } from './addresses.ts';
 import type { Target } from './addresses.ts';
 import type { Counters } from './counters.ts';
 import { nameOf } from './failures.ts';
+import { TABLE_MAX } from './limits.ts';
 import type { Links } from './links.ts';
 import { deadline, every } from './timers.ts';
 import { X0tError } from '#ledger/errors.ts';
@@ -44,11 +45,15 @@ export interface SupervisorParts {
   /** Milliseconds for which `peer` is refused (deny list, ban); 0 when it is welcome. */
   readonly refusedFor_ms: (peer: PeerName) => number;
   readonly backoff: Backoff;
+  /** Bootstrap addresses that an operator configured: these are dialled for good. */
+  readonly configured: ReadonlySet<string>;
 }
 
 export class Supervisor {
   readonly addresses = new Addresses();
   readonly #parts: SupervisorParts;
+  /** Peers that are not dialled, wherever they say that they listen. */
+  readonly #dismissed = new Set<PeerName>();
   #stop: (() => void) | undefined;
   #dialling = 0;
 
@@ -70,12 +75,26 @@ export class Supervisor {
   bootstrap(addr: string): void {
     const peer = peerIn(addr);
     if (peer === this.#parts.self) return;
+    if (peer !== undefined) this.#dismissed.delete(peer);
     this.addresses.add(peer, [addr], 'bootstrap', this.#parts.clock.monotonic_ms());
+  }
+
+  /** Forgets where the peer listens, but for what is configured, until it is bootstrapped again. */
+  dismiss(peer: PeerName): void {
+    const { configured } = this.#parts;
+    if (![...configured].some((addr) => peerIn(addr) === peer)) {
+      if (this.#dismissed.size >= TABLE_MAX) this.#dismissed.clear();
+      this.#dismissed.add(peer);
+    }
+    const target = this.addresses.get(peer);
+    if (target === undefined) return;
+    target.addrs = target.addrs.filter((addr) => configured.has(addr));
+    if (target.addrs.length === 0) this.addresses.remove(target);
   }
 
   /** Addresses at which `peer` says that it listens, or where mDNS saw it. */
   learn(peer: PeerName, addrs: readonly string[], origin: 'admitted' | 'discovered'): void {
-    if (peer === this.#parts.self) return;
+    if (peer === this.#parts.self || this.#dismissed.has(peer)) return;
     const full = addrs.map((addr) => (peerIn(addr) === undefined ? `${addr}/p2p/${peer}` : addr));
     const wait_ms = peer < this.#parts.self ? YIELD_MS : 0;
     this.addresses.add(peer, full, origin, this.#parts.clock.monotonic_ms() + wait_ms);

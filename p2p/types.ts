@@ -96,6 +96,11 @@ export interface ManagedNetwork extends Network {
    * only that the connection ends.
    */
   setBlocked(peers: ReadonlySet<PeerName>): void;
-  /** Adds a bootstrap address while running. */
+  /** Adds a bootstrap address while running; one that names its peer can be dropped. */
   addBootstrap(addr: string): void;
+  /**
+   * Dials this peer no more, until `addBootstrap` names it again; what `NetworkOptions.bootstrap`
+   * names stays. A link that is there stays too, and the peer may dial this node.
+   */
+  dropBootstrap(peer: PeerName): void;
 }

@@ -8,6 +8,7 @@ import { Checks } from './checks.ts';
 import * as messages from './messages.ts';
 import type { Frontier, PoolItem, RangeRequest } from './messages.ts';
 import { Progress } from './progress.ts';
+import { RollCall } from './roll-call.ts';
 import { ANSWER_BYTES_MAX } from './server.ts';
 import type { SyncServer } from './server.ts';
 import type { SnapshotProgress, SnapshotSync } from './snapshot-sync.ts';
@@ -57,7 +58,7 @@ export class AntiEntropy {
   /** The catch-up under way: a stalled one is left to itself when another peer takes over. */
   #catchingUp: object | undefined;
   readonly #progress: Progress;
-  #hasHeard = false;
+  readonly #rollCall: RollCall;
   #target = 0;
   exchanges = 0;
 
@@ -86,6 +87,7 @@ export class AntiEntropy {
     this.#period_ms = antiEntropy_ms;
     this.#wayUp = new WayUp(parts.snapshots, parts.network, ports.clock, sync);
     const { replica } = parts;
+    this.#rollCall = new RollCall(replica, parts.network, ports.clock);
     this.#progress = new Progress(
       ports.clock,
       () => replica.counters.blocksAccepted,
@@ -101,13 +103,14 @@ export class AntiEntropy {
     this.#isStopped = true;
     this.#cancel?.();
     this.#progress.end();
+    this.#rollCall.stop();
   }
 
-  /** Whether a peer has told all it holds since the start, and nothing old is being fetched. */
+  /** Whether peers have told in this epoch what they hold, and nothing old is being fetched. */
   get isInStep(): boolean {
     // while offers are asked for, nothing but a peer's word says that this node is behind
     if (this.#wayUp.progress) return false;
-    return (this.#hasHeard || this.#replica.committee.size === 1) && !this.#progress.isMoving;
+    return this.#rollCall.isOver && !this.#progress.isMoving;
   }
 
   get catchUp(): CatchUp {
@@ -134,6 +137,7 @@ export class AntiEntropy {
    */
   heard(peer: PeerName, frontier: Frontier): void {
     this.#noteClock(peer, frontier);
+    this.#rollCall.note(peer, frontier);
     const now_ms = this.#clock.monotonic_ms();
     if (!this.#lacks(frontier) || now_ms - (this.#asked_ms.get(peer) ?? -AGAIN_MS) < AGAIN_MS) {
       return;
@@ -157,12 +161,13 @@ export class AntiEntropy {
   }
 
   #lacks({ epoch, newest, commit, waiting }: Frontier): boolean {
+    if (waiting.some((id) => this.#isNew(id))) return true;
+    if (this.#replica.isHalted) return false;
     const mine = this.#replica.committee.epoch;
     return (
       epoch > mine ||
       commit > this.#replica.orderer.state.last.index ||
-      (epoch === mine && newest.some((ref) => !this.#replica.isKnown(ref))) ||
-      waiting.some((id) => this.#isNew(id))
+      (epoch === mine && newest.some((ref) => !this.#replica.isKnown(ref)))
     );
   }
 
@@ -175,6 +180,7 @@ export class AntiEntropy {
   async exchange(peer: PeerName): Promise<void> {
     if (this.#busy.has(peer) || this.#isStopped) return;
     this.#busy.add(peer);
+    const { epoch } = this.#replica.committee;
     this.#asked_ms.set(peer, this.#clock.monotonic_ms());
     try {
       this.exchanges += 1;
@@ -182,8 +188,8 @@ export class AntiEntropy {
       if (theirs) {
         await this.#fetchEvents(peer, theirs);
         this.#wayUp.note(peer, theirs);
-        if (this.#isFarBehind(theirs)) await this.#comeUp(peer, theirs);
-        this.#noteHeard(theirs);
+        if (!this.#replica.isHalted && this.#isFarBehind(theirs)) await this.#comeUp(peer, theirs);
+        this.#rollCall.note(peer, theirs);
       }
     } catch (error) {
       this.#log.debug({ peer, code: codeOf(error) }, 'an exchange with a peer failed');
@@ -191,21 +197,13 @@ export class AntiEntropy {
     } finally {
       this.#busy.delete(peer);
     }
+    // `entered` found it busy
+    if (this.#replica.committee.epoch > epoch) await this.exchange(peer);
   }
 
-  /**
-   * The gate of `isInStep` opens once a peer's newest own block is known here, so that a block
-   * which this store has lost was seen; one on its way opens it in a later exchange.
-   */
-  #noteHeard({ epoch, newest }: Frontier): void {
-    const { author: self, committee } = this.#replica;
-    const knowsOwn =
-      epoch < committee.epoch ||
-      (epoch === committee.epoch &&
-        newest.every((ref) => ref.author !== self || this.#replica.isKnown(ref)));
-    if (this.#hasHeard || !knowsOwn) return;
-    this.#hasHeard = true;
-    this.#replica.wake();
+  /** A new epoch was entered: the linked peers hear so, and tell where they stand. */
+  entered(): void {
+    for (const { peer } of this.#network.peers()) void this.exchange(peer);
   }
 
   async #askFrontier(peer: PeerName): Promise<Frontier | undefined> {
@@ -220,7 +218,7 @@ export class AntiEntropy {
       theirs = messages.decodeFrontier(frame);
       this.#noteClock(peer, theirs);
       this.#target = Math.max(this.#target, theirs.commit);
-      if (this.#isFarBehind(theirs)) break;
+      if (this.#replica.isHalted || this.#isFarBehind(theirs)) break;
     }
     return theirs;
   }

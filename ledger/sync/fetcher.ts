@@ -76,6 +76,7 @@ export class Fetcher {
   }
 
   #ask(): void {
+    if (this.#replica.isHalted) this.#wanted.clear();
     const now_ms = this.#clock.monotonic_ms();
     const perPeer = new Map<PeerName, Ref[]>();
     for (const [id, wanted] of this.#wanted) {
@@ -94,7 +95,7 @@ export class Fetcher {
       wanted.next_ms = now_ms + RETRY_MS * Math.min(16, 2 ** wanted.tries);
     }
     for (const [peer, refs] of perPeer) void this.#request(peer, refs);
-    if (this.#wanted.size < WANTED_MAX / 2) {
+    if (this.#wanted.size < WANTED_MAX / 2 && !this.#replica.isHalted) {
       this.#add(this.#replica.waiting.wanted(), undefined, now_ms);
     }
   }

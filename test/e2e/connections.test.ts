@@ -6,14 +6,13 @@ import test from 'ava';
 import type { NodeConfig } from '#node/config.ts';
 import { dataPaths } from '#node/data-dir.ts';
 import { IdleSockets } from '#test/support/idle-sockets.ts';
-import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/processes.ts';
-import type { NodeProcess } from '#test/support/processes.ts';
+import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
 
 /** A thousand connections from one address, to each port of a node, keep nobody else out. */
 
 const COUNT = 1000;
 
-async function write({ url }: NodeProcess, key: string): Promise<number> {
+async function write({ url }: DrivenNode, key: string): Promise<number> {
   const from_ms = performance.now();
   const answer = await fetch(`${url}/v1/kv/${key}?wait=final`, { method: 'PUT', body: 'v' });
   if (answer.status !== 200) throw new Error(await answer.text());
@@ -24,16 +23,16 @@ test('a thousand idle connections to each port leave room for others and end', a
   t.timeout(120_000);
   const base = await mkdtemp(join(tmpdir(), 'x0t-sockets-'));
   const directories = await makeNet(base, 2, []);
-  const nodes: NodeProcess[] = [];
+  const nodes: DrivenNode[] = [];
   const [toApi, toPeers] = [new IdleSockets(), new IdleSockets()];
   t.teardown(async () => {
     for (const sockets of [toApi, toPeers]) sockets.close();
     await Promise.all(nodes.map((node) => node.stop()));
     await rm(base, { recursive: true, force: true });
   });
-  for (const directory of directories.slice(0, 2)) nodes.push(await startProcess(directory));
+  for (const directory of directories.slice(0, 2)) nodes.push(await DrivenNode.start(directory));
   await untilMeshed(nodes);
-  const [first] = nodes as [NodeProcess, NodeProcess];
+  const [first] = nodes as [DrivenNode, DrivenNode];
   await write(first, 'before');
   const text = await readFile(dataPaths(first.directory).config, 'utf8');
   const { p2p } = JSON.parse(text) as NodeConfig;
@@ -49,7 +48,7 @@ test('a thousand idle connections to each port leave room for others and end', a
   t.log(`of ${COUNT}: ${held.api} and ${held.peers} held; a write took ${took_ms.toFixed(0)} ms`);
   t.true(took_ms < 3000, `${took_ms} ms`);
 
-  const observer = await startProcess(directories[2] as string);
+  const observer = await DrivenNode.start(directories[2] as string);
   nodes.push(observer);
   await untilFinal([observer], 2, 20);
   t.true((await first.report()).peers >= 2, 'a new peer got in');

@@ -6,16 +6,15 @@ import test from 'ava';
 import type { NodeStatus } from '#node/api/index.ts';
 import { createKeyFile } from '#node/keys.ts';
 import { x0t } from '#test/cli/support.ts';
-import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/processes.ts';
-import type { NodeProcess } from '#test/support/processes.ts';
+import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
 
 /** Real processes and the command line: an observer becomes the fifth of four, one leaves. */
 
-async function status({ url }: NodeProcess): Promise<NodeStatus> {
+async function status({ url }: DrivenNode): Promise<NodeStatus> {
   return (await (await fetch(`${url}/v1/status`)).json()) as NodeStatus;
 }
 
-async function untilIn(nodes: readonly NodeProcess[], epoch: number): Promise<void> {
+async function untilIn(nodes: readonly DrivenNode[], epoch: number): Promise<void> {
   for (let i = 0; i < 300; i++) {
     const all = await Promise.all(nodes.map(status));
     if (all.every((one) => one.epoch === epoch)) return;
@@ -24,7 +23,7 @@ async function untilIn(nodes: readonly NodeProcess[], epoch: number): Promise<vo
   throw new Error(`not all are in epoch ${epoch} after 30 s`);
 }
 
-async function put(node: NodeProcess, key: string): Promise<void> {
+async function put(node: DrivenNode, key: string): Promise<void> {
   const answer = await fetch(`${node.url}/v1/kv/${key}`, { method: 'PUT', body: key });
   if (answer.status !== 202) throw new Error(`PUT answered ${answer.status}`);
 }
@@ -35,14 +34,14 @@ test('four become five by the command line, and four again', async (t) => {
   const operator = join(base, 'operator.key');
   const { actor } = await createKeyFile(operator);
   const directories = await makeNet(join(base, 'net'), 4, [actor]);
-  const nodes: NodeProcess[] = [];
-  for (const directory of directories) nodes.push(await startProcess(directory));
+  const nodes: DrivenNode[] = [];
+  for (const directory of directories) nodes.push(await DrivenNode.start(directory));
   await untilMeshed(nodes);
   const [first, second, third, , fifth] = nodes as [
-    NodeProcess, NodeProcess, NodeProcess, NodeProcess, NodeProcess,
+    DrivenNode, DrivenNode, DrivenNode, DrivenNode, DrivenNode,
   ];
   const keys = ['a', 'b', 'c', 'd', 'e'];
-  await Promise.all(keys.map((key, i) => put(nodes[i % 4] as NodeProcess, key)));
+  await Promise.all(keys.map((key, i) => put(nodes[i % 4] as DrivenNode, key)));
   const cli = (...args: string[]) => x0t(base, 'member', ...args, '--json');
   const added = await cli('add', fifth.url, '--url', first.url, '--key', operator, '--wait');
   t.is(added.code, 0, added.stderr);
@@ -50,7 +49,7 @@ test('four become five by the command line, and four again', async (t) => {
   await untilIn(nodes, 1);
   const now = await status(fifth);
   t.deepEqual([now.role, now.n, now.quorum], ['validator', 5, 4]);
-  await Promise.all(keys.map((key, i) => put(nodes[i] as NodeProcess, `${key}-1`)));
+  await Promise.all(keys.map((key, i) => put(nodes[i] as DrivenNode, `${key}-1`)));
   await untilFinal(nodes, 11, 30);
   const sealed = (await fifth.report()).blocksSealed;
   t.true(sealed > 0, 'it seals without a restart');
@@ -58,7 +57,7 @@ test('four become five by the command line, and four again', async (t) => {
   // a restarted node goes on in the new epoch
   await second.kill();
   await put(first, 'while one is away');
-  nodes[1] = await startProcess(second.directory);
+  nodes[1] = await DrivenNode.start(second.directory);
   await untilFinal(nodes, 12, 30);
   t.is((await status(nodes[1])).epoch, 1);
 

@@ -4,8 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type { NodeStatus } from '#node/api/index.ts';
-import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/processes.ts';
-import type { NodeProcess } from '#test/support/processes.ts';
+import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
 
 /**
  * The promises of the network of four, with real processes on loopback and the HTTP API: one log
@@ -16,14 +15,14 @@ import type { NodeProcess } from '#test/support/processes.ts';
 interface Net {
   readonly base: string;
   readonly directories: readonly string[];
-  readonly nodes: NodeProcess[];
+  readonly nodes: DrivenNode[];
 }
 
 async function startNet(count = 4): Promise<Net> {
   const base = await mkdtemp(join(tmpdir(), 'x0t-e2e-'));
   const directories = await makeNet(base, count, []);
-  const nodes: NodeProcess[] = [];
-  for (const directory of directories.slice(0, count)) nodes.push(await startProcess(directory));
+  const nodes: DrivenNode[] = [];
+  for (const one of directories.slice(0, count)) nodes.push(await DrivenNode.start(one));
   await untilMeshed(nodes);
   return { base, directories, nodes };
 }
@@ -33,7 +32,7 @@ async function endNet({ base, nodes }: Net): Promise<void> {
   await rm(base, { recursive: true, force: true });
 }
 
-async function put(node: NodeProcess, key: string, value: string): Promise<string> {
+async function put(node: DrivenNode, key: string, value: string): Promise<string> {
   const answer = await fetch(`${node.url}/v1/kv/${key}`, {
     method: 'PUT',
     body: value,
@@ -44,17 +43,17 @@ async function put(node: NodeProcess, key: string, value: string): Promise<strin
   return body.id;
 }
 
-async function get(node: NodeProcess, key: string, level: string): Promise<string | undefined> {
+async function get(node: DrivenNode, key: string, level: string): Promise<string | undefined> {
   const answer = await fetch(`${node.url}/v1/kv/${key}?level=${level}`);
   return answer.status === 200 ? answer.text() : undefined;
 }
 
-async function status(node: NodeProcess): Promise<NodeStatus> {
+async function status(node: DrivenNode): Promise<NodeStatus> {
   return (await (await fetch(`${node.url}/v1/status`)).json()) as NodeStatus;
 }
 
 /** The ids of the whole final log. */
-async function log(node: NodeProcess): Promise<string[]> {
+async function log(node: DrivenNode): Promise<string[]> {
   const ids: string[] = [];
   for (;;) {
     const answer = await fetch(`${node.url}/v1/log?from=${ids.length + 1}&limit=1000`);
@@ -65,7 +64,7 @@ async function log(node: NodeProcess): Promise<string[]> {
 }
 
 /** Puts one key after the other until told to stop; returns the ids that were acknowledged. */
-function load(node: NodeProcess, name: string): { stop(): Promise<string[]> } {
+function load(node: DrivenNode, name: string): { stop(): Promise<string[]> } {
   const ids: string[] = [];
   const stopping = new AbortController();
   const done = (async () => {
@@ -100,7 +99,7 @@ test.serial('writes on every node become final in one order with one state', asy
     const logs = await Promise.all(net.nodes.map(log));
     for (const one of logs) t.deepEqual(one, logs[0]);
     t.deepEqual((logs[0] ?? []).toSorted(), ids.toSorted());
-    t.is(await get(net.nodes[0] as NodeProcess, 'from-3/19', 'final'), 'value 19');
+    t.is(await get(net.nodes[0] as DrivenNode, 'from-3/19', 'final'), 'value 19');
     const stati = await Promise.all(net.nodes.map(status));
     t.is(new Set(stati.map(({ stateRoot }) => stateRoot)).size, 1);
     t.is(new Set(stati.map(({ logRoot }) => logRoot)).size, 1);
@@ -128,7 +127,7 @@ test.serial(
       await sleep(1500);
       await net.nodes[3]?.kill();
       await sleep(2000);
-      net.nodes[3] = await startProcess(net.directories[3] as string);
+      net.nodes[3] = await DrivenNode.start(net.directories[3] as string);
       const reborn = load(net.nodes[3], 'again');
       await sleep(2000);
       const ids = (await Promise.all([...loads, reborn].map((one) => one.stop()))).flat();
@@ -155,7 +154,7 @@ test.serial(
   async (t) => {
     const net = await startNet();
     try {
-      const [a, b, c, d] = net.nodes as [NodeProcess, NodeProcess, NodeProcess, NodeProcess];
+      const [a, b, c, d] = net.nodes as [DrivenNode, DrivenNode, DrivenNode, DrivenNode];
       await put(a, 'before', 'the cut');
       await untilFinal(net.nodes, 1, 20);
       for (const node of [a, b]) await node.ask({ type: 'block', peers: [c.peer, d.peer] });

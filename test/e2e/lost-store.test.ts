@@ -8,8 +8,7 @@ import { prefixRange } from '#ledger/keys.ts';
 import type { NodeStatus } from '#node/api/index.ts';
 import { dataPaths } from '#node/data-dir.ts';
 import { LevelStore } from '#node/store.ts';
-import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/processes.ts';
-import type { NodeProcess } from '#test/support/processes.ts';
+import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
 
 /**
  * A validator whose store was deleted or set back to an old copy follows, says so, and signs no
@@ -19,7 +18,7 @@ import type { NodeProcess } from '#test/support/processes.ts';
 /** Four nodes of which one is lost and replaced by what `tamper` leaves of its store. */
 interface Story {
   readonly directories: readonly string[];
-  readonly nodes: NodeProcess[];
+  readonly nodes: DrivenNode[];
   /** Node 3's store. */
   readonly store: string;
   /** Writes on all nodes that are up; resolves when all of them have them as final. */
@@ -29,12 +28,12 @@ interface Story {
 async function startStory(t: ExecutionContext): Promise<Story> {
   const base = await mkdtemp(join(tmpdir(), 'x0t-lost-'));
   const directories = (await makeNet(base, 4, [])).slice(0, 4);
-  const nodes: NodeProcess[] = [];
+  const nodes: DrivenNode[] = [];
   t.teardown(async () => {
     await Promise.all(nodes.map((node) => node.stop()));
     await rm(base, { recursive: true, force: true });
   });
-  for (const directory of directories) nodes.push(await startProcess(directory));
+  for (const directory of directories) nodes.push(await DrivenNode.start(directory));
   await untilMeshed(nodes);
   let written = 0;
   const write = async (count: number): Promise<void> => {
@@ -50,7 +49,7 @@ async function startStory(t: ExecutionContext): Promise<Story> {
   return { directories, nodes, store: dataPaths(directories[3] as string).store, write };
 }
 
-async function statusOf({ url }: NodeProcess): Promise<NodeStatus> {
+async function statusOf({ url }: DrivenNode): Promise<NodeStatus> {
   return (await (await fetch(`${url}/v1/status`)).json()) as NodeStatus;
 }
 
@@ -58,7 +57,7 @@ async function statusOf({ url }: NodeProcess): Promise<NodeStatus> {
 async function onlyFollows(t: ExecutionContext, story: Story): Promise<void> {
   const { nodes, directories, write } = story;
   for (let start = 0; start < 2; start++) {
-    const node = await startProcess(directories[3] as string);
+    const node = await DrivenNode.start(directories[3] as string);
     nodes[3] = node;
     await untilMeshed(nodes);
     await write(5);
@@ -104,7 +103,7 @@ test.serial('a validator whose store was set back to an old copy only follows', 
   await write(3);
   await nodes[3]?.stop();
   await cp(store, `${store}.copy`, { recursive: true });
-  nodes[3] = await startProcess(directories[3] as string);
+  nodes[3] = await DrivenNode.start(directories[3] as string);
   await untilMeshed(nodes);
   await write(5);
   await nodes[3].kill();
@@ -120,7 +119,7 @@ test.serial('a copy that no count tells from the store is known by what peers ho
   await write(3);
   await nodes[3]?.stop();
   for (const one of [store, claimed]) await cp(one, `${one}.copy`, { recursive: true });
-  nodes[3] = await startProcess(directories[3] as string);
+  nodes[3] = await DrivenNode.start(directories[3] as string);
   await untilMeshed(nodes);
   await write(5);
   await nodes[3].kill();
@@ -128,7 +127,7 @@ test.serial('a copy that no count tells from the store is known by what peers ho
     await rm(one, { recursive: true });
     await cp(`${one}.copy`, one, { recursive: true });
   }
-  const node = await startProcess(directories[3] as string);
+  const node = await DrivenNode.start(directories[3] as string);
   nodes[3] = node;
   await untilMeshed(nodes);
   await write(3);

@@ -6,15 +6,14 @@ import test from 'ava';
 import { verifyReceipt } from '#ledger/receipt-check.ts';
 import { Client } from '#node/client.ts';
 import { directVerifier } from '#test/support/cluster.ts';
-import { makeNet, startProcess, untilFinal, untilMeshed } from '#test/support/processes.ts';
-import type { NodeProcess } from '#test/support/processes.ts';
+import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
 
 /** Four real validators and an observer certify one log; what they hand out verifies anywhere. */
 
 const EVENTS = 1200;
 
 /** Waits until every node has the certificate over so many events; returns its id. */
-async function untilCertified(nodes: readonly NodeProcess[], size: number): Promise<string> {
+async function untilCertified(nodes: readonly DrivenNode[], size: number): Promise<string> {
   const deadline = Date.now() + 30_000;
   for (;;) {
     const checkpoints = await Promise.all(
@@ -34,12 +33,12 @@ test('all nodes certify one log; receipts verify; a node that was away catches u
   t.timeout(180_000);
   const base = await mkdtemp(join(tmpdir(), 'x0t-receipts-'));
   const directories = await makeNet(base, 4, []);
-  const nodes: NodeProcess[] = [];
+  const nodes: DrivenNode[] = [];
   t.teardown(async () => {
     await Promise.all(nodes.map((node) => node.stop()));
     await rm(base, { recursive: true, force: true });
   });
-  for (const directory of directories) nodes.push(await startProcess(directory));
+  for (const directory of directories) nodes.push(await DrivenNode.start(directory));
   await untilMeshed(nodes.slice(0, 4));
 
   const ids: string[] = [];
@@ -66,13 +65,13 @@ test('all nodes certify one log; receipts verify; a node that was away catches u
   }
   t.deepEqual([...signedBy].toSorted((a, b) => (a < b ? -1 : 1)), ['actor', 'block']);
 
-  const killed = nodes.pop() as NodeProcess;
+  const killed = nodes.pop() as DrivenNode;
   await killed.kill();
-  const other = nodes.pop() as NodeProcess;
+  const other = nodes.pop() as DrivenNode;
   await other.kill();
   await (clients[0] as Client).putKv('late', value, undefined, { isFinal: true });
   t.not(await untilCertified(nodes, EVENTS + 1), certified);
-  for (const { directory } of [other, killed]) nodes.push(await startProcess(directory));
+  for (const { directory } of [other, killed]) nodes.push(await DrivenNode.start(directory));
   await untilCertified(nodes, EVENTS + 1);
   for (const { url } of nodes) t.deepEqual((await new Client(url).status()).alarms, []);
 });

@@ -8,7 +8,7 @@ import { dataPaths, readDataDir } from '#node/data-dir.ts';
 import { rebuildProjections } from '#node/rebuild.ts';
 import { LevelStore } from '#node/store.ts';
 import { schema } from '#projections/index.ts';
-import { makeNet, startProcess, untilFinal } from '#test/support/processes.ts';
+import { DrivenNode, makeNet, untilFinal } from '#test/support/processes.ts';
 
 /** A snapshot over libp2p into LevelDB, and what a node says that does not hold the whole log. */
 
@@ -23,12 +23,12 @@ test('an observer joins a real node by a snapshot and says where its log begins'
   const base = await mkdtemp(join(tmpdir(), 'x0t-e2e-'));
   t.teardown(() => rm(base, { recursive: true, force: true }));
   const [first = '', second = ''] = await makeNet(base, 1, []);
-  const node = await startProcess(first);
+  const node = await DrivenNode.start(first);
   for (let size = 0; size < EVENTS; ({ size } = await node.report())) {
     await node.ask({ type: 'author', perSecond: 300, seconds: 1, valueBytes: 9, keys: 5000 });
   }
   const { size, hash } = await node.report();
-  const observer = await startProcess(second, { sync: 'snapshot' });
+  const observer = await DrivenNode.start(second, { sync: 'snapshot' });
   const [report] = await untilFinal([observer], size, 60);
   t.is(report?.hash, hash);
   t.is(report?.from, size + 1);

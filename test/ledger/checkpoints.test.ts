@@ -130,6 +130,31 @@ test('f + 1 votes for another digest halt finality for good; events are accepted
   await cluster.stop();
 });
 
+test('where finality is halted, no block is made or kept, and events are accepted', async (t) => {
+  const cluster = await SimCluster.start({ validators: 4, seed: 9 });
+  await cluster.put(0, 'a');
+  t.true(await cluster.until(() => cluster.haveFinal(1), 10_000));
+  const { replica, antiEntropy } = cluster.at(3).core;
+  replica.haltFinality();
+  const held = replica.orderer.dag.size;
+  for (let i = 0; i < 40; i++) {
+    await cluster.put(i % 4, `k${i}`);
+    await cluster.run(50);
+  }
+  t.true(await cluster.until(() => cluster.haveFinal(41, [0, 1, 2]), 20_000), 'also its own');
+  t.is(replica.orderer.dag.size, held);
+  t.is(replica.orderer.openCount, 0);
+  t.false(antiEntropy.catchUp.isRunning);
+  // and where all stand so, nothing goes round for ever
+  for (const { core } of cluster.nodes) core.replica.haltFinality();
+  const sealed = cluster.sealed();
+  for (let i = 0; i < 4; i++) await cluster.put(i, `late-${i}`);
+  await cluster.run(5000);
+  t.is(cluster.sealed(), sealed);
+  t.deepEqual(cluster.troubles(), []);
+  await cluster.stop();
+});
+
 test('a certificate against the own checkpoint halts, also when it was there first', async (t) => {
   const cluster = await SimCluster.start({ validators: 4 });
   await cluster.put(0, 'a');

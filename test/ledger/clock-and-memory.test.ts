@@ -2,6 +2,7 @@ import test from 'ava';
 import { ClockGuard } from '#ledger/clock-guard.ts';
 import type { Clock } from '#ledger/ports.ts';
 import { silentLog } from '#test/support/cluster.ts';
+import { areIn, changeCommittee } from '#test/support/epochs.ts';
 import { seededNet } from '#test/support/seeded-actor.ts';
 import { SimCluster } from '#test/support/sim-cluster.ts';
 
@@ -102,5 +103,37 @@ test('a validator whose store was set back follows and seals nothing', async (t)
   t.is(cluster.at(3).core.replica.counters.blocksSealed, 0);
   t.is(new Set(cluster.summaries()).size, 1);
   t.is(cluster.at(0).core.replica.counters.equivocations, 0);
+  await cluster.stop();
+});
+
+test('a store set back to before an epoch seals in no slot of it that it used', async (t) => {
+  const cluster = await SimCluster.start({ validators: 5, seed: 71 });
+  await cluster.put(3, 'first');
+  t.true(await cluster.until(() => cluster.haveFinal(1), 5000));
+  // peer-4 sees nothing of what follows, and stays behind
+  cluster.hub.partition(['peer-4'], ['peer-0', 'peer-1', 'peer-2', 'peer-3']);
+  await changeCommittee(cluster, 0, [], cluster.net.validators.slice(4));
+  t.true(await cluster.until(() => cluster.at(3).core.replica.orderer.isEnded, 5000));
+  const old = new Map(cluster.at(3).store.rows);
+  const others = [0, 1, 2];
+  t.true(await cluster.until(() => areIn(cluster, 1, [...others, 3]), 5000));
+  await cluster.put(3, 'second');
+  t.true(await cluster.until(() => cluster.haveFinal(3, others), 5000));
+  t.true((cluster.at(3).core.replica.last?.round ?? 0) > 0, 'it used slots of the epoch');
+  await cluster.crash(3);
+  cluster.hub.partition(['peer-3', 'peer-4'], ['peer-0', 'peer-1', 'peer-2']);
+  await cluster.restart(3, old);
+  await cluster.run(3000);
+  await cluster.put(3, 'third');
+  const { replica } = cluster.at(3).core;
+  t.is(replica.committee.epoch, 0);
+  cluster.hub.healAll();
+  t.true(await cluster.until(() => replica.hasForgotten, 10_000));
+  t.is(replica.committee.epoch, 1);
+  // 'third', and that its store was lost
+  t.true(await cluster.until(() => cluster.haveFinal(5), 20_000));
+  t.is(replica.counters.blocksSealed, 0);
+  for (const i of others) t.is(cluster.at(i).core.replica.counters.equivocations, 0);
+  t.is(new Set(cluster.summaries()).size, 1);
   await cluster.stop();
 });

@@ -172,3 +172,43 @@ test('a bootstrap address without a name finds whoever listens there now', async
   await until(() => linked(one, second.self), 'the second bearer');
   t.not(first.self, second.self);
 });
+
+test('a dropped peer keeps its link and may dial; it is not dialled when it is gone', async (t) => {
+  const one = await startNode();
+  t.teardown(() => one.stop());
+  const key = await generatePeerKey();
+  const first = await startNode({ key });
+  one.addBootstrap(addrOf(first));
+  await untilMeshed([one, first]);
+  one.dropBootstrap(first.self);
+  await sleep(300);
+  t.true(linked(one, first.self));
+  await first.stop();
+  await until(() => one.peers().length === 0, 'its loss');
+  t.deepEqual(one.status().missing, []);
+  const second = await startNode({ key, bootstrap: [addrOf(one)] });
+  await untilMeshed([one, second]);
+  await second.stop();
+  await until(() => one.peers().length === 0, 'its second loss');
+  t.deepEqual(one.status().missing, [], 'it dialled by itself');
+  const third = await startNode({ key });
+  t.teardown(() => third.stop());
+  one.addBootstrap(addrOf(third));
+  await until(() => linked(one, third.self), 'it is named again');
+});
+
+test('what the configuration names is dialled whoever is dropped', async (t) => {
+  const key = await generatePeerKey();
+  const first = await startNode({ key });
+  const addr = addrOf(first);
+  const one = await startNode({ bootstrap: [addr] });
+  t.teardown(() => one.stop());
+  await untilMeshed([one, first]);
+  one.dropBootstrap(first.self);
+  await first.stop();
+  await until(() => one.peers().length === 0, 'its loss');
+  const second = await startNode({ key, listen: [addr.replace(/\/p2p\/.*$/, '')] });
+  t.teardown(() => second.stop());
+  await until(() => linked(one, second.self), 'it is back');
+  t.deepEqual(one.status().missing, []);
+});

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startProcess } from '#test/support/processes.ts';
-import type { NodeProcess } from '#test/support/processes.ts';
+import { DrivenNode } from '#test/support/processes.ts';
 
 /** A process that ends while it starts is started again so often, as a supervisor would. */
 const STARTS_MAX = 20;
@@ -20,7 +19,7 @@ export class Seat {
   readonly ownEnds: (number | string)[] = [];
   /** Starts that failed, for instance since a connection had taken the port. */
   failedStarts = 0;
-  #node: NodeProcess | undefined;
+  #node: DrivenNode | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #blocked: readonly string[] = [];
 
@@ -30,7 +29,7 @@ export class Seat {
   }
 
   /** The process, while it is up. */
-  get node(): NodeProcess | undefined {
+  get node(): DrivenNode | undefined {
     return this.#node;
   }
 
@@ -45,7 +44,7 @@ export class Seat {
     return this.#queued(async () => {
       for (let tries = 1; !this.#node; tries++) {
         try {
-          this.#adopt(await startProcess(this.directory));
+          this.#adopt(await DrivenNode.start(this.directory));
         } catch (error) {
           this.failedStarts += 1;
           if (tries >= STARTS_MAX) throw error;
@@ -56,15 +55,15 @@ export class Seat {
     });
   }
 
-  #adopt(node: NodeProcess): void {
+  #adopt(node: DrivenNode): void {
     this.#node = node;
     this.url = node.url;
     this.peer = node.peer;
     void this.#watch(node);
   }
 
-  async #watch(node: NodeProcess): Promise<void> {
-    const reason = await node.exited;
+  async #watch(node: DrivenNode): Promise<void> {
+    const { reason } = await node.exited;
     if (this.#node !== node) return;
     this.#node = undefined;
     this.ownEnds.push(reason);
@@ -74,7 +73,7 @@ export class Seat {
   startAndKill(lifetime_ms: number): Promise<boolean> {
     return this.#queued(async () => {
       if (this.#node) return false;
-      const node = await startProcess(this.directory, {}, lifetime_ms).catch(() => undefined);
+      const node = await DrivenNode.start(this.directory, {}, lifetime_ms).catch(() => undefined);
       await node?.exited;
       return true;
     });
@@ -90,7 +89,7 @@ export class Seat {
     return this.#leave((node) => node.stop());
   }
 
-  #leave(how: (node: NodeProcess) => Promise<void>): Promise<boolean> {
+  #leave(how: (node: DrivenNode) => Promise<unknown>): Promise<boolean> {
     return this.#queued(async () => {
       const node = this.#node;
       if (!node) return false;

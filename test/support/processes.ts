@@ -1,29 +1,75 @@
-import { fork } from 'node:child_process';
-import type { ChildProcess } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createNodeKeys, finishDataDir, makeGenesis } from '#node/data-dir.ts';
 import type { PartialConfig } from '#node/config.ts';
-import { FRUGAL } from '#node/frugal.ts';
+import { Subprocess } from '#node/subprocess.ts';
+import type { SubprocessOptions } from '#node/subprocess.ts';
 import type { Id } from '#ledger/ports.ts';
-import type { Command, Report } from './node-process.ts';
+import type { Command, Report } from './driven-node.ts';
 
 /** A network of node processes on loopback, for tests and measurements. */
 
-export interface NodeProcess {
+const PROGRAM = join(import.meta.dirname, 'driven-node.ts');
+
+/** Told what to do over the IPC channel: see `driven-node.ts`. */
+export class DrivenNode extends Subprocess {
   readonly directory: string;
-  readonly url: string;
-  /** libp2p peer id. */
-  readonly peer: string;
-  readonly pid: number;
-  ask(command: Command): Promise<unknown>;
-  report(): Promise<Report>;
-  stop(): Promise<void>;
-  /** `kill -9`; resolves when it is gone. */
-  kill(): Promise<void>;
-  /** Resolves when the process has ended, with its exit code or the signal that ended it. */
-  readonly exited: Promise<number | NodeJS.Signals>;
+  /** Base URL of the API and libp2p peer id, once it is up. */
+  url = '';
+  peer = '';
+
+  private constructor(directory: string, config: PartialConfig, options: SubprocessOptions) {
+    super(PROGRAM, [directory, JSON.stringify(config)], options);
+    this.directory = directory;
+  }
+
+  /**
+   * Starts a node and waits until it is up; rejects when it ends before. `config` wins over its
+   * file. With `lifetime_ms` it gets a `kill -9` that long after its start, up or not.
+   */
+  static async start(
+    directory: string,
+    config: PartialConfig = {},
+    lifetime_ms?: number,
+  ): Promise<DrivenNode> {
+    const options = lifetime_ms === undefined ? {} : { lifetime_ms };
+    const node = new DrivenNode(directory, config, options);
+    Object.assign(node, await node.#answer('ready'));
+    return node;
+  }
+
+  ask(command: Command): Promise<unknown> {
+    const answer = this.#answer(command.type);
+    // a process that is gone answers with its end
+    this.child.send(command, () => undefined);
+    return answer;
+  }
+
+  report(): Promise<Report> {
+    return this.ask({ type: 'report' }) as Promise<Report>;
+  }
+
+  #answer(type: string): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      const onMessage = (message: { type: string; answer: unknown }): void => {
+        if (message.type !== type) return;
+        end();
+        resolve(message.answer);
+      };
+      const onExit = (): void => {
+        end();
+        reject(new Error(`a node process ended with ${this.exit?.reason}`));
+      };
+      const end = (): void => {
+        this.child.off('message', onMessage);
+        this.child.off('exit', onExit);
+      };
+      this.child.on('message', onMessage);
+      this.child.on('exit', onExit);
+      if (this.exit) onExit();
+    });
+  }
 }
 
 /** Ports that are free now. */
@@ -65,75 +111,8 @@ export async function makeNet(
   return directories;
 }
 
-/**
- * Starts a node process and waits until it is up; rejects when it ends before. `config` wins over
- * its file. With `lifetime_ms` it gets a `kill -9` that long after its start, up or not.
- */
-export async function startProcess(
-  directory: string,
-  config: PartialConfig = {},
-  lifetime_ms?: number,
-): Promise<NodeProcess> {
-  const args = [directory, JSON.stringify(config)];
-  const child = fork(new URL('node-process.ts', import.meta.url), args, {
-    execArgv: [...process.execArgv, ...FRUGAL.flags],
-    env: { ...process.env, ...FRUGAL.env },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    ...(lifetime_ms !== undefined && { timeout: lifetime_ms, killSignal: 'SIGKILL' }),
-  });
-  const exited = new Promise<number | NodeJS.Signals>((resolve) => {
-    child.once('exit', (code, signal) => resolve(code ?? signal ?? 0));
-  });
-  const { url, peer } = (await answerOf(child, 'ready')) as { url: string; peer: string };
-  const ask = (command: Command): Promise<unknown> => {
-    const answer = answerOf(child, command.type);
-    // a process that is gone answers with its end
-    child.send(command, () => undefined);
-    return answer;
-  };
-  return {
-    directory,
-    url,
-    peer,
-    pid: child.pid as number,
-    ask,
-    report: () => ask({ type: 'report' }) as Promise<Report>,
-    exited,
-    async kill() {
-      child.kill('SIGKILL');
-      await exited;
-    },
-    async stop() {
-      if (child.exitCode === null) child.send({ type: 'stop' } satisfies Command, () => undefined);
-      await Promise.race([exited, sleep(10_000).then(() => child.kill('SIGKILL'))]);
-    },
-  };
-}
-
-function answerOf(child: ChildProcess, type: string): Promise<unknown> {
-  return new Promise((resolve, reject) => {
-    const gone = (): Error => new Error(`a node process ended with ${child.exitCode}`);
-    if (child.exitCode !== null || child.signalCode !== null) {
-      reject(gone());
-      return;
-    }
-    const onMessage = (message: { type: string; answer: unknown }) => {
-      if (message.type !== type) return;
-      child.off('message', onMessage);
-      child.off('exit', onExit);
-      resolve(message.answer);
-    };
-    const onExit = (): void => {
-      child.off('message', onMessage);
-      reject(gone());
-    };
-    child.on('message', onMessage);
-    child.on('exit', onExit);
-  });
-}
-
 /** Waits until every node is linked to all others. */
-export async function untilMeshed(nodes: readonly NodeProcess[]): Promise<void> {
+export async function untilMeshed(nodes: readonly DrivenNode[]): Promise<void> {
   for (let i = 0; i < 200; i++) {
     const reports = await Promise.all(nodes.map((node) => node.report()));
     if (reports.every(({ peers }) => peers >= nodes.length - 1)) return;
@@ -147,7 +126,7 @@ export async function untilMeshed(nodes: readonly NodeProcess[]): Promise<void> 
  * `seconds`.
  */
 export async function untilFinal(
-  nodes: readonly NodeProcess[],
+  nodes: readonly DrivenNode[],
   size: number,
   seconds: number,
 ): Promise<readonly Report[]> {

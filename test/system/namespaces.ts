@@ -28,7 +28,7 @@ export interface NodeReport {
   readonly meshed: number;
 }
 
-export interface NodeProcess {
+export interface HostNode {
   /** What it said last. */
   report: NodeReport | undefined;
   stop(): void;
@@ -95,7 +95,7 @@ export class TwoHosts {
   }
 
   /** Starts a node on a host; `config` is for `net-node.ts`. */
-  startNode(side: 0 | 1, config: object): NodeProcess {
+  startNode(side: 0 | 1, config: object): HostNode {
     const args = [
       'netns',
       'exec',
@@ -106,7 +106,7 @@ export class TwoHosts {
     ];
     const child = spawn('ip', args, { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#children.push(child);
-    const node: NodeProcess = { report: undefined, stop: () => child.kill('SIGTERM') };
+    const node: HostNode = { report: undefined, stop: () => child.kill('SIGTERM') };
     createInterface({ input: child.stdout }).on('line', (line) => {
       node.report = JSON.parse(line) as NodeReport;
     });

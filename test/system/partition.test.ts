@@ -1,7 +1,7 @@
 import test from 'ava';
 import { sleep, until } from '#test/p2p/support.ts';
 import { reasonToSkip, TwoHosts } from './namespaces.ts';
-import type { NodeProcess } from './namespaces.ts';
+import type { HostNode } from './namespaces.ts';
 
 const reason = reasonToSkip();
 /** Above the 64 s after which libp2p forgets peers that it was told to keep. */
@@ -14,7 +14,7 @@ if (reason !== undefined) {
     t.timeout(200_000);
     const hosts = new TwoHosts(2);
     t.teardown(() => hosts.remove());
-    const nodes: NodeProcess[] = [];
+    const nodes: HostNode[] = [];
     for (const [index, side] of ([0, 0, 1, 1] as const).entries()) {
       const bootstrap = nodes.flatMap((node) => node.report?.addrs.slice(0, 1) ?? []);
       const listen = [`/ip4/${hosts.addresses[side]}/tcp/${4101 + index}`];

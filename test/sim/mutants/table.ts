@@ -253,9 +253,9 @@ export const MUTANTS: readonly Mutant[] = [
     about: 'validators refuse what an observer acknowledged and handed over too late',
     edits: [
       {
-        file: 'ledger/core.ts',
-        find: 'this.submissions.submit(entry, coseKey, isOrigin, isOrigin, from),',
-        replace: 'this.submissions.submit(entry, coseKey, isOrigin, false, from),',
+        file: 'ledger/event-intake.ts',
+        find: 'this.#submissions.submit(entry, coseKey, isOrigin, isOrigin, from),',
+        replace: 'this.#submissions.submit(entry, coseKey, isOrigin, false, from),',
       },
     ],
   },
@@ -264,9 +264,9 @@ export const MUTANTS: readonly Mutant[] = [
     about: 'a turn that wakes itself starts another one inside it',
     edits: [
       {
-        file: 'ledger/replica.ts',
+        file: 'ledger/turns.ts',
         find: 'if (this.#isInTurn || this.#isStopped) return;',
-        replace: 'if (this.#turn || this.#isStopped) return;',
+        replace: 'if (this.#current || this.#isStopped) return;',
       },
     ],
   },

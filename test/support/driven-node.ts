@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { summaryHash } from '#ledger/fold.ts';
 import { exitCodeOf } from '#node/cli/exit-codes.ts';
+import { stopRequest } from '#node/cli/signals.ts';
 import type { PartialConfig } from '#node/config.ts';
 import { startNode } from '#node/node.ts';
 
@@ -23,8 +24,7 @@ export type Command =
     }
   | { readonly type: 'finals'; readonly file: string }
   | { readonly type: 'block'; readonly peers: readonly string[] }
-  | { readonly type: 'report' }
-  | { readonly type: 'stop' };
+  | { readonly type: 'report' };
 
 export interface Report {
   readonly size: number;
@@ -43,6 +43,7 @@ export interface Report {
 
 const directory = process.argv[2] as string;
 const config = JSON.parse(process.argv[3] ?? '{}') as PartialConfig;
+const stop = stopRequest();
 const node = await startNode({ directory, config: { log: 'error', ...config } });
 const { core } = node;
 /** When an event became final here, by id; milliseconds of the machine's monotonic clock. */
@@ -143,15 +144,14 @@ async function handle(command: Command): Promise<unknown> {
       break;
     case 'report':
       return report();
-    case 'stop':
-      await node.stop();
-      setTimeout(() => process.exit(0), 10);
-      break;
   }
   return undefined;
 }
 
-process.on('disconnect', () => process.exit(1));
 // as `x0t start` ends
-node.ended.catch((error: unknown) => process.exit(exitCodeOf(error)));
+void stop.then(() => node.stop());
+node.ended.then(
+  () => process.exit(0),
+  (error: unknown) => process.exit(exitCodeOf(error)),
+);
 process.send?.({ type: 'ready', answer: { url: node.url, peer: node.network.self } });
