@@ -161,7 +161,8 @@ function print(summary: SimSummary): void {
   console.log(`healed after ${healed_ms.median} ms (median), ${healed_ms.max} ms at most`);
   const { epochs } = summary;
   const over = `${epochs.runs} runs over ${epochs.entered} ends of epochs`;
-  console.log(`${over}, by ${epochs.changes} changes of the committee`);
+  const why = `${epochs.changes} changes of the committee, ${epochs.returned} returned`;
+  console.log(`${over}, by ${why}`);
   const slow = summary.slowest.map(({ seed, healed_ms: ms }) => `${seed} (${ms} ms)`);
   console.log(`slowest seeds: ${slow.join(', ')}`);
   for (const { verdict, detail, command } of failures) {

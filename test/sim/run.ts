@@ -1,6 +1,8 @@
 import type { FaultName } from './faults.ts';
+import { storeKeys } from '#ledger/keys.ts';
 import { FAULTS } from './faults.ts';
 import { LOADS } from './load.ts';
+import type { SimNode } from './node.ts';
 import type { Scenario } from './scenario.ts';
 import type { Finding } from './world.ts';
 import { World } from './world.ts';
@@ -45,6 +47,8 @@ export interface Outcome {
   readonly epochs: number;
   /** Events that changed the committee. */
   readonly changes: number;
+  /** Validators that seal again after their disk was set back. */
+  readonly returned: number;
 }
 
 /** Plays a scenario: first safety under its faults, then healing, progress, and rest. */
@@ -197,7 +201,14 @@ function outcomeOf(
     isNoticed,
     epochs: Math.max(...world.nodes.map(({ core }) => core?.replica.committee.epoch ?? 0)),
     changes: world.changes.size,
+    returned: world.nodes.filter((node) => node.isAmnesiac && hasReturned(node)).length,
   };
+}
+
+/** Whether it has sealed in an epoch after one in which it had lost its store. */
+function hasReturned({ core, store }: SimNode): boolean {
+  const [epoch, last] = [core?.replica.committee.epoch ?? 0, core?.replica.last?.round ?? 0];
+  return epoch > 0 && last > 0 && store?.get(storeKeys.lost) === undefined;
 }
 
 /** Beyond f traitors a divergence that honest nodes can see is no failure of the software. */

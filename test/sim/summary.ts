@@ -22,7 +22,12 @@ export interface SimSummary {
   /** Runs with more traitors than the protocol stands, and those of them where nodes saw it. */
   readonly beyond: { readonly runs: number; readonly diverged: number; readonly noticed: number };
   /** Runs that went over the end of an epoch, epochs entered beyond the first, and why. */
-  readonly epochs: { readonly runs: number; readonly entered: number; readonly changes: number };
+  readonly epochs: {
+    readonly runs: number;
+    readonly entered: number;
+    readonly changes: number;
+    readonly returned: number;
+  };
   readonly failures: readonly Failure[];
 }
 
@@ -110,6 +115,7 @@ export class Tally {
         runs: all.filter(({ epochs }) => epochs > 0).length,
         entered: sum(({ epochs }) => epochs),
         changes: sum(({ changes }) => changes),
+        returned: sum(({ returned }) => returned),
       },
       failures,
     };
