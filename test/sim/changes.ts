@@ -120,7 +120,7 @@ export function anyStep(random: Random, { movable, seated }: Seats): Omit<Step, 
   const node = random.below(movable.length + 1);
   if (random.chance(0.1)) {
     // somebody who perhaps sits there, or does not, or both at once
-    const [a = 0, b = 0] = [random.pick(movable), random.pick(movable)];
+    const [a, b] = [random.pick(movable), random.pick(movable)];
     const add = random.chance(0.6) ? [a] : [];
     const remove = add.length === 0 || random.chance(0.5) ? [b] : [];
     return { kind: 'committee', node, change: { add, remove } };
@@ -169,12 +169,13 @@ export function withFaulty(scenario: Scenario, random: Random): Scenario {
   }
   const tolerated = Math.floor((validators - 1) / 3);
   const hasRoom = traitors.length < tolerated && !faults.some(({ kind }) => kind === 'rollback');
-  if (!hasRoom || random.chance(0.7)) return scenario;
+  if (!hasRoom || random.chance(0.5)) return scenario;
   const honest = range(validators).filter((index) => !traitors.some((one) => one.author === index));
   const setBack: Fault = {
     kind: 'rollback',
-    at_ms: random.below(duration_ms * 0.3),
-    for_ms: random.between(50, 1500),
+    // early enough to be told, and to see an epoch begin after that
+    at_ms: random.below(duration_ms * 0.15),
+    for_ms: random.between(50, 800),
     nodes: honest.slice(-1),
     amount: 0,
   };
