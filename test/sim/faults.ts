@@ -194,9 +194,31 @@ const KINDS = {
   },
 } as const satisfies Record<string, FaultKind>;
 
-export type FaultName = keyof typeof KINDS | keyof typeof SNAPSHOT_FAULTS;
+/** Drawn where the committee changes only (`changes.ts`). */
+const EPOCH_FAULTS = {
+  /**
+   * The power goes at the write with which an epoch begins (`amount` 0 and 1) or ends (2 and 3):
+   * just before it is on the disk (even ones), or just after.
+   */
+  powerAtEpoch: {
+    draw: (random, net) => ({ ...oneNode(random, net), amount: random.below(4) }),
+    begin: (world, { nodes: [node = 0], amount }) =>
+      world.trap(node, 1, {
+        keeps: amount % 2 === 1,
+        isMeant: (ops) => ops.some(({ key }) => key.startsWith(amount < 2 ? 'g/' : 'h/committee/')),
+      }),
+    end: (world, fault) => {
+      world.untrap(first(fault));
+      world.restart(first(fault));
+    },
+  },
+} as const satisfies Record<string, FaultKind>;
 
-export const FAULTS: Readonly<Record<FaultName, FaultKind>> = { ...KINDS, ...SNAPSHOT_FAULTS };
+const ALL = { ...KINDS, ...EPOCH_FAULTS, ...SNAPSHOT_FAULTS };
+
+export type FaultName = keyof typeof ALL;
+
+export const FAULTS: Readonly<Record<FaultName, FaultKind>> = ALL;
 
 /** Those that any run may draw. */
 export const COMMON_FAULTS = Object.keys(KINDS) as FaultName[];

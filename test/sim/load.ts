@@ -1,5 +1,8 @@
 import { entryOf, signEvent } from '#ledger/event.ts';
-import type { Body, Entry, Event } from '#ledger/event.ts';
+import type { Body } from '#ledger/event.ts';
+import { bodyOf, clientEvent, persist } from './client.ts';
+import { CHANGES } from './committee.ts';
+import type { Change, ChangeName } from './committee.ts';
 import type { NetShape } from './scenario.ts';
 import type { Random } from './random.ts';
 import type { World } from './world.ts';
@@ -11,6 +14,8 @@ export interface LoadOp {
   readonly node: number;
   readonly key: string;
   readonly value: string;
+  /** What `committee` does. */
+  readonly change?: Change;
 }
 
 /** Verdicts that an acknowledged event may end with. */
@@ -18,11 +23,7 @@ const APPLIED: readonly number[] = [0];
 const CONDITIONAL: readonly number[] = [0, 256];
 const EXPIRING: readonly number[] = [0, 1];
 
-type Act = (world: World, op: LoadOp) => Promise<void>;
-
-function bodyOf({ key, value }: LoadOp, more: Body = {}): Body {
-  return { key, value: new TextEncoder().encode(value), ...more };
-}
+export type Act = (world: World, op: LoadOp) => Promise<void>;
 
 /** The node authors and signs it; the answer promises that it is kept. */
 const authored =
@@ -32,46 +33,6 @@ const authored =
     const entry = await world.coreOf(op.node)?.author(kind, bodyFor(op), true);
     if (entry && world.isSame(op.node, at)) world.acknowledged(op.node, entry.id, verdicts);
   };
-
-/** How long a client waits before it tries another node. */
-const AGAIN_MS = 400;
-
-/** A client's event goes from node to node until one acknowledges it. */
-async function persist(
-  world: World,
-  entry: Entry,
-  from: number,
-  verdicts = APPLIED,
-): Promise<void> {
-  for (let index = from; !world.isHealing; index = (index + 1) % world.nodes.length) {
-    const at = world.at(index).incarnation;
-    const step = world.coreOf(index)?.submit(entry.bytes, world.client.coseKey);
-    const answer = step?.then(
-      () => 'kept' as const,
-      () => 'refused' as const,
-    );
-    const said = await Promise.race([answer ?? world.sleep(AGAIN_MS), world.sleep(AGAIN_MS)]);
-    if (said === 'kept' && world.isSame(index, at)) {
-      world.acknowledged(index, entry.id, verdicts);
-      return;
-    }
-    if (said === 'refused') await world.sleep(AGAIN_MS);
-  }
-}
-
-function clientEvent(world: World, op: LoadOp, more: Partial<Event> = {}): Promise<Entry> {
-  const event = {
-    chain: world.chain.id,
-    actor: world.client.actor,
-    lane: 0,
-    seq: world.nextClientSeq(),
-    kind: 'kv.put/1',
-    body: bodyOf(op),
-    hlc: [world.clock.wall_ms(), 0] as const,
-    ...more,
-  };
-  return signEvent(event, world.client.signer);
-}
 
 const KINDS = {
   put: authored('kv.put/1', bodyOf, APPLIED),
@@ -83,19 +44,25 @@ const KINDS = {
     const entry = await world.coreOf(op.node)?.author('kv.put/1', bodyOf(op), false);
     if (entry) world.noted(entry.id);
   },
-  client: async (world, op) => persist(world, await clientEvent(world, op), op.node),
+  client: async (world, op) => persist(world, await clientEvent(world, op), op.node, APPLIED),
   /** The same event by the same client at two nodes at once. */
   twice: async (world, op) => {
     const entry = await clientEvent(world, op);
     const other = (op.node + 1) % world.nodes.length;
-    await Promise.all([persist(world, entry, op.node), persist(world, entry, other)]);
+    await Promise.all([
+      persist(world, entry, op.node, APPLIED),
+      persist(world, entry, other, APPLIED),
+    ]);
   },
   /** The client signs one event twice: signatures differ, and the event is the same. */
   resigned: async (world, op) => {
     const one = await clientEvent(world, op);
     const two = await signEvent(one.event, world.client.signer);
     const other = (op.node + 1) % world.nodes.length;
-    await Promise.all([persist(world, one, op.node), persist(world, two, other)]);
+    await Promise.all([
+      persist(world, one, op.node, APPLIED),
+      persist(world, two, other, APPLIED),
+    ]);
   },
   /** Two different events with one sequence number: one of them at most is applied. */
   conflict: async (world, op) => {
@@ -115,15 +82,15 @@ const KINDS = {
   },
 } as const satisfies Record<string, Act>;
 
-export type LoadName = keyof typeof KINDS;
+export type LoadName = keyof typeof KINDS | ChangeName;
 
-export const LOADS: Readonly<Record<LoadName, Act>> = KINDS;
+export const LOADS: Readonly<Record<LoadName, Act>> = { ...KINDS, ...CHANGES };
 
 const MIXES: readonly (readonly LoadName[])[] = [
   ['put'],
   ['put', 'bare', 'client'],
   ['client', 'twice', 'resigned', 'conflict'],
-  Object.keys(LOADS) as LoadName[],
+  Object.keys(KINDS) as LoadName[],
 ];
 
 /** Single requests, bursts, or a steady stream that passes the horizon. */

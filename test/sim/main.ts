@@ -91,8 +91,9 @@ function optionsOf(): ScenarioOptions {
 }
 
 function line(outcome: Outcome): string {
-  const { seed, validators, verdict, trace, virtual_ms, acknowledged, finals } = outcome;
-  const what = `${acknowledged} acknowledged, ${finals} final, ${virtual_ms} virtual ms`;
+  const { seed, validators, verdict, trace, virtual_ms, acknowledged, finals, epochs } = outcome;
+  const events = `${acknowledged} acknowledged, ${finals} final`;
+  const what = `${events}, ${epochs} epochs entered, ${virtual_ms} virtual ms`;
   return `seed ${seed}, n=${validators}: ${verdict}; ${what}; trace ${trace}`;
 }
 
@@ -170,6 +171,10 @@ function print(summary: SimSummary): void {
   console.log(`faults: ${JSON.stringify(summary.faults)}`);
   console.log(`habits of traitors: ${JSON.stringify(summary.habits)}`);
   console.log(`healed after ${healed_ms.median} ms (median), ${healed_ms.max} ms at most`);
+  const { epochs } = summary;
+  const over = `${epochs.runs} runs over ${epochs.entered} ends of epochs`;
+  const why = `${epochs.changes} changes of the committee, ${epochs.returned} returned`;
+  console.log(`${over}, by ${why}`);
   const slow = summary.slowest.map(({ seed, healed_ms: ms }) => `${seed} (${ms} ms)`);
   console.log(`slowest seeds: ${slow.join(', ')}`);
   for (const { verdict, detail, command } of failures) {

@@ -1,6 +1,5 @@
 import { Core } from '#ledger/core.ts';
 import { codeOf } from '#ledger/errors.ts';
-import { storeKeys } from '#ledger/keys.ts';
 import type { StoreOp } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
 import { DEFAULT_CONFIG } from '#node/config.ts';
@@ -19,14 +18,18 @@ import type { World } from './world.ts';
 
 type Rows = Iterable<readonly [string, Uint8Array]>;
 
-/** Writes that a trap counts: those of fetching a snapshot, or of putting it in place. */
-export type TrapPart = 'fetch' | 'install';
+/** Which write ends a life, and how. */
+export interface Snare {
+  /** Whether it is on the disk or just not; else every other one is. */
+  readonly keeps?: boolean;
+  /** Writes that count; all when it is not given. */
+  readonly isMeant?: (ops: readonly StoreOp[], store: SimStore | undefined) => boolean;
+  /** Called when the power is gone. */
+  readonly cut?: (() => void) | undefined;
+}
 
-interface Trap {
+interface Trap extends Required<Snare> {
   writes: number;
-  readonly keeps: boolean;
-  readonly part: TrapPart | undefined;
-  readonly cut: (() => void) | undefined;
 }
 
 /**
@@ -46,8 +49,8 @@ export class SimNode {
   isUp = false;
   /** A fault keeps it from its first start. */
   isHeldBack = false;
-  /** Its disk was once set back. */
-  isAmnesiac = false;
+  /** How often its disk was set back. */
+  setBacks = 0;
   offset_ms: number;
   /** The projections of its software. */
   schema: Schema;
@@ -78,6 +81,11 @@ export class SimNode {
     this.driver = traitor && new TraitorDriver(world, this, traitor);
   }
 
+  /** Its disk was once set back. */
+  get isAmnesiac(): boolean {
+    return this.setBacks > 0;
+  }
+
   /** Whether the protocol is kept here, so that all promises hold. */
   get isHonest(): boolean {
     const isSound = this.index !== this.#world.scenario.defect?.node;
@@ -86,11 +94,6 @@ export class SimNode {
 
   get sealed(): number {
     return this.#sealedBefore + (this.core?.replica.counters.blocksSealed ?? 0);
-  }
-
-  /** Its index in the committee. */
-  get author(): number | undefined {
-    return this.#world.chain.committee.indexOf(this.who.actor);
   }
 
   async start(): Promise<void> {
@@ -123,7 +126,8 @@ export class SimNode {
     const port = this.driver?.wrap(network) ?? network;
     const verifier = slowed(world.verifier, clock, world.scenario.verify_ms);
     const ports = { network: port, store, clock, verifier, entropy, log: silentLog };
-    const self = { ...this.who, author: this.driver ? undefined : this.author };
+    // the key of a traitor is its driver's: its core has another one, and so no seat
+    const self = this.driver ? world.shadow(this.name) : this.who;
     const { config: common, configs } = world.scenario;
     const config = { ...DEFAULT_CONFIG, ...common, ...configs?.[this.index] };
     const core = await Core.open(world.chain, this.schema, self, config, ports);
@@ -153,8 +157,7 @@ export class SimNode {
   ): (() => void) | undefined {
     if (underWay > 0) this.#world.report('turns', `${this.name}: two turns write at once`);
     this.#world.wrote(this, ops, sync);
-    if (!this.#trap || !this.#isOf(ops, this.#trap.part)) return undefined;
-    if (--this.#trap.writes > 0) return undefined;
+    if (!this.#trap?.isMeant(ops, this.store) || --this.#trap.writes > 0) return undefined;
     const { keeps, cut } = this.#trap;
     this.#trap = undefined;
     const end = (): void => {
@@ -183,16 +186,9 @@ export class SimNode {
     return true;
   }
 
-  /** The `writes`-th write from now is the last of this life: on the disk, or just not; `cut` is called then. */
-  trap(writes: number, part?: TrapPart, cut?: () => void): void {
-    this.#trap = { writes, keeps: writes % 2 === 0, part, cut };
-  }
-
-  #isOf(ops: readonly StoreOp[], part: TrapPart | undefined): boolean {
-    if (part === undefined) return true;
-    if (part === 'fetch') return ops.some(({ key }) => key.startsWith('i/'));
-    const mark = storeKeys.installing;
-    return this.store?.get(mark) !== undefined || ops.some(({ key }) => key === mark);
+  /** The `writes`-th write from now, of those that are meant, is the last of this life. */
+  trap(writes: number, { keeps = writes % 2 === 0, isMeant = () => true, cut }: Snare = {}): void {
+    this.#trap = { writes, keeps, isMeant, cut };
   }
 
   untrap(): void {
@@ -224,7 +220,7 @@ export class SimNode {
   /** Ends and starts again with the disk of `copyDisk`. */
   async setBack(): Promise<void> {
     this.crash('kill');
-    this.isAmnesiac = true;
+    this.setBacks += 1;
     this.#rows = this.#copy ?? [];
     await this.start();
   }

@@ -66,6 +66,9 @@ function failed({ seed, options }: Job, verdict: string, detail: string): Outcom
     healed_ms: undefined,
     isBeyond: false,
     isNoticed: false,
+    epochs: 0,
+    changes: 0,
+    returned: 0,
   };
 }
 

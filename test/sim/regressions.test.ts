@@ -4,11 +4,14 @@ import { play } from './run.ts';
 
 /** Runs that once failed, each with its story. */
 
-for (const { story, scenario } of REGRESSIONS) {
+for (const { story, scenario, returned = 0, epochs } of REGRESSIONS) {
   test(story, async (t) => {
-    const { verdict, findings, acknowledged, lost } = await play(scenario);
+    const outcome = await play(scenario);
+    const { verdict, findings, acknowledged, lost } = outcome;
     t.is(verdict, 'pass', JSON.stringify(findings, undefined, 1));
     t.true(acknowledged > 0);
     t.is(lost, 0);
+    t.is(outcome.returned, returned);
+    if (epochs !== undefined) t.is(outcome.epochs, epochs);
   });
 }

@@ -8,6 +8,10 @@ import { steadyNet } from './stories.ts';
 export interface Regression {
   readonly story: string;
   readonly scenario: Scenario;
+  /** Validators that come back after their disk was set back; none where it is not given. */
+  readonly returned?: number;
+  /** Epochs that it goes through, beyond the first. */
+  readonly epochs?: number;
 }
 
 /** A quiet network to which a story adds its faults. */
@@ -59,6 +63,22 @@ const at = (at_ms: number, kind: LoadName, node: number): LoadOp => ({
   key: 'k',
   value: `${at_ms}`,
 });
+
+/** An operator's change of the committee, handed to node 0. */
+const change = (at_ms: number, add: readonly number[], remove: readonly number[]): LoadOp => ({
+  ...at(at_ms, 'committee', 0),
+  change: { add, remove },
+});
+
+/** 4 to 7 to 4 validators while events come in at all seven nodes. */
+const COMING_AND_GOING: readonly LoadOp[] = [
+  ...steady(60, ['put', 'client', 'bare'], 7).map((op) => ({ ...op, at_ms: 2 * op.at_ms })),
+  change(300, [4], []),
+  change(800, [5, 6], []),
+  { ...at(1600, 'leave', 5), key: '', value: '' },
+  change(2300, [], [4, 1]),
+  change(3000, [1], [6]),
+].toSorted((a, b) => a.at_ms - b.at_ms);
 
 export const REGRESSIONS: readonly Regression[] = [
   {
@@ -153,5 +173,40 @@ export const REGRESSIONS: readonly Regression[] = [
         fault('partition', 1300, 300, [2, 3]),
       ],
     }),
+  },
+  {
+    story: 'a committee grows from four to seven and shrinks again while events come in',
+    scenario: quiet({ observers: 3, newcomers: 2, duration_ms: 4000, load: COMING_AND_GOING }),
+    epochs: 5,
+  },
+  {
+    story: 'the power of one goes at the write with which each epoch begins, all in the next',
+    scenario: quiet({
+      observers: 3,
+      duration_ms: 4000,
+      load: COMING_AND_GOING,
+      faults: [
+        fault('powerAtEpoch', 300, 400, [2], 0),
+        fault('powerAtEpoch', 800, 400, [3], 1),
+        fault('powerAtEpoch', 1600, 300, [4], 2),
+        fault('powerAtEpoch', 2300, 500, [0], 3),
+        fault('powerAtEpoch', 3000, 500, [1], 1),
+        fault('blackout', 3040, 100),
+      ],
+    }),
+  },
+  {
+    story: 'a validator whose disk was set back tells it, and seals again in the next epoch',
+    scenario: quiet({
+      observers: 1,
+      duration_ms: 5000,
+      load: [
+        ...steady(60, ['put'], 5).map((op) => ({ ...op, at_ms: 2.4 * op.at_ms })),
+        change(3000, [4], []),
+        change(4000, [], [4]),
+      ].toSorted((a, b) => a.at_ms - b.at_ms),
+      faults: [fault('rollback', 300, 500, [3])],
+    }),
+    returned: 1,
   },
 ];

@@ -1,6 +1,7 @@
 import { beginCutting, certifiedOf, isCertified } from './cutting.ts';
 import { beginDefect, demandOfDefect } from './defects.ts';
 import type { FaultName } from './faults.ts';
+import { storeKeys } from '#ledger/keys.ts';
 import { FAULTS } from './faults.ts';
 import { LOADS } from './load.ts';
 import type { SimNode } from './node.ts';
@@ -65,6 +66,12 @@ export interface Outcome {
   readonly isBeyond: boolean;
   /** Beyond what the protocol stands: whether honest nodes saw it. */
   readonly isNoticed: boolean;
+  /** Epochs that were entered, beyond the first. */
+  readonly epochs: number;
+  /** Events that changed the committee. */
+  readonly changes: number;
+  /** Validators that seal again after their disk was set back. */
+  readonly returned: number;
 }
 
 /** Plays a scenario: first safety under its faults, then healing, progress, and rest. */
@@ -144,6 +151,7 @@ function isSettled(world: World): boolean {
   const { honest } = world;
   const sizes = new Set(honest.map(({ core }) => core?.replica.fold.size));
   if (sizes.size !== 1 || sizes.has(undefined)) return false;
+  if (honest.some(({ core }) => core?.replica.orderer.isEnded)) return false;
   const isFinal = (id: string): boolean =>
     honest.every((node) => verdictAt(world, node, id) !== undefined);
   return world.due().every(([id]) => isFinal(id));
@@ -163,8 +171,10 @@ function goneOf(world: World): string | undefined {
 function progressOf(world: World): string {
   const nodes = world.nodes.map(({ name, core, isHonest, isUp }) => {
     if (!core) return `${name} ${isUp ? 'is starting' : 'is down'}`;
-    const { fold, roundClock, orderer, pool, waiting } = core.replica;
-    const what = `${fold.size} final, round ${roundClock.round}, decided ${orderer.decidedRound}`;
+    const { committee, fold, roundClock, orderer, pool, waiting } = core.replica;
+    const at = `${orderer.isEnded ? 'after ' : ''}epoch ${committee.epoch}`;
+    const rounds = `round ${roundClock.round}, decided ${orderer.decidedRound}`;
+    const what = `${at}, ${fold.size} final, ${rounds}`;
     const queues = `${pool.size} in the pool, ${waiting.size} waiting`;
     return `${name}${isHonest ? '' : ' (faulty)'}: ${what}, ${queues}`;
   });
@@ -236,7 +246,16 @@ function outcomeOf(
     healed_ms,
     isBeyond: world.isBeyond,
     isNoticed,
+    epochs: Math.max(...world.nodes.map(({ core }) => core?.replica.committee.epoch ?? 0)),
+    changes: world.changes.size,
+    returned: world.nodes.filter((node) => node.isAmnesiac && hasReturned(node)).length,
   };
+}
+
+/** Whether it has sealed in an epoch after one in which it had lost its store. */
+function hasReturned({ core, store }: SimNode): boolean {
+  const [epoch, last] = [core?.replica.committee.epoch ?? 0, core?.replica.last?.round ?? 0];
+  return epoch > 0 && last > 0 && store?.get(storeKeys.lost) === undefined;
 }
 
 /** Beyond f traitors a divergence that honest nodes can see is no failure of the software. */

@@ -2,6 +2,7 @@ import type { CoreConfig } from '#ledger/core.ts';
 import type { LinkShape } from '#test/support/fake-link.ts';
 import { COMMON_HABITS } from '#test/sim/byzantine/habits.ts';
 import type { HabitName } from '#test/sim/byzantine/habits.ts';
+import { withChanges } from './changes.ts';
 import { checkpointStory } from './checkpoint-stories.ts';
 import { drawCutting, withForgers } from './cutting.ts';
 import type { Defect } from './defects.ts';
@@ -28,6 +29,8 @@ export interface Scenario {
   readonly seed: number;
   readonly validators: number;
   readonly observers: number;
+  /** So many of the observers, the last ones, are no members before they join the committee. */
+  readonly newcomers?: number;
   readonly traitors: readonly Traitor[];
   /** Validators that run on two machines with one key; their second machines come last. */
   readonly clones: readonly number[];
@@ -125,7 +128,7 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
     load,
     isReal: seed % REAL_EVERY === 0,
   };
-  return limited(part === 'more' ? withSnapshots(drawnAll) : drawnAll, options);
+  return limited(part === 'more' ? withSnapshots(drawnAll) : withChanges(drawnAll), options);
 }
 
 /** The part of a scenario that the options leave. */

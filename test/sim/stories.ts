@@ -1,6 +1,9 @@
+import { anyStep, changing, range, withFaulty } from './changes.ts';
+import type { Seats, Step } from './changes.ts';
 import type { Fault } from './faults.ts';
 import { drawLoad } from './load.ts';
 import { randomOf } from './random.ts';
+import type { Random } from './random.ts';
 import type { Scenario } from './scenario.ts';
 
 /**
@@ -14,6 +17,7 @@ export const STORIES: readonly {
   { upTo: 0.03, draw: leftBehind },
   { upTo: 0.09, draw: ambushed },
   { upTo: 0.12, draw: cloned },
+  { upTo: 0.18, draw: comingAndGoing },
 ];
 
 const DURATION_MS = 6000;
@@ -93,4 +97,78 @@ function cloned(seed: number, validators: number): Scenario {
   const nodes = [...half, ...clones];
   const faults: Fault[] = [{ kind: 'partition', at_ms, for_ms, nodes, amount: 0 }];
   return { ...steadyNet(seed, validators), clones, faults };
+}
+
+/**
+ * Candidates come into the committee and leave it under steady load, 4 to 7 to 4, or one for
+ * another, or one again and again; what fails does so where epochs end.
+ */
+function comingAndGoing(seed: number, validators: number): Scenario {
+  const random = randomOf(seed, 'coming and going');
+  const net = steadyNet(seed, validators);
+  const author = random.below(validators);
+  const isBetrayed = validators >= 4 && random.chance(0.3);
+  const traitors = isBetrayed ? [{ author, habits: ['twins', 'replays'] as const }] : [];
+  const style = random.pick([oneByOne, allAtOnce, again, exchanged, anyhow]);
+  return changing(withFaulty({ ...net, traitors }, random), random, {
+    candidates: validators > 4 ? 1 : 3,
+    near_ms: 150,
+    faulty: 0.6,
+    steps: (seats) => {
+      const steps = style(random, seats);
+      const pause_ms = (DURATION_MS - 1000) / steps.length;
+      return steps.map((step, i) => ({ ...step, at_ms: Math.floor(400 + i * pause_ms) }));
+    },
+  });
+}
+
+type Steps = Omit<Step, 'at_ms'>[];
+
+function changeOf(add: readonly number[], remove: readonly number[], node = 0): Steps[number] {
+  return { kind: 'committee', node, change: { add, remove } };
+}
+
+function outside({ movable, seated }: Seats): number[] {
+  return movable.filter((index) => !seated.has(index));
+}
+
+/** All come, then as many leave, some of them by themselves: perhaps others than have come. */
+function oneByOne(random: Random, seats: Seats): Steps {
+  const coming = outside(seats);
+  const leaving = random.some(seats.movable, coming.length);
+  return [
+    ...coming.map((index) => changeOf([index], [], index)),
+    ...leaving.map((index): Steps[number] =>
+      random.chance(0.5) ? { kind: 'leave', node: index } : changeOf([], [index]),
+    ),
+  ];
+}
+
+function allAtOnce(random: Random, seats: Seats): Steps {
+  const coming = outside(seats);
+  return [changeOf(coming, []), changeOf([], random.some(seats.movable, coming.length))];
+}
+
+/** One comes and goes, again and again. */
+function again(random: Random, seats: Seats): Steps {
+  const one = outside(seats).slice(-1);
+  return range(random.between(4, 8)).map((i) =>
+    i % 2 === 0 ? changeOf(one, []) : changeOf([], one),
+  );
+}
+
+/** In every epoch some sit in others' place. */
+function exchanged(random: Random, { movable, seated }: Seats): Steps {
+  return range(random.between(3, 6)).map(() => {
+    const inside = movable.filter((index) => seated.has(index));
+    const add = random.some(outside({ movable, seated }), 2);
+    const remove = random.some(inside, add.length);
+    for (const index of add) seated.add(index);
+    for (const index of remove) seated.delete(index);
+    return changeOf(add, remove);
+  });
+}
+
+function anyhow(random: Random, seats: Seats): Steps {
+  return range(random.between(4, 8)).map(() => anyStep(random, seats));
 }

@@ -24,6 +24,13 @@ export interface SimSummary {
   readonly slowest: readonly { readonly seed: number; readonly healed_ms: number }[];
   /** Runs with more traitors than the protocol stands, and those of them where nodes saw it. */
   readonly beyond: { readonly runs: number; readonly diverged: number; readonly noticed: number };
+  /** Runs that went over the end of an epoch, epochs entered beyond the first, and why. */
+  readonly epochs: {
+    readonly runs: number;
+    readonly entered: number;
+    readonly changes: number;
+    readonly returned: number;
+  };
   readonly failures: readonly Failure[];
 }
 
@@ -114,6 +121,12 @@ export class Tally {
         runs: beyond.length,
         diverged: beyond.filter(hasDiverged).length,
         noticed: beyond.filter((one) => hasDiverged(one) && one.isNoticed).length,
+      },
+      epochs: {
+        runs: all.filter(({ epochs }) => epochs > 0).length,
+        entered: sum(({ epochs }) => epochs),
+        changes: sum(({ changes }) => changes),
+        returned: sum(({ returned }) => returned),
       },
       failures,
     };

@@ -1,4 +1,5 @@
 import type { Core } from '#ledger/core.ts';
+import { EVIDENCE_KIND } from '#ledger/evidence.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
 import type { Id, StoreOp, Topic, Verifier } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
@@ -14,7 +15,7 @@ import { makeCheckers } from '#test/sim/checkers/index.ts';
 import type { Checker } from '#test/sim/checkers/index.ts';
 import { simActor, simVerifier } from './keys.ts';
 import { SimNode } from './node.ts';
-import type { TrapPart } from './node.ts';
+import type { Snare } from './node.ts';
 import type { Scenario } from './scenario.ts';
 import { SnapshotCounts } from './snapshot-counts.ts';
 import type { DiskState } from './store.ts';
@@ -52,6 +53,8 @@ export class World {
   readonly counts = { checkpoints: 0, receipts: 0 };
   readonly snapshots = new SnapshotCounts();
   readonly schema: Schema;
+  /** Events that changed the committee. */
+  readonly changes = new Set<Id>();
   readonly #checkers: readonly Checker[];
   #clientSeq = 0;
   isHealing = false;
@@ -67,7 +70,8 @@ export class World {
     const seats = many(scenario.validators, 'validator');
     const observers = many(scenario.observers, 'observer');
     this.client = actor('sim client');
-    this.chain = netOf(seats, [this.client, ...observers], 'sim').chain;
+    const members = observers.slice(0, observers.length - (scenario.newcomers ?? 0));
+    this.chain = netOf(seats, [this.client, ...members], 'sim').chain;
     this.hub = new FakeHub({
       clock: this.clock,
       seed: scenario.seed,
@@ -85,6 +89,11 @@ export class World {
       const traitor = scenario.traitors.find(({ author }) => author === index);
       return new SimNode(this, index, who, traitor);
     });
+  }
+
+  /** The key with which a traitor's core follows. */
+  shadow(name: string): TestActor {
+    return (this.scenario.isReal ? seededActor : simActor)(`sim shadow ${name}`);
   }
 
   static async create(scenario: Scenario): Promise<World> {
@@ -158,6 +167,7 @@ export class World {
   finals(node: SimNode, events: readonly FinalEvent[]): void {
     for (const { seq, verdict, entry } of events) {
       this.trace.note(this.now_ms, `${node.name} final ${seq} ${verdict} ${entry.id}`);
+      if (verdict === 0 && isChange(entry.event.kind)) this.changes.add(entry.id);
     }
     if (!node.isHonest) return;
     for (const checker of this.#checkers) checker.finals?.(node, events);
@@ -216,8 +226,8 @@ export class World {
     this.at(index).isHeldBack = true;
   }
 
-  trap(index: number, writes: number, part?: TrapPart, cut?: () => void): void {
-    this.at(index).trap(writes, part, cut);
+  trap(index: number, writes: number, snare?: Snare): void {
+    this.at(index).trap(writes, snare);
   }
 
   untrap(index: number): void {
@@ -297,4 +307,8 @@ export class World {
       void node.start();
     }
   }
+}
+
+function isChange(kind: string): boolean {
+  return kind === 'committee.change/1' || kind === 'committee.leave/1' || kind === EVIDENCE_KIND;
 }

@@ -24,10 +24,16 @@ const GOOD_SHARE = 0.25;
 /** What its habits put into blocks keeps the network awake. */
 const PAYLOAD_SHARE = 0.3;
 
+/** What it remembers of an epoch: its last block, and the newest of others it has referred to. */
+interface Standing {
+  last: Ref;
+  readonly referenced: Map<number, number>;
+}
+
 /**
  * Plays a traitor: its core follows the network as an observer would, and this seals in its name,
  * by the product's own proposal rule where no habit says otherwise, with no memory of what it
- * signed.
+ * signed: in every epoch in which it has a seat.
  */
 export class TraitorDriver {
   readonly #world: World;
@@ -36,9 +42,8 @@ export class TraitorDriver {
   readonly #random: Random;
   #treason: Treason | undefined;
   #clock: Clock | undefined;
-  #last: Ref | undefined;
+  readonly #standings = new Map<number, Standing>();
   #lastSeal_ms = Number.NEGATIVE_INFINITY;
-  #referenced = new Map<number, number>();
   #life = 0;
   #seq = 0;
   /** Set for good when traitors have to be silent. */
@@ -88,17 +93,14 @@ export class TraitorDriver {
   }
 
   start(core: Core, network: FakeNetwork, clock: Clock): void {
-    const { who, author } = this.#node;
-    if (author === undefined) return;
+    const { who } = this.#node;
     const life = ++this.#life;
     this.#clock = clock;
     this.#seq += 10_000;
     const { store = { rows: new Map() } } = this.#node;
     this.#treason = new Treason({
-      core, network, store, random: this.#random, who, author, seq: this.#seq,
+      core, network, store, random: this.#random, who, seq: this.#seq,
     });
-    const { chain } = core;
-    this.#last ??= { round: 0, author, id: genesisBlockId(chain.id, chain.committee, author) };
     const tick = (): void => {
       if (life !== this.#life || this.#isSilenced) return;
       this.#tick(life).catch((error: unknown) => {
@@ -129,11 +131,23 @@ export class TraitorDriver {
     if (life === this.#life) this.#again();
   }
 
+  #standingIn({ core, committee, author }: Treason): Standing {
+    const { epoch } = committee;
+    const known = this.#standings.get(epoch);
+    if (known) return known;
+    const last = { round: 0, author, id: genesisBlockId(core.chain.id, committee, author) };
+    const standing = { last, referenced: new Map<number, number>() };
+    this.#standings.set(epoch, standing);
+    return standing;
+  }
+
   async #seal(treason: Treason): Promise<void> {
     const { core, author, committee } = treason;
-    const last = this.#last;
     const clock = this.#clock;
-    if (!last || !clock) return;
+    const hasSeat = committee.indexOf(treason.who.actor) !== undefined;
+    if (!clock || !hasSeat || core.replica.orderer.isEnded) return;
+    const standing = this.#standingIn(treason);
+    const { last } = standing;
     const { orderer, roundClock } = core.replica;
     const runsAhead = this.#runsAhead;
     const now_ms = clock.monotonic_ms();
@@ -146,7 +160,7 @@ export class TraitorDriver {
       last: runsAhead ? { ...last, round: Math.max(last.round, roundClock.round - 1) } : last,
       lastSeal_ms: runsAhead ? Number.NEGATIVE_INFINITY : this.#lastSeal_ms,
       lateness_ms: 0,
-      referenced: this.#referenced,
+      referenced: standing.referenced,
       hasPayload: runsAhead || this.#random.chance(0.01),
       isConnected: () => !runsAhead,
     };
@@ -176,9 +190,11 @@ export class TraitorDriver {
     const entries = made?.entries ?? (this.#random.chance(0.1) ? [treason.event('own')] : []);
     const block = await treason.seal(draft, entries, made?.keys);
     this.#lastSeal_ms = now_ms;
-    this.#last = block.ref;
-    for (const parent of proposal.parents) this.#referenced.set(parent.author, parent.round);
+    standing.last = block.ref;
+    for (const parent of proposal.parents) standing.referenced.set(parent.author, parent.round);
     treason.keep(block);
+    // another epoch has begun meanwhile
+    if (core.replica.committee !== committee) return;
     await core.intake.take(encodeBlock(block), undefined);
     await this.#spread(treason, habits, block);
   }

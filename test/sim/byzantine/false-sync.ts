@@ -27,7 +27,8 @@ async function* frontier(treason: Treason): AsyncGenerator<Uint8Array> {
 }
 
 async function* range(treason: Treason): AsyncGenerator<Uint8Array> {
-  const { random, own } = treason;
+  const { random } = treason;
+  const own = [...treason.past, ...treason.own];
   const from = treason.core.replica.orderer.state.last.index;
   for (let i = 0; i < 3; i++) {
     const block = own[random.below(Math.max(1, own.length))];

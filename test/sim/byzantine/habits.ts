@@ -6,6 +6,7 @@ import { falseSnapshot } from './false-snapshot.ts';
 import { forgedCertificates, forgedVotes } from './forgeries.ts';
 import { falseSync } from './false-sync.ts';
 import { badSignatures, invalidParents, madeUpPast, oversize, stale } from './nonsense.ts';
+import { pastEpochs } from './past-epochs.ts';
 import { hoarding, replays } from './replays.ts';
 import type { Treason } from './treason.ts';
 
@@ -126,16 +127,17 @@ const KINDS = {
 /** Drawn by themselves (`cutting.ts`), so that seeds keep their other habits. */
 const CHECKPOINTS = { forgedVotes, forgedCertificates } as const satisfies Record<string, Habit>;
 
+/** Drawn where the committee changes only (`changes.ts`). */
+const EPOCHS = { pastEpochs } as const satisfies Record<string, Habit>;
+
 /** Drawn where snapshots are taken only (`snapshots.ts`). */
 const SNAPSHOTS = { falseSnapshot } as const satisfies Record<string, Habit>;
 
-export type HabitName = keyof typeof KINDS | keyof typeof SNAPSHOTS | keyof typeof CHECKPOINTS;
+const ALL = { ...KINDS, ...CHECKPOINTS, ...EPOCHS, ...SNAPSHOTS };
 
-export const HABITS: Readonly<Record<HabitName, Habit>> = {
-  ...KINDS,
-  ...SNAPSHOTS,
-  ...CHECKPOINTS,
-};
+export type HabitName = keyof typeof ALL;
+
+export const HABITS: Readonly<Record<HabitName, Habit>> = ALL;
 
 /** Those that any run may draw. */
 export const COMMON_HABITS = Object.keys(KINDS) as HabitName[];

@@ -11,7 +11,7 @@ import type { Random } from '#test/sim/random.ts';
 /** The rows of its core's store. */
 type Rows = { readonly rows: ReadonlyMap<string, Uint8Array> };
 
-interface Means extends Pick<Treason, 'core' | 'network' | 'random' | 'who' | 'author'> {
+interface Means extends Pick<Treason, 'core' | 'network' | 'random' | 'who'> {
   readonly store: Rows;
   /** The first sequence number of its events. */
   readonly seq: number;
@@ -26,9 +26,7 @@ export class Treason {
   readonly network: FakeNetwork;
   readonly random: Random;
   readonly who: TestActor;
-  readonly author: number;
-  /** Its own blocks, newest last, as they were sealed: some of them nobody else has. */
-  readonly own: Block[] = [];
+  #blocks: Block[] = [];
   readonly #store: Rows;
   #seq: number;
 
@@ -37,13 +35,29 @@ export class Treason {
     this.network = means.network;
     this.random = means.random;
     this.who = means.who;
-    this.author = means.author;
     this.#store = means.store;
     this.#seq = means.seq;
   }
 
   get committee(): Core['chain']['committee'] {
-    return this.core.chain.committee;
+    return this.core.replica.committee;
+  }
+
+  /** Its index in the committee; 0 while it has no seat, when nothing it seals is valid. */
+  get author(): number {
+    return this.committee.indexOf(this.who.actor) ?? 0;
+  }
+
+  /**
+   * Its own blocks of this epoch, newest last, as they were sealed: some of them nobody else has.
+   */
+  get own(): readonly Block[] {
+    return this.#blocks.filter(({ header }) => header.epoch === this.committee.epoch);
+  }
+
+  /** Those of other epochs. */
+  get past(): readonly Block[] {
+    return this.#blocks.filter(({ header }) => header.epoch !== this.committee.epoch);
   }
 
   peers(): PeerName[] {
@@ -76,8 +90,8 @@ export class Treason {
 
   /** Remembers an own block. */
   keep(block: Block): void {
-    this.own.push(block);
-    if (this.own.length > OWN_MAX) this.own.shift();
+    this.#blocks.push(block);
+    if (this.#blocks.length > OWN_MAX) this.#blocks.shift();
   }
 
   /** A row of its core's store. */

@@ -13,12 +13,12 @@ const BACKLOG_BYTES_MAX = 65 * 1024 * 1024;
 
 /** Queues stay in their bounds during the run, and are empty when all is quiet. */
 export const boundedMemory: MakeChecker = (world, report) => {
-  const n = world.scenario.validators;
   return {
     sample() {
       for (const { core, name } of world.honest) {
         if (!core) continue;
-        const { waiting, orderer, pool, backlogBytes } = core.replica;
+        const { committee, waiting, orderer, pool, backlogBytes } = core.replica;
+        const n = committee.size;
         if (waiting.size > WAITING_PER_AUTHOR_MAX * n) report(`${name}: ${waiting.size} waiting`);
         const { dag } = orderer;
         const blocks_max = 2 * n * ROUNDS_MAX;

@@ -4,6 +4,7 @@ import type { SimNode } from '#test/sim/node.ts';
 import type { World } from '#test/sim/world.ts';
 import { boundedMemory } from './bounded-memory.ts';
 import { checkpoints } from './checkpoints.ts';
+import { epochs } from './epochs.ts';
 import { exactlyOnce } from './exactly-once.ts';
 import { finalPrefix } from './final-prefix.ts';
 import { kvModel } from './kv-model.ts';
@@ -13,6 +14,7 @@ import { nobodyBlamed } from './nobody-blamed.ts';
 import { pruning } from './pruning.ts';
 import { receipts } from './receipts.ts';
 import { replay } from './replay.ts';
+import { returned } from './returned.ts';
 import { selfEquivocation } from './self-equivocation.ts';
 
 /**
@@ -46,6 +48,8 @@ export const CHECKERS: Readonly<Record<string, MakeChecker>> = {
   'exactly once': exactlyOnce,
   'nothing lost': nothingLost,
   'self-equivocation': selfEquivocation,
+  epochs,
+  returned,
   'no alarm': noAlarm,
   'nobody blamed': nobodyBlamed,
   'bounded memory': boundedMemory,

@@ -1,4 +1,5 @@
 import { CHECKPOINT_MUTANTS } from './checkpoints.ts';
+import { EPOCH_MUTANTS } from './epochs.ts';
 import { SNAPSHOT_MUTANTS } from './snapshots.ts';
 
 /** A deliberate bug: texts that are replaced in a copy of the sources. */
@@ -282,5 +283,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   ...CHECKPOINT_MUTANTS,
+  ...EPOCH_MUTANTS,
   ...SNAPSHOT_MUTANTS,
 ];

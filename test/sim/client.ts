@@ -1,0 +1,55 @@
+import { signEvent } from '#ledger/event.ts';
+import type { Body, Entry, Event } from '#ledger/event.ts';
+import type { LoadOp } from './load.ts';
+import type { World } from './world.ts';
+
+/** The client of a simulated network, which is its operator too. */
+
+/** How long it waits before it tries another node. */
+const AGAIN_MS = 400;
+
+/** Gives an event to node after node until one acknowledges it: `verdicts` are those it may get. */
+export async function persist(
+  world: World,
+  entry: Entry,
+  from: number,
+  verdicts: readonly number[],
+): Promise<void> {
+  for (let index = from; !world.isHealing; index = (index + 1) % world.nodes.length) {
+    const at = world.at(index).incarnation;
+    const step = world.coreOf(index)?.submit(entry.bytes, world.client.coseKey);
+    const answer = step?.then(
+      () => 'kept' as const,
+      () => 'refused' as const,
+    );
+    const said = await Promise.race([answer ?? world.sleep(AGAIN_MS), world.sleep(AGAIN_MS)]);
+    if (said === 'kept' && world.isSame(index, at)) {
+      world.acknowledged(index, entry.id, verdicts);
+      return;
+    }
+    if (said === 'refused') await world.sleep(AGAIN_MS);
+  }
+}
+
+export function bodyOf({ key, value }: LoadOp, more: Body = {}): Body {
+  return { key, value: new TextEncoder().encode(value), ...more };
+}
+
+/** Its next event: it sets the key, unless `more` says otherwise. */
+export function clientEvent(
+  world: World,
+  op: LoadOp,
+  more: Partial<Event> = {},
+): Promise<Entry> {
+  const event = {
+    chain: world.chain.id,
+    actor: world.client.actor,
+    lane: 0,
+    seq: world.nextClientSeq(),
+    kind: 'kv.put/1',
+    body: bodyOf(op),
+    hlc: [world.clock.wall_ms(), 0] as const,
+    ...more,
+  };
+  return signEvent(event, world.client.signer);
+}
