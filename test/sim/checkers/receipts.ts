@@ -65,12 +65,16 @@ class NodeCheck {
     this.#report = report;
   }
 
-  /** The receipt of an event that is held here; nothing where it was pruned. */
+  /**
+   * The receipt of an event that is held here; nothing where it was pruned, or is not even
+   * remembered by its id.
+   */
   async #made(id: Id): Promise<Uint8Array | undefined> {
     try {
       return await this.#core.receipts.receipt(id);
     } catch (error) {
-      if (codeOf(error) !== 'pruned' || this.#core.log.from === 1) {
+      const isBelow = ['pruned', 'not_final'].includes(codeOf(error)) && this.#core.log.from > 1;
+      if (!isBelow) {
         this.#report(`no receipt of ${id}: ${String(error)}`);
       }
       return undefined;
