@@ -178,7 +178,10 @@ export class SimNode {
     return true;
   }
 
-  /** The `writes`-th write from now is the last of this life: on the disk, or just not; `cut` is called then. */
+  /**
+   * The `writes`-th write from now, of this part if one is given, is the last of this life: on
+   * the disk, or just not; `cut` is called then.
+   */
   trap(writes: number, part?: TrapPart, cut?: () => void): void {
     this.#trap = { writes, keeps: writes % 2 === 0, part, cut };
   }
