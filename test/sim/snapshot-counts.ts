@@ -22,8 +22,8 @@ export class SnapshotCounts implements Counted {
 
   /** A node ends; its store is as it was. */
   ended({ store }: SimNode): void {
-    const isUnderWay = store?.get(storeKeys.installing) ?? store?.get(storeKeys.staged('leaves', 0));
-    if (isUnderWay) this.interrupted += 1;
+    const parts = [storeKeys.installing, storeKeys.staged('leaves', 0)];
+    if (parts.some((key) => store?.get(key))) this.interrupted += 1;
   }
 
   wrote({ store }: SimNode, ops: readonly StoreOp[]): void {
