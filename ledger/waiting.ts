@@ -9,10 +9,15 @@ const PER_AUTHOR_MAX = 256;
  * Valid blocks whose parents are not all held (consensus.md 2.4). Bounded per author: the highest
  * round goes first, since the lowest is needed first.
  */
-export class WaitingBlocks {
-  readonly #blocks = new Map<Id, { readonly block: Block; readonly missing: Set<Id> }>();
+export class WaitingBlocks<B extends { readonly ref: Ref } = Block> {
+  readonly #blocks = new Map<Id, { readonly block: B; readonly missing: Set<Id> }>();
   readonly #children = new Map<Id, { readonly ref: Ref; readonly children: Set<Id> }>();
   readonly #perAuthor = new Map<number, Map<Id, number>>();
+  readonly #perAuthor_max: number;
+
+  constructor(perAuthor_max = PER_AUTHOR_MAX) {
+    this.#perAuthor_max = perAuthor_max;
+  }
 
   get size(): number {
     return this.#blocks.size;
@@ -37,17 +42,28 @@ export class WaitingBlocks {
     const authors = new Set<number>();
     for (const child of this.#children.get(id)?.children ?? []) {
       const waiting = this.#blocks.get(child);
-      if (waiting) authors.add(waiting.block.header.author);
+      if (waiting) authors.add(waiting.block.ref.author);
     }
     return authors;
   }
 
-  add(block: Block, missing: readonly Ref[]): void {
+  /** The block of the lowest round, and one of the parents that it waits for. */
+  get first(): { readonly block: B; readonly parent: Id } | undefined {
+    let first: { readonly block: B; readonly parent: Id } | undefined;
+    for (const { block, missing } of this.#blocks.values()) {
+      if (first && first.block.ref.round <= block.ref.round) continue;
+      const [parent] = missing;
+      if (parent !== undefined) first = { block, parent };
+    }
+    return first;
+  }
+
+  add(block: B, missing: readonly Ref[]): void {
     const { id, author, round } = block.ref;
     if (this.#blocks.has(id)) return;
     const rounds = this.#perAuthor.get(author) ?? new Map<Id, number>();
     this.#perAuthor.set(author, rounds);
-    if (rounds.size >= PER_AUTHOR_MAX) {
+    if (rounds.size >= this.#perAuthor_max) {
       const [highest] = [...rounds].toSorted((a, b) => b[1] - a[1]);
       if (!highest || highest[1] <= round) return;
       this.#remove(highest[0]);
@@ -65,8 +81,8 @@ export class WaitingBlocks {
    * A block was accepted, or is not needed any more: returns the blocks that wait for nothing else
    * now.
    */
-  resolved(id: Id): Block[] {
-    const ready: Block[] = [];
+  resolved(id: Id): B[] {
+    const ready: B[] = [];
     for (const child of this.#children.get(id)?.children ?? []) {
       const waiting = this.#blocks.get(child);
       if (!waiting) continue;
@@ -83,7 +99,7 @@ export class WaitingBlocks {
    * The horizon moved: drops blocks at or below it, and what waited only for blocks down there is
    * ready.
    */
-  horizon(round: number): Block[] {
+  horizon(round: number): B[] {
     for (const [id, { block }] of this.#blocks) if (block.ref.round <= round) this.#remove(id);
     const below = [...this.#children.values()].filter(({ ref }) => ref.round <= round);
     return below.flatMap(({ ref }) => this.resolved(ref.id));

@@ -14,11 +14,16 @@ import type { Id, StoreOp } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
 import { TwoCertificates } from '#ledger/rule.ts';
 import type { Slot } from '#ledger/rule.ts';
+import { WaitingBlocks } from '#ledger/waiting.ts';
 import { AuditState } from './audit-state.ts';
 import type { Manifest } from './manifest.ts';
+import type { Place } from './place.ts';
 
 /** What the refold needs of a block whose signatures are right. */
-export interface RefoldBlock extends Ref {
+export interface RefoldBlock {
+  readonly ref: Ref;
+  /** Where it stands, for a finding about it that shows only later. */
+  readonly place: Place;
   readonly parents: readonly Ref[];
   readonly ts_ms: number;
   readonly hasPayload: boolean;
@@ -32,6 +37,12 @@ export interface RefoldWatcher {
   rows(ops: readonly StoreOp[]): void;
 }
 
+/**
+ * Blocks that may wait for the horizon to pass a parent that is not there. A node takes a late
+ * block without its parents once these are out of reach; what waits is bounded by the rounds that
+ * the horizon lags behind, unless blocks were taken out of the log.
+ */
+const WAITING_MAX = 4096;
 /** Rounds between two runs of the commit rule: it looks at every open round each time. */
 const ROUNDS_PER_RUN = 8;
 /**
@@ -53,6 +64,8 @@ export class Refold {
   readonly #target: Manifest['commit'];
   readonly #watcher: RefoldWatcher | undefined;
   readonly #open = new Map<Id, RefoldBlock>();
+  /** Blocks without all of their parents; of each author as many as of all. */
+  #waiting = new WaitingBlocks<RefoldBlock>(WAITING_MAX);
   #last: Ref | undefined;
   #runRound = 0;
   #untaken = 0;
@@ -91,6 +104,7 @@ export class Refold {
    */
   nextEpoch(): Committee {
     this.run();
+    if (!this.#isHalted) this.#assertWhole();
     const { epoch } = this.committee;
     const end = this.fold.cuts.take().at(-1);
     if (!this.#orderer.isEnded || end?.cut !== 'epoch' || end.epoch !== epoch) {
@@ -106,6 +120,7 @@ export class Refold {
     this.#lastFolded = last;
     this.#orderer = new Orderer(this.#chain.id, next, last.ts_ms, { cursor: undefined, last });
     this.#open.clear();
+    this.#waiting = new WaitingBlocks(WAITING_MAX);
     this.#last = undefined;
     this.#runRound = 0;
     return next;
@@ -135,23 +150,53 @@ export class Refold {
     return this.#orderer.decidedRound;
   }
 
-  /** Takes the next block; throws `audit_order` or `audit_missing_parent` without a place. */
+  /**
+   * Takes the next block. Throws `audit_order` without a place, and `audit_missing_parent` where
+   * too many blocks wait for one.
+   */
   accept(block: RefoldBlock): void {
-    if (this.#last && compareRefs(this.#last, block) >= 0) {
-      fail('audit_order', 'Blocks stand there once, by round, author and id.', { id: block.id });
+    const { ref, parents } = block;
+    if (this.#last && compareRefs(this.#last, ref) >= 0) {
+      fail('audit_order', 'Blocks stand there once, by round, author and id.', { id: ref.id });
     }
-    const { id, round, author, parents, ts_ms, hasPayload } = block;
-    this.#last = { id, round, author };
-    const [missing] = this.#orderer.dag.missing(parents);
-    if (missing) {
-      fail('audit_missing_parent', 'A parent of a block is not there.', {
-        parent: missing.id,
-        parentRound: missing.round,
-      });
+    this.#last = ref;
+    if (ref.round >= this.#runRound + ROUNDS_PER_RUN) this.run();
+    const missing = this.#orderer.dag.missing(parents);
+    if (missing.length === 0) this.#add(block);
+    else {
+      this.#waiting.add(block, missing);
+      if (this.#waiting.size >= WAITING_MAX) this.#assertWhole();
     }
-    if (round >= this.#runRound + ROUNDS_PER_RUN) this.run();
-    this.#orderer.accept({ id, round, author, parents, ts_ms, hasPayload });
-    if (hasPayload) this.#open.set(id, block);
+  }
+
+  /** Adds a block to the DAG, and those that waited for it only. */
+  #add(first: RefoldBlock): void {
+    const { dag } = this.#orderer;
+    const ready = [first];
+    for (let block = ready.pop(); block; block = ready.pop()) {
+      const { ref, parents, ts_ms, hasPayload } = block;
+      if (ref.round <= dag.horizon) continue;
+      const missing = dag.missing(parents);
+      if (missing.length > 0) {
+        this.#waiting.add(block, missing);
+        continue;
+      }
+      this.#orderer.accept({ ...ref, parents, ts_ms, hasPayload });
+      if (hasPayload) this.#open.set(ref.id, block);
+      ready.push(...this.#waiting.resolved(ref.id));
+    }
+  }
+
+  /** Throws `audit_missing_parent` for the lowest block that waits, if any does. */
+  #assertWhole(): void {
+    const { first } = this.#waiting;
+    if (!first) return;
+    const { block, parent } = first;
+    fail('audit_missing_parent', 'A parent of a block is not there.', {
+      ...block.place,
+      block: block.ref.id,
+      parent,
+    });
   }
 
   /** Decides what can be decided, and folds it. */
@@ -159,16 +204,28 @@ export class Refold {
     this.#runRound = this.#last?.round ?? 0;
     if (this.#isHalted) return;
     try {
-      const { lost } = this.#orderer.advance((commit) => {
-        this.#apply(commit);
-        return this.fold.seats.epoch > this.committee.epoch;
-      });
-      for (const { id } of lost) this.#open.delete(id);
+      do this.#advance();
+      while (this.#release());
     } catch (error) {
       if (!(error instanceof TwoCertificates)) throw error;
       this.#halt(error.slot);
     }
     if (this.#untaken >= FINALS_PER_TAKING) this.take();
+  }
+
+  #advance(): void {
+    const { lost } = this.#orderer.advance((commit) => {
+      this.#apply(commit);
+      return this.fold.seats.epoch > this.committee.epoch;
+    });
+    for (const { id } of lost) this.#open.delete(id);
+  }
+
+  /** Adds what waited for blocks that are below the horizon now; returns whether it was any. */
+  #release(): boolean {
+    const ready = this.#waiting.horizon(this.#orderer.dag.horizon);
+    for (const block of ready) this.#add(block);
+    return ready.length > 0;
   }
 
   #halt({ round, author }: Slot): void {
@@ -209,6 +266,7 @@ export class Refold {
   /** After the last block: compares commit, size and roots with what was reported. */
   finish(reported: Manifest): Summary {
     this.run();
+    if (!this.#isHalted) this.#assertWhole();
     this.take();
     const { index, id } = reported.commit;
     if (this.#lastFolded.index !== index) {

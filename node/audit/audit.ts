@@ -174,7 +174,8 @@ class AuditRun {
         }
         const entries = () => entriesOf(result, entriesFrom, count);
         const parents = parentsOf(block);
-        refold.accept({ id, round, author, ts_ms, parents, hasPayload: count > 0, entries });
+        const ref = { id, round, author };
+        refold.accept({ ref, place, ts_ms, parents, hasPayload: count > 0, entries });
       } catch (error) {
         throw placed(error, place);
       }

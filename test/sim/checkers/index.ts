@@ -2,6 +2,7 @@ import type { FinalEvent } from '#ledger/fold.ts';
 import type { StoreOp } from '#ledger/ports.ts';
 import type { SimNode } from '#test/sim/node.ts';
 import type { World } from '#test/sim/world.ts';
+import { audit } from './audit.ts';
 import { boundedMemory } from './bounded-memory.ts';
 import { checkpoints } from './checkpoints.ts';
 import { epochs } from './epochs.ts';
@@ -57,6 +58,7 @@ export const CHECKERS: Readonly<Record<string, MakeChecker>> = {
   receipts,
   pruning,
   replay,
+  audit,
   'kv model': kvModel,
 };
 

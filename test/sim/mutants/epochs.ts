@@ -26,7 +26,8 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'ledger/replica.ts',
-        find: 'const returned = await returnEvents(blocks, before, isAuthor, parts, due_ms, hasKey);',
+        find:
+          'const returned = await returnEvents(blocks, before, isAuthor, parts, due_ms, hasKey);',
         replace:
           'void [returnEvents, blocks, before, isAuthor, parts, due_ms, hasKey];\n' +
           '    const returned: StoreOp[] = [];',
