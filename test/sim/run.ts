@@ -240,7 +240,7 @@ function outcomeOf(
     acknowledged: world.due().length,
     lost: world.isBeyond ? 0 : world.due().filter(([id]) => !isFinal(id)).length,
     finals: Math.max(...world.nodes.map(({ core }) => core?.replica.fold.size ?? 0)),
-    snapshots: { ...world.snapshots },
+    snapshots: world.snapshots.counted,
     blocks: world.nodes.reduce((sum, node) => sum + node.sealed, 0),
     ...world.counts,
     healed_ms,

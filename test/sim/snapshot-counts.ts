@@ -20,6 +20,12 @@ export class SnapshotCounts implements Counted {
   rowsPruned = 0;
   commitsPruned = 0;
 
+  /** As they stand now. */
+  get counted(): Counted {
+    const { installed, interrupted, rowsPruned, commitsPruned } = this;
+    return { installed, interrupted, rowsPruned, commitsPruned };
+  }
+
   /** A node ends; its store is as it was. */
   ended({ store }: SimNode): void {
     const parts = [storeKeys.installing, storeKeys.staged('leaves', 0)];

@@ -46,7 +46,7 @@ export function* leftovers(rows: Rows, pruned: Pruned): Iterable<string> {
   const end = rows.get(storeKeys.epochEnd(last.epoch));
   const isEnd = end !== undefined && decodeNumber(end) === pruned.events;
   let lowest = last;
-  for (let one = at(last.index - 1); one && !isEnd && !isBelow(lowest, last); ) {
+  for (let one = isEnd ? undefined : at(last.index - 1); one && !isBelow(lowest, last); ) {
     lowest = one;
     one = at(one.index - 1);
   }
