@@ -181,7 +181,7 @@ function progressOf(world: World): string {
   return `${world.owed.size} acknowledged; ${nodes.join('; ')}`;
 }
 
-/** No honest node seals or hears of an event for a while, when traitors are silent and all is final. */
+/** No honest node seals or hears of an event for a while; traitors are silent, and all is final. */
 async function rest(world: World): Promise<void> {
   for (const { driver } of world.nodes) driver?.silence();
   const sealed = (): number => world.honest.reduce((sum, node) => sum + node.sealed, 0);
