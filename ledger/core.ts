@@ -318,6 +318,9 @@ export class Core {
   #installed(): void {
     this.submissions.reloaded();
     this.intake.entered();
+    this.antiEntropy.entered();
+    this.#spreader.entered();
+    this.#returning.begin();
     for (const listener of this.#epochListeners) listener(this.replica.committee);
     this.#finals.tell([]);
   }

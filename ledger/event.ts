@@ -141,7 +141,7 @@ function withinSize(bytes: Uint8Array): Uint8Array {
   if (bytes.length > EVENT_BYTES_MAX) {
     fail(
       'event_too_large',
-      `An event has at most ${EVENT_BYTES_MAX} bytes: put large data into blobs.`,
+      `An event has at most ${EVENT_BYTES_MAX} bytes: put a hash of large data into it.`,
       {
         bytes: bytes.length,
       },

@@ -167,7 +167,9 @@ export class Submissions {
     const event = decodeEvent(bytes);
     this.#admit(event, false);
     this.#nextSeq = event.seq + 1;
-    const isBare = !isSigned && this.#replica.author !== undefined;
+    // a halted node seals nothing: what it authors has to stand by itself
+    const { author, isHalted } = this.#replica;
+    const isBare = !isSigned && author !== undefined && !isHalted;
     const entry = isBare ? entryOf(event, undefined, bytes) : await signEvent(event, signer, bytes);
     if (!isBare) this.#verified.add(entryLeaf(entry));
     const pending = { entry, coseKey: isBare ? undefined : coseKey, isOwn: true, due_ms: 0 };

@@ -186,6 +186,7 @@ export class AntiEntropy {
       this.exchanges += 1;
       const theirs = await this.#askFrontier(peer);
       if (theirs) {
+        await this.#fetchOwn(peer, theirs);
         await this.#fetchEvents(peer, theirs);
         this.#wayUp.note(peer, theirs);
         if (!this.#replica.isHalted && this.#isFarBehind(theirs)) await this.#comeUp(peer, theirs);
@@ -199,6 +200,22 @@ export class AntiEntropy {
     }
     // `entered` found it busy
     if (this.#replica.committee.epoch > epoch) await this.exchange(peer);
+  }
+
+  /**
+   * An own block that the peer names and this store has lost: taken at once, however far this node
+   * is behind, since it shows that slots were used. Nobody else could have signed it.
+   */
+  async #fetchOwn(peer: PeerName, { epoch, newest }: Frontier): Promise<void> {
+    const { author: self, committee } = this.#replica;
+    const ref = newest.find((one) => one.author === self && !this.#replica.isKnown(one));
+    if (!ref || epoch !== committee.epoch) return;
+    const limits = { timeout_ms: TIMEOUT_MS, responseBytes_max: ANSWER_BYTES_MAX };
+    const message = messages.encodeBlocksRequest({ epoch, refs: [ref] });
+    for await (const frame of this.#network.request(peer, 'blocks', message, limits)) {
+      await this.#intake.take(frame, peer);
+    }
+    await this.#replica.settled();
   }
 
   /** A new epoch was entered: the linked peers hear so, and tell where they stand. */

@@ -42,9 +42,21 @@ export class RollCall {
     if (size === 1) return true;
     if (this.#epoch !== epoch || this.#first_ms === undefined) return false;
     this.#isOver ||=
-      this.#clock.monotonic_ms() - this.#first_ms >= PATIENCE_MS ||
-      this.#network.peers().every(({ peer }) => this.#told.has(peer));
+      this.#clock.monotonic_ms() - this.#first_ms >= PATIENCE_MS || this.#haveAllTold();
     return this.#isOver;
+  }
+
+  /**
+   * Links come up one by one, so all that are there are enough only where they make a quorum with
+   * this node: any quorum that built on a lost block has one of them.
+   */
+  #haveAllTold(): boolean {
+    const { author, committee } = this.#replica;
+    const peers = this.#network.peers();
+    const seats = new Set(peers.flatMap(({ actor }) => committee.indexOf(actor) ?? []));
+    if (author !== undefined) seats.add(author);
+    const isQuorum = committee.stakeOf(seats) >= committee.quorum;
+    return isQuorum && peers.every(({ peer }) => this.#told.has(peer));
   }
 
   /**

@@ -20,6 +20,14 @@ export function registerStatus(program: Command): void {
   });
 }
 
+/** An observer may be linked to fewer validators and hear of final events all the same. */
+function quorumOf({ quorumReachable, role }: NodeStatus): string {
+  if (quorumReachable) return 'reachable';
+  return role === 'observer'
+    ? 'this observer is linked to fewer validators'
+    : 'not reachable: nothing becomes final';
+}
+
 function certified({ checkpoint }: NodeStatus): string {
   if (!checkpoint) return 'nothing yet';
   const { size, age_ms } = checkpoint;
@@ -36,7 +44,7 @@ function describe(status: NodeStatus, url: string): string {
     ['actor', status.actor],
     ['peer', status.peer],
     ['peers', status.peers],
-    ['quorum', status.quorumReachable ? 'reachable' : 'not reachable: nothing becomes final'],
+    ['quorum', quorumOf(status)],
     ['round', status.round],
     ['commits', status.commits],
     ['final events', status.finalSeq],

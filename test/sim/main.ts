@@ -133,7 +133,7 @@ async function many(): Promise<boolean> {
     if (outcome.verdict !== 'pass') console.error(line(outcome));
     if (performance.now() - told_ms > 5000) {
       told_ms = performance.now();
-      console.error(`${tally.runs} runs, ${tally.failed.length} failed`);
+      console.error(`${tally.runs} of ${runs} done, ${tally.failed.length} failed`);
     }
     return tally.failed.length < FAILURES_MAX;
   });
