@@ -12,7 +12,7 @@ import { listMembers } from '#projections/index.ts';
  */
 export function reachValidators(
   core: Pick<Core, 'rows' | 'onEpoch'>,
-  network: Pick<ManagedNetwork, 'addBootstrap' | 'dropBootstrap'>,
+  network: Pick<ManagedNetwork, 'addBootstrap' | 'setUndialled'>,
   self: Id,
   log: Log,
 ): void {
@@ -38,7 +38,7 @@ export function reachValidators(
         if (!known.has(full)) add(actor, full);
       }
     }
-    for (const peer of former.difference(seated)) network.dropBootstrap(peer);
+    network.setUndialled(former.difference(seated));
     known = addresses;
   };
   reach();

@@ -232,8 +232,8 @@ class Libp2pNetwork implements ManagedNetwork {
     this.#supervisor.bootstrap(addr);
   }
 
-  dropBootstrap(peer: PeerName): void {
-    this.#supervisor.dismiss(peer);
+  setUndialled(peers: ReadonlySet<PeerName>): void {
+    this.#supervisor.setUndialled(peers);
   }
 
   status(): NetworkStatus {

@@ -53,7 +53,7 @@ export class Supervisor {
   readonly addresses = new Addresses();
   readonly #parts: SupervisorParts;
   /** Peers that are not dialled, wherever they say that they listen. */
-  readonly #dismissed = new Set<PeerName>();
+  readonly #undialled = new Set<PeerName>();
   #stop: (() => void) | undefined;
   #dialling = 0;
 
@@ -75,17 +75,20 @@ export class Supervisor {
   bootstrap(addr: string): void {
     const peer = peerIn(addr);
     if (peer === this.#parts.self) return;
-    if (peer !== undefined) this.#dismissed.delete(peer);
+    if (peer !== undefined) this.#undialled.delete(peer);
     this.addresses.add(peer, [addr], 'bootstrap', this.#parts.clock.monotonic_ms());
   }
 
-  /** Forgets where the peer listens, but for what is configured, until it is bootstrapped again. */
-  dismiss(peer: PeerName): void {
+  /** Forgets where these peers listen, but for what is configured; those of before are free. */
+  setUndialled(peers: ReadonlySet<PeerName>): void {
+    this.#undialled.clear();
+    for (const peer of peers) this.#forget(peer);
+  }
+
+  #forget(peer: PeerName): void {
     const { configured } = this.#parts;
-    if (![...configured].some((addr) => peerIn(addr) === peer)) {
-      if (this.#dismissed.size >= TABLE_MAX) this.#dismissed.clear();
-      this.#dismissed.add(peer);
-    }
+    const isConfigured = [...configured].some((addr) => peerIn(addr) === peer);
+    if (!isConfigured && this.#undialled.size < TABLE_MAX) this.#undialled.add(peer);
     const target = this.addresses.get(peer);
     if (target === undefined) return;
     target.addrs = target.addrs.filter((addr) => configured.has(addr));
@@ -94,7 +97,7 @@ export class Supervisor {
 
   /** Addresses at which `peer` says that it listens, or where mDNS saw it. */
   learn(peer: PeerName, addrs: readonly string[], origin: 'admitted' | 'discovered'): void {
-    if (peer === this.#parts.self || this.#dismissed.has(peer)) return;
+    if (peer === this.#parts.self || this.#undialled.has(peer)) return;
     const full = addrs.map((addr) => (peerIn(addr) === undefined ? `${addr}/p2p/${peer}` : addr));
     const wait_ms = peer < this.#parts.self ? YIELD_MS : 0;
     this.addresses.add(peer, full, origin, this.#parts.clock.monotonic_ms() + wait_ms);

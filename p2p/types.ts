@@ -99,8 +99,9 @@ export interface ManagedNetwork extends Network {
   /** Adds a bootstrap address while running; one that names its peer can be dropped. */
   addBootstrap(addr: string): void;
   /**
-   * Dials this peer no more, until `addBootstrap` names it again; what `NetworkOptions.bootstrap`
-   * names stays. A link that is there stays too, and the peer may dial this node.
+   * Dials these peers no more, until `addBootstrap` names one or a later call leaves it out; what
+   * `NetworkOptions.bootstrap` names stays. Links that are there stay too, and they may dial this
+   * node.
    */
-  dropBootstrap(peer: PeerName): void;
+  setUndialled(peers: ReadonlySet<PeerName>): void;
 }

@@ -180,7 +180,7 @@ test('a dropped peer keeps its link and may dial; it is not dialled when it is g
   const first = await startNode({ key });
   one.addBootstrap(addrOf(first));
   await untilMeshed([one, first]);
-  one.dropBootstrap(first.self);
+  one.setUndialled(new Set([first.self]));
   await sleep(300);
   t.true(linked(one, first.self));
   await first.stop();
@@ -204,7 +204,7 @@ test('what the configuration names is dialled whoever is dropped', async (t) => 
   const one = await startNode({ bootstrap: [addr] });
   t.teardown(() => one.stop());
   await untilMeshed([one, first]);
-  one.dropBootstrap(first.self);
+  one.setUndialled(new Set([first.self]));
   await first.stop();
   await until(() => one.peers().length === 0, 'its loss');
   const second = await startNode({ key, listen: [addr.replace(/\/p2p\/.*$/, '')] });
