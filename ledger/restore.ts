@@ -10,7 +10,7 @@ import { decodeOwnLast } from './own-last.ts';
 import { Pool } from './pool.ts';
 import type { PoolLimits } from './pool.ts';
 import { readPending } from './pool-store.ts';
-import type { BlockStore, Clock, Id, StoreOp } from './ports.ts';
+import type { BlockStore, Clock, Id } from './ports.ts';
 import type { Schema } from './reducer.ts';
 import type { Restored } from './replica-ports.ts';
 import { readPruned } from '#ledger/snapshot/pruned.ts';
@@ -56,15 +56,13 @@ export async function restore(
   }
   const pool = new Pool(limits);
   const forgets = (readPruned(store)?.rows ?? 0) > 0;
-  const gone: StoreOp[] = [];
   for await (const { entry, coseKey, isOwn } of readPending(store)) {
     // what was ordered before the first event that is remembered is known by its used number only
     const isForgotten = forgets && !fold.reducer.isFree(entry.event);
-    if (fold.isFinalEntry(entry) || isForgotten) {
-      gone.push({ type: 'del', key: storeKeys.pending(entry.id) });
-    } else pool.restore({ entry, coseKey, isOwn, due_ms: isOwn ? 0 : clock.monotonic_ms() });
+    if (!fold.isFinalEntry(entry) && !isForgotten) {
+      pool.restore({ entry, coseKey, isOwn, due_ms: isOwn ? 0 : clock.monotonic_ms() });
+    }
   }
-  if (gone.length > 0) await store.write(gone, { sync: false });
   const own = store.get(storeKeys.ownLast);
   const ownLast = own && decodeOwnLast(own);
   const ownRound = ownLast?.epoch === committee.epoch ? ownLast.ref.round : 0;
