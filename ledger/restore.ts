@@ -13,7 +13,6 @@ import { readPending } from './pool-store.ts';
 import type { BlockStore, Clock, Id } from './ports.ts';
 import type { Schema } from './reducer.ts';
 import type { Restored } from './replica-ports.ts';
-import { readPruned } from '#ledger/snapshot/pruned.ts';
 
 /**
  * Puts the ledger together from the store: the fold's state, the DAG above the horizon, and the
@@ -55,11 +54,8 @@ export async function restore(
     fold.written();
   }
   const pool = new Pool(limits);
-  const forgets = (readPruned(store)?.rows ?? 0) > 0;
   for await (const { entry, coseKey, isOwn } of readPending(store)) {
-    // what was ordered before the first event that is remembered is known by its used number only
-    const isForgotten = forgets && !fold.reducer.isFree(entry.event);
-    if (!fold.isFinalEntry(entry) && !isForgotten) {
+    if (!fold.isFinalEntry(entry)) {
       pool.restore({ entry, coseKey, isOwn, due_ms: isOwn ? 0 : clock.monotonic_ms() });
     }
   }
