@@ -54,10 +54,7 @@ test('it keeps no more than 8 MiB, and no long rows', (t) => {
   for (const key of rows.keys()) overlay.get(key);
   overlay.get('s/kv/long');
   t.is(base.asked('s/kv/long'), 2);
-  for (const key of rows.keys()) overlay.get(key);
+  for (const key of [...rows.keys()].toReversed()) overlay.get(key);
   const kept = [...rows].filter(([key]) => key !== 's/kv/long' && base.asked(key) === 1);
-  t.true(kept.length <= 2048);
-  overlay.get('s/kv/2999');
-  overlay.get('s/kv/2999');
-  t.true(base.asked('s/kv/2999') <= 2);
+  t.true(kept.length > 0 && kept.length <= 2048, `${kept.length}`);
 });

@@ -24,7 +24,7 @@ import { seededActor } from '#test/support/seeded-actor.ts';
 import { rememberingVerifier, SimCluster } from '#test/support/sim-cluster.ts';
 import type { Rows } from '#test/support/sim-cluster.ts';
 
-/** What a review found: each once more, as it was. */
+/** Catching up, restarts and what is left over where epochs change. */
 
 /** An observer that promises a long log of a later epoch and answers catch-ups by `range`. */
 async function promiser(
