@@ -98,7 +98,10 @@ async function assemble(
     const what = 'the store was lost or set back';
     log.error({}, `${what}: this node follows, since it cannot know what it has signed`);
   }
-  const pool = await createVerifierPool(config.crypto);
+  // what ends the node, whenever it happens
+  const broken = Promise.withResolvers<never>();
+  broken.promise.catch(() => undefined);
+  const pool = await createVerifierPool({ ...config.crypto, failed: broken.reject });
   const verifier = quickVerifier(pool, await loadEngine(config.crypto.engine), systemClock);
   closers.push(() => verifier.close());
   const self: Self = {
@@ -115,6 +118,7 @@ async function assemble(
   const core = await Core.open(chain, schema, self, config, ports);
   opened.core = core;
   closers.push(() => core.stop());
+  core.onFailure(broken.reject);
   core.attach();
   reachValidators(core, network, self.actor, log);
 
@@ -184,8 +188,8 @@ async function assemble(
       if (failure === undefined) resolve();
       else reject(failure);
     })());
-  core.onFailure((error) => {
-    log.error({ code: codeOf(error) }, 'the store failed: the node ends');
+  broken.promise.catch((error: unknown) => {
+    log.error({ code: codeOf(error) }, 'the store or the verifier failed: the node ends');
     void stop(error);
   });
   return { core, network, api, config, url, status, ended, stop: () => stop() };
