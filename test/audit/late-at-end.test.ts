@@ -1,6 +1,7 @@
 import test from 'ava';
 import { Refold } from '#ledger/audit/refold.ts';
 import type { RefoldBlock } from '#ledger/audit/refold.ts';
+import type { Manifest } from '#ledger/audit/manifest.ts';
 import { signEvent } from '#ledger/event.ts';
 import type { Entry } from '#ledger/event.ts';
 import { codeOf } from '#ledger/errors.ts';
@@ -39,7 +40,7 @@ const change = await signEvent(
 
 const live = new Orderer(chain.id, chain.committee, created_ms);
 const blocks: RefoldBlock[] = [];
-let last = { index: 0, id: chain.id as string };
+let last: Manifest['commit'] = { index: 0, id: chain.id };
 
 function made(round: number, author: number, parents: readonly Ref[]): RefoldBlock {
   const id = idOf(new TextEncoder().encode(`${round}/${author}`));
