@@ -21,15 +21,12 @@ halves() {
   ip route | sed -n 's/^\([0-9.]*\)\/\([0-9]*\) dev \([^ ]*\).*/\1 \2 \3/p' |
     while read -r net bits device; do
       [ "$device" != "$api" ] || continue
-      awk -v net="$net" -v bits="$bits" 'BEGIN {
-        split(net, part, ".")
-        at = ((part[1] * 256 + part[2]) * 256 + part[3]) * 256 + part[4]
-        for (i = 0; i < 2; i++) {
-          value = at + i * 2 ^ (31 - bits)
-          printf "%d.%d.%d.%d/%d\n", value / 16777216 % 256, value / 65536 % 256,
-            value / 256 % 256, value % 256, bits + 1
-        }
-      }'
+      number_of() { echo $((($1 * 256 + $2) * 256 * 256 + $3 * 256 + $4)); }
+      # shellcheck disable=SC2046
+      first=$(number_of $(echo "$net" | tr . ' '))
+      for at in "$first" $((first + (1 << (31 - bits)))); do
+        echo "$((at >> 24)).$((at >> 16 & 255)).$((at >> 8 & 255)).$((at & 255))/$((bits + 1))"
+      done
     done
 }
 

@@ -4,7 +4,7 @@
  */
 import { get } from 'node:http';
 
-const TIMEOUT_MS = 4000;
+const TIMEOUT_MS = 8000;
 const ANSWER_BYTES_MAX = 4096;
 const url = process.argv[2] ?? 'http://127.0.0.1:8420/readyz';
 
