@@ -57,7 +57,7 @@ export class Api {
     for (let after = ''; ; ) {
       const query = new URLSearchParams({ prefix, limit: `${PAGE}`, level: 'final' });
       if (after !== '') query.set('after', after);
-      const page = await this.#json<KvPage>(`/v1/kv?${query}`);
+      const page = await this.#json<KvPage>(`/v1/kv?${query.toString()}`);
       for (const { key, value } of page.entries) {
         found.set(key, Buffer.from(value, 'base64').toString());
       }

@@ -115,7 +115,7 @@ async function scenario(net: Network, step: string, number: number): Promise<Row
   }
 }
 
-async function step(net: Network, name: string, number: number): Promise<Row> {
+async function doStep(net: Network, name: string, number: number): Promise<Row> {
   if (Object.hasOwn(SCENARIOS, name)) return scenario(net, name, number);
   const began_ms = performance.now();
   const seconds = (): number => (performance.now() - began_ms) / 1000;
@@ -131,8 +131,8 @@ async function step(net: Network, name: string, number: number): Promise<Row> {
 }
 
 async function main(): Promise<number> {
-  const known = ['up', 'down', 'status', ...Object.keys(SCENARIOS)];
-  const unknown = positionals.find((one) => !known.includes(one));
+  const known = new Set(['up', 'down', 'status', ...Object.keys(SCENARIOS)]);
+  const unknown = positionals.find((one) => !known.has(one));
   if (values.help || positionals.length === 0 || unknown !== undefined) {
     if (unknown !== undefined) console.error(`testnet: there is no step "${unknown}"\n`);
     console.log(HELP);
@@ -143,7 +143,7 @@ async function main(): Promise<number> {
     console.log(COLUMNS.map(([name, width]) => name.padEnd(width)).join(' ').trimEnd());
   }
   for (const [i, name] of positionals.entries()) {
-    const row = await step(net, name, i);
+    const row = await doStep(net, name, i);
     show(row);
     if (!row.ok) return 1;
   }
