@@ -1,7 +1,7 @@
 /**
  * Each test file has its own process: native add-ons, signals and `process.exit` behave as in
- * production. Tests that need root are in `test/system/` and run by `npm run test:system`, those that
- * need a container engine in `test/containers/` (`npm run test:containers`).
+ * production. Tests that need root are in `test/system/` and run by `npm run test:system`, those
+ * that need a container engine in `test/containers/` (`npm run test:containers`).
  */
 export default {
   extensions: ['ts'],

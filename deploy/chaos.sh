@@ -1,8 +1,8 @@
 #!/bin/sh
 # Cuts this container's network off from its peers and heals it again, in turn with the other
-# validators: `chaos.sh NUMBER COUNT`. Time is divided in slots of X0T_CHAOS_S seconds (default 60);
-# in each, one of COUNT validators is cut off for the first half, so a quorum is always left of four.
-# Which one follows from the time alone: the containers need not speak with each other.
+# validators: `chaos.sh NUMBER COUNT`. Time is divided in slots of X0T_CHAOS_S seconds (default
+# 60); in each, one of COUNT validators is cut off for the first half, so a quorum is always left of
+# four. Which one follows from the time alone: the containers need not speak with each other.
 #
 # Runs in the network of one validator with NET_ADMIN and nothing else. Only routes are changed:
 # those to peers lead nowhere, while the API's network stays.

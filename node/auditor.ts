@@ -38,6 +38,15 @@ export interface Fault {
   readonly message: string;
 }
 
+/** The last audit that passed. */
+interface Passed {
+  /** Final events that it covered. */
+  readonly size: number;
+  readonly duration_ms: number;
+  /** When it ended, on the monotonic clock. */
+  readonly at_ms: number;
+}
+
 /** Faults that are kept and shown: one is enough to stop trusting. */
 const FAULTS_MAX = 16;
 const ASK_TIMEOUT_MS = 5000;
@@ -54,7 +63,7 @@ export class Auditor implements Overseer {
   readonly #clients: readonly Client[];
   readonly #faults: Fault[] = [];
   readonly #counts = { runs: 0, faults: 0, signatures: 0, compared: 0, unreachable: 0 };
-  #last: { readonly size: number; readonly duration_ms: number; readonly at_ms: number } | undefined;
+  #last: Passed | undefined;
 
   constructor(options: AuditorOptions) {
     this.#options = options;
@@ -119,7 +128,8 @@ export class Auditor implements Overseer {
       at_ms: clock.monotonic_ms(),
     };
     const { compared, unreachable } = this.#counts;
-    log.info({ size: summary.size, signatures: report.signatures, compared, unreachable }, 'audited');
+    const { signatures } = report;
+    log.info({ size: summary.size, signatures, compared, unreachable }, 'audited');
   }
 
   /** A node that does not answer is no fault: it may be down. */

@@ -89,8 +89,8 @@ export class LevelStore implements BlockStore {
   }
 
   /**
-   * The store as it is now, to read while it is written on: an audit's view. Close it, since what is
-   * deleted meanwhile is kept for it.
+   * The store as it is now, to read while it is written on: an audit's view. Close it, since what
+   * is deleted meanwhile is kept for it.
    */
   frozen(): FrozenStore {
     const snapshot = this.#level.snapshot();

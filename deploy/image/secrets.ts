@@ -10,7 +10,10 @@ const PATTERNS: readonly (readonly [what: string, pattern: RegExp])[] = [
   ['a token of a package registry', /\bnpm_[A-Za-z0-9]{36}\b|:_authToken\s*=\s*[^\s$]{8}/],
   ['a token of a code host', /\bgh[opsur]_[A-Za-z0-9]{36}\b|\bgithub_pat_[A-Za-z0-9_]{50}/],
   ["a cloud's access key", /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/],
-  ['a password in an address', /\b[a-z][a-z0-9+]{1,9}:\/\/[^\s/:@'"`${}]{1,64}:[^\s/:@'"`${}]{6,64}@/],
+  [
+    'a password in an address',
+    /\b[a-z][a-z0-9+]{1,9}:\/\/[^\s/:@'"`${}]{1,64}:[^\s/:@'"`${}]{6,64}@/,
+  ],
 ];
 /** Files that keys of this program have, whatever is in them. */
 const KEY_FILE = /\.key$|(?:^|\/)\.(?:npmrc|env)$/;

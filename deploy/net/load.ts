@@ -1,4 +1,4 @@
-/** Writes that go on while something happens to the network; what was acknowledged is remembered. */
+/** Writes that go on while something happens; what was acknowledged is remembered. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Api } from './api.ts';
 

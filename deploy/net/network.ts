@@ -125,7 +125,9 @@ export async function poll(
     } catch (error) {
       reason = `: ${(error as Error).message}`;
     }
-    if (performance.now() > end_ms) throw new Error(`not in ${limit_ms / 1000} s: ${what}${reason}`);
+    if (performance.now() > end_ms) {
+      throw new Error(`not in ${limit_ms / 1000} s: ${what}${reason}`);
+    }
     await sleep(POLL_MS);
   }
 }

@@ -17,7 +17,7 @@ const ifReproducible = isReproducible ? test.serial : test.serial.skip;
 /** Lines `NAME DIGEST` that the first build printed. */
 let built = '';
 
-const DIGESTS = /^(x0t:[0-9a-f]{16}) sha256:[0-9a-f]{64}\n(x0t-chaos:[0-9a-f]{16}) sha256:[0-9a-f]{64}\n$/;
+const DIGESTS = /^x0t:([0-9a-f]{16}) sha256:[0-9a-f]{64}\nx0t-chaos:\1 sha256:[0-9a-f]{64}\n$/;
 
 async function sha256(file: string): Promise<string> {
   const hash = createHash('sha256');
@@ -57,7 +57,7 @@ ifReproducible('a second build without cached layers gives the same digests', as
   t.is(stdout, built);
 });
 
-test.serial('bill of materials and provenance name the image, its base and its parts', async (t) => {
+test.serial('bill of materials and provenance name the image and its parts', async (t) => {
   const [, digest = ''] = /^x0t:\S+ sha256:(\S+)/.exec(built) ?? [];
   const tag = imageName().replace('x0t:', '');
   const sbom = JSON.parse(await readFile(join(ROOT, `dist/x0t-${tag}.cdx.json`), 'utf8'));
@@ -85,7 +85,7 @@ test.serial('the image runs as nobody in particular, has a health check and labe
   if (isReproducible) t.true(image.Size < ARCHIVE_BYTES_MAX, `${image.Size} bytes`);
 });
 
-test.serial('without any right, on a root that cannot be written, it makes keys with liboqs', async (t) => {
+test.serial('without any right, on a read-only root, it makes keys with liboqs', async (t) => {
   t.timeout(2 * MINUTE_MS);
   const bare = '--rm --pull=never --read-only --cap-drop=ALL --security-opt=no-new-privileges';
   const script = [

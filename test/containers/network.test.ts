@@ -17,7 +17,8 @@ const VALIDATORS = ['node-1', 'node-2', 'node-3', 'node-4'];
 const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
 const section = readme.split(`${HEADING}\n`)[1]?.split('\n## ')[0] ?? '';
 const consoles = [...section.matchAll(/```console\n([\s\S]*?)```/g)].map(([, text]) => text ?? '');
-const commands = consoles.flatMap((text) => [...text.matchAll(/^\$ (.+)$/gm)].map(([, one]) => one as string));
+const lines = consoles.flatMap((text) => text.split('\n'));
+const commands = lines.filter((line) => line.startsWith('$ ')).map((line) => line.slice(2));
 const last = commands.at(-1) ?? '';
 
 test.before('the network is not in use', async (t) => {
@@ -68,7 +69,7 @@ interface Service {
   readonly volumes?: readonly { readonly type: string; readonly source: string }[];
 }
 
-test.serial('every service is confined, and each secret is mounted where it belongs only', async (t) => {
+test.serial('every service is confined, and each secret is where it belongs only', async (t) => {
   const text = await shell(`${COMPOSE} --profile '*' config --format json`);
   t.is(text.code, 0, text.all);
   const { services, networks } = JSON.parse(text.stdout) as {
@@ -156,6 +157,7 @@ test.serial(`README: ${last}`, async (t) => {
   t.timeout(5 * MINUTE_MS);
   const { code, all } = await shell(last);
   t.is(code, 0, all);
-  t.is(await docker('ps', '--all', '--quiet', '--filter', 'label=com.docker.compose.project=x0t'), '');
-  t.is(await docker('volume', 'ls', '--quiet', '--filter', 'label=com.docker.compose.project=x0t'), '');
+  const ours = ['--quiet', '--filter', 'label=com.docker.compose.project=x0t'];
+  t.is(await docker('ps', '--all', ...ours), '');
+  t.is(await docker('volume', 'ls', ...ours), '');
 });

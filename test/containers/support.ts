@@ -33,7 +33,8 @@ export async function shell(line: string, cwd = ROOT): Promise<Ran> {
 }
 
 export async function docker(...args: readonly string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)('docker', [...args], { maxBuffer: OUTPUT_BYTES_MAX });
+  const limit = { maxBuffer: OUTPUT_BYTES_MAX };
+  const { stdout } = await promisify(execFile)('docker', [...args], limit);
   return stdout.trim();
 }
 

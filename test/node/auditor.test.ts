@@ -86,7 +86,7 @@ async function putKeys({ url }: Node, count: number): Promise<void> {
   }
 }
 
-test('it verifies what comes while the node runs, and a changed row turns it red for good', async (t) => {
+test('it verifies what comes while the node runs; a changed row turns it red for good', async (t) => {
   t.timeout(180_000);
   const directory = await newNode(t);
   const first = await audited(directory);
@@ -128,7 +128,7 @@ async function liar(t: ExecutionContext, answer: () => object | undefined): Prom
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-test('nodes that are gone are no fault; one that shows another state, log or network is', async (t) => {
+test('a node that is gone is no fault; one that shows another state or network is', async (t) => {
   t.timeout(180_000);
   let status: object | undefined;
   const url = await liar(t, () => status);

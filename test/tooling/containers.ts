@@ -1,7 +1,7 @@
 /**
- * `npm run test:containers [-- ava's options]`: the tests on a container engine. One that answers is
- * taken; else `deploy/engine` starts one for the time of the tests, or it says why it cannot, as a
- * skipped test that is counted.
+ * `npm run test:containers [-- ava's options]`: the tests on a container engine. One that answers
+ * is taken; else `deploy/engine` starts one for the time of the tests, or it says why it cannot, as
+ * a skipped test that is counted.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
