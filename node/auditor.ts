@@ -5,8 +5,8 @@ import type { Summary } from '#ledger/fold.ts';
 import { textOf } from '#ledger/ids.ts';
 import type { Clock, Log } from '#ledger/ports.ts';
 import { schema } from '#projections/index.ts';
-import { auditStore } from './audit/index.ts';
-import type { AuditReport } from './audit/index.ts';
+import { auditStore } from '#node/audit/index.ts';
+import type { AuditReport } from '#node/audit/index.ts';
 import { Client } from './client.ts';
 import type { Node, Overseer } from './node.ts';
 
