@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { checkImage } from './checks.ts';
-import { DOCKERFILE, EPOCH_S, contentFiles, contentTag, stage } from './content.ts';
+import { DOCKERFILE, EPOCH_S, contentFiles, contentTag, sha256, stage } from './content.ts';
 import type { ContentFile } from './content.ts';
 import { provenance } from './provenance.ts';
 import { run, tryRun } from './run.ts';
@@ -64,15 +64,28 @@ function main(options: Options): void {
   if (!isClean) process.exitCode = 1;
 }
 
-/** The stand-in's name with its digest; made once for an output folder, and loaded if need be. */
+/**
+ * The stand-in's name with its digest. Made once for an output folder, and again when what makes it
+ * has changed; loaded if need be.
+ */
 function standIn(output: string, isNameEnough: boolean): string {
   const folder = join(output, 'base');
-  const note = join(folder, 'name.txt');
-  const made = join(ROOT, 'deploy', 'base-image');
-  if (!existsSync(note)) writeFileSync(note, run(made, [folder], ROOT));
+  const [note, made] = [join(folder, 'name.txt'), join(folder, 'made-from.txt')];
+  const script = join(ROOT, 'deploy', 'base-image');
+  const { optionalDependencies } = readManifest();
+  const inputs = readFileSync(script, 'utf8') + JSON.stringify(optionalDependencies);
+  const from = sha256(Buffer.from(inputs));
+  if (!existsSync(made) || readFileSync(made, 'utf8') !== from) {
+    writeFileSync(note, run(script, [folder], ROOT));
+    writeFileSync(made, from);
+  }
   const name = readFileSync(note, 'utf8').trim();
   if (!isNameEnough && imageId(name) === undefined) load(join(folder, 'base.tar'), name);
   return name;
+}
+
+function readManifest(): { readonly version: string; readonly optionalDependencies: object } {
+  return JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 }
 
 function buildOne(
@@ -87,7 +100,7 @@ function buildOne(
   if (before !== undefined && !again) return before;
   const context = mkdtempSync(join(tmpdir(), 'x0t-context-'));
   const archive = join(output, `${TARGETS[target]}-${tag}.tar`);
-  const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const { version } = readManifest();
   const values = { BASE: base, TAG: tag, VERSION: version, SOURCE_DATE_EPOCH: EPOCH_S };
   try {
     stage(files, context);
