@@ -2,8 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Api } from './api.ts';
 
-/** Between two writes to one node, ms: a steady trickle that a busy machine can carry. */
-const PAUSE_MS = 60;
+/**
+ * Between two writes to one node, ms: a steady trickle that a busy machine can carry, and an audit
+ * from the genesis on can follow.
+ */
+const PAUSE_MS = 150;
 
 export class Load {
   readonly prefix: string;
