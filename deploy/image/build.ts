@@ -111,7 +111,8 @@ function buildOne(
       `--target=${target}`,
       ...Object.entries(values).map(([key, value]) => `--build-arg=${key}=${value}`),
       ...(ca === undefined ? [] : [`--secret=id=ca,src=${ca}`]),
-      ...(again ? ['--no-cache'] : []),
+      // what both have in common is built anew with the first
+      ...(again && target === 'node' ? ['--no-cache'] : []),
       '--provenance=false',
       '--sbom=false',
       '--progress=plain',

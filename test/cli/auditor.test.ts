@@ -8,7 +8,7 @@ import { envelope, folder, freePorts, run, start, x0t } from './support.ts';
 
 const WAIT_MS = 60_000;
 
-test('an auditor follows, audits, compares and ends well; one that prunes is refused', async (t) => {
+test('an auditor follows, audits, compares and ends; one that prunes is refused', async (t) => {
   t.timeout(180_000);
   const cwd = folder(t);
   const p2p = await freePorts(2);

@@ -2,6 +2,8 @@ import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import test from 'ava';
+import { poll } from '#deploy/net/network.ts';
+import { PROMETHEUS_IMAGE, ask, buildPrometheus, dashboardQueries } from './metrics.ts';
 import { ROOT, docker, imageName, shell } from './support.ts';
 
 /**
@@ -112,6 +114,49 @@ test.serial('init keeps what is there', async (t) => {
   const { code, all } = await shell(`${COMPOSE} run --rm -T init 2>/dev/null`);
   t.is(code, 0, all);
   t.regex(all, /the network is there/);
+});
+
+/** Counters with labels that nothing has happened to yet have no series. */
+const MAY_BE_EMPTY = /bans_total|rejected_total|disconnects_total/;
+
+const ifApt = (await shell('command -v apt-get')).code === 0 ? test.serial : test.serial.skip;
+
+ifApt('Prometheus finds all nodes, and has data for every panel and alert', async (t) => {
+  t.timeout(5 * MINUTE_MS);
+  const folder = await mkdtemp(join(tmpdir(), 'x0t-prometheus-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  await buildPrometheus(folder);
+  const compose = `PROMETHEUS_IMAGE=${PROMETHEUS_IMAGE} PROMETHEUS_PORT=0 ${COMPOSE}`;
+  const up = await shell(`${compose} --profile metrics up -d --no-deps prometheus`);
+  t.is(up.code, 0, up.all);
+  const url = `http://${(await shell(`${compose} port prometheus 9090`)).stdout.trim()}`;
+  interface Targets {
+    readonly activeTargets: readonly { readonly health: string; readonly scrapeUrl: string }[];
+  }
+  await poll('all nodes are scraped', MINUTE_MS, async () => {
+    const { activeTargets } = await ask<Targets>(url, 'targets');
+    return activeTargets.length === 6 && activeTargets.every(({ health }) => health === 'up');
+  });
+  const queries = await dashboardQueries();
+  t.true(queries.length > 20);
+  for (const query of queries) {
+    if (MAY_BE_EMPTY.test(query)) await ask(url, 'query', query);
+    else {
+      // rates need two looks
+      await poll(`data for ${query}`, MINUTE_MS, async () => {
+        return (await ask<{ result: readonly unknown[] }>(url, 'query', query)).result.length > 0;
+      });
+    }
+  }
+  interface Rules {
+    readonly groups: readonly { readonly rules: readonly { name: string; state: string }[] }[];
+  }
+  const { groups } = await ask<Rules>(url, 'rules');
+  const rules = groups.flatMap((group) => group.rules);
+  t.is(rules.length, 6);
+  t.deepEqual(rules.filter(({ state }) => state === 'firing'), []);
+  const removed = await shell(`${compose} --profile metrics rm --stop --force prometheus`);
+  t.is(removed.code, 0, removed.all);
 });
 
 /** An image of the same tree with one line more: another tag, another digest. */
