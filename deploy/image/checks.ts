@@ -14,6 +14,7 @@ import type { Sbom } from './sbom.ts';
 import { findSecrets } from './secrets.ts';
 
 const TRIVY_CONFIG = join(import.meta.dirname, 'trivy.yaml');
+const GITLEAKS_CONFIG = join(import.meta.dirname, 'gitleaks.toml');
 
 /** False when a check that ran found something. */
 export function checkImage(sbom: Sbom, files: readonly ContentFile[], archive: string): boolean {
@@ -45,7 +46,9 @@ function gitleaks(files: readonly ContentFile[]): boolean {
   const folder = mkdtempSync(join(tmpdir(), 'x0t-secrets-'));
   try {
     stage(files, folder);
-    const { code, stdout, stderr } = tryRun('gitleaks', ['dir', '--no-banner', '--redact', folder]);
+    const options = ['--no-banner', '--no-color', '--redact', '--verbose'];
+    const args = ['dir', ...options, `--config=${GITLEAKS_CONFIG}`, folder];
+    const { code, stdout, stderr } = tryRun('gitleaks', args);
     if (code === 127) return notRun('gitleaks', 'it is not installed');
     if (code !== 0) console.error(`gitleaks: found something:\n${stdout}${stderr}`);
     else console.error('gitleaks: ok');

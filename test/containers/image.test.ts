@@ -37,6 +37,7 @@ test.serial('deploy/build makes images under the tag that --tag-only tells', asy
   // a check that did not run says so, and none is called good that was not made
   t.regex(all, /^licences: ok, \d+ packages/m);
   t.regex(all, /^secrets: ok, \d+ files/m);
+  t.regex(all, /^gitleaks: (?:ok|not run: .+)$/m);
   t.regex(all, /^vulnerabilities: (?:ok|not run: .+)$/m);
 });
 
