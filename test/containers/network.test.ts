@@ -23,6 +23,9 @@ const lines = consoles.flatMap((text) => text.split('\n'));
 const commands = lines.filter((line) => line.startsWith('$ ')).map((line) => line.slice(2));
 const last = commands.at(-1) ?? '';
 
+/** Prometheus is taken from a package. */
+const ifApt = (await shell('command -v apt-get')).code === 0 ? test.serial : test.serial.skip;
+
 test.before('the network is not in use', async (t) => {
   t.true(commands.length >= 6, 'the README has a section for operators');
   t.regex(last, /testnet down$/);
@@ -118,8 +121,6 @@ test.serial('init keeps what is there', async (t) => {
 
 /** Counters with labels that nothing has happened to yet have no series. */
 const MAY_BE_EMPTY = /bans_total|rejected_total|disconnects_total/;
-
-const ifApt = (await shell('command -v apt-get')).code === 0 ? test.serial : test.serial.skip;
 
 ifApt('Prometheus finds all nodes, and has data for every panel and alert', async (t) => {
   t.timeout(5 * MINUTE_MS);
