@@ -19,6 +19,7 @@ import { schema } from '#projections/index.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
+import type { NodeMetrics } from './metrics.ts';
 import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
@@ -38,6 +39,10 @@ export interface Node {
   readonly network: ManagedNetwork;
   readonly api: FastifyInstance;
   readonly config: NodeConfig;
+  /** For audits while it runs. */
+  readonly store: Pick<LevelStore, 'frozen'>;
+  /** What `/metrics` shows; more can be registered. */
+  readonly metrics: NodeMetrics;
   /** Base URL of the API, with the port that was taken. */
   readonly url: string;
   status(): NodeStatus;
@@ -53,6 +58,16 @@ export interface NodeOptions {
   /** Wins over `config.json`. */
   readonly config?: PartialConfig;
   readonly log?: Logger;
+  /** What is wrong or not yet known, besides what the node itself sees. */
+  readonly overseer?: Overseer;
+}
+
+/** Somebody who watches the node from within its process, such as an auditor. */
+export interface Overseer {
+  /** Shown with the node's own alarms. */
+  alarms(): NodeStatus['alarms'];
+  /** Why the node is not ready, in sentences; none when it is. */
+  reasons(): readonly string[];
 }
 
 /**
@@ -64,6 +79,7 @@ export async function startNode({
   directory,
   config: options = {},
   log: given,
+  overseer,
 }: NodeOptions): Promise<Node> {
   const data = await readDataDir(directory);
   const config = mergeConfig(data.config, options);
@@ -76,7 +92,7 @@ export async function startNode({
     );
   const closers: (() => Promise<unknown>)[] = [];
   try {
-    return await assemble(directory, data, config, log, closers);
+    return await assemble(directory, data, config, log, closers, overseer);
   } catch (error) {
     for (const close of closers.toReversed()) await close().catch(() => undefined);
     throw error;
@@ -89,6 +105,7 @@ async function assemble(
   config: NodeConfig,
   log: Logger,
   closers: (() => Promise<unknown>)[],
+  overseer: Overseer | undefined,
 ): Promise<Node> {
   const { chain } = data;
   const store = await LevelStore.open(dataPaths(directory).store);
@@ -125,18 +142,22 @@ async function assemble(
   const startedAt = new Date(systemClock.wall_ms()).toISOString();
   const started_ms = systemClock.monotonic_ms();
   let isUp = false;
-  const status = (): NodeStatus => ({
-    name: config.name,
-    version: VERSION,
-    engine: verifier.engine,
-    peer: data.peer,
-    key: Buffer.from(data.coseKey).toString('base64'),
-    addrs: [...network.status().addrs],
-    ...statusOf(core, self, network.peers()),
-    limitations: limitationsOf(config, core),
-    startedAt,
-    uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
-  });
+  const status = (): NodeStatus => {
+    const ledger = statusOf(core, self, network.peers());
+    return {
+      name: config.name,
+      version: VERSION,
+      engine: verifier.engine,
+      peer: data.peer,
+      key: Buffer.from(data.coseKey).toString('base64'),
+      addrs: [...network.status().addrs],
+      ...ledger,
+      alarms: [...ledger.alarms, ...(overseer?.alarms() ?? [])],
+      limitations: limitationsOf(config, core),
+      startedAt,
+      uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
+    };
+  };
   const metrics = createMetrics(core, systemClock);
   registerNetworkMetrics(metrics.registry, network);
   const api = await createApi({
@@ -147,7 +168,7 @@ async function assemble(
     log,
     version: VERSION,
     status,
-    isReady: () => readiness(core, isUp),
+    isReady: () => readiness(core, isUp, overseer?.reasons() ?? []),
     isQuorumReachable: () => isQuorumReachable(core, network.peers()),
   });
   closers.push(() => api.close());
@@ -192,15 +213,19 @@ async function assemble(
     log.error({ code: codeOf(error) }, 'the store or the verifier failed: the node ends');
     void stop(error);
   });
-  return { core, network, api, config, url, status, ended, stop: () => stop() };
+  return { core, network, api, config, store, metrics, url, status, ended, stop: () => stop() };
 }
 
 /**
  * Ready to serve: up, in step with the others, and with finality not halted. Without a quorum it
  * still accepts.
  */
-function readiness({ antiEntropy, replica }: Core, isUp: boolean): Readiness {
-  const reasons: string[] = [];
+function readiness(
+  { antiEntropy, replica }: Core,
+  isUp: boolean,
+  more: readonly string[],
+): Readiness {
+  const reasons = [...more];
   if (!isUp) reasons.push('the node is starting or stopping');
   const { isRunning, target, snapshot } = antiEntropy.catchUp;
   if (snapshot) {

@@ -8,6 +8,11 @@ const WRITE_BUFFER_BYTES = 8 * 1024 * 1024;
 /** Bytes a table file may have: larger ones make fewer files of the same log. */
 const FILE_BYTES_MAX = 8 * 1024 * 1024;
 
+/** A store that stands still. */
+export interface FrozenStore extends Pick<BlockStore, 'get' | 'range'> {
+  close(): Promise<void>;
+}
+
 /** The store on LevelDB (`level`). */
 export class LevelStore implements BlockStore {
   readonly #level: Level<string, Uint8Array>;
@@ -81,6 +86,20 @@ export class LevelStore implements BlockStore {
     limit = -1,
   }: StoreRange): AsyncIterable<readonly [string, Uint8Array]> {
     return this.#level.iterator({ gte, lt, reverse, limit });
+  }
+
+  /**
+   * The store as it is now, to read while it is written on: an audit's view. Close it, since what
+   * is deleted meanwhile is kept for it.
+   */
+  frozen(): FrozenStore {
+    const snapshot = this.#level.snapshot();
+    return {
+      get: (key) => this.#level.getSync(key, { snapshot }),
+      range: ({ gte, lt, reverse = false, limit = -1 }) =>
+        this.#level.iterator({ gte, lt, reverse, limit, snapshot }),
+      close: () => snapshot.close(),
+    };
   }
 
   /**

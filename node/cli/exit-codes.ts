@@ -34,6 +34,7 @@ const DATA_DIRECTORY = new Set([
   'key_malformed',
   'key_pair_mismatch',
   'key_unreadable',
+  'network_key_unknown',
   'not_empty',
   'not_initialised',
   'peer_key_invalid',

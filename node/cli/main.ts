@@ -42,6 +42,8 @@ const GROUPS: Readonly<Record<string, () => Promise<(program: Command) => void>>
   export: async () => (await import('./export.ts')).registerExport,
   audit: async () => (await import('./audit.ts')).registerAudit,
   rebuild: async () => (await import('./rebuild.ts')).registerRebuild,
+  auditor: async () => (await import('./auditor.ts')).registerAuditor,
+  'init-network': async () => (await import('./init-network.ts')).registerInitNetwork,
   testnet: async () => (await import('./testnet.ts')).registerTestnet,
 };
 

@@ -1,0 +1,134 @@
+import { existsSync } from 'node:fs';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openChain } from '#ledger/chain.ts';
+import { fail } from '#ledger/errors.ts';
+import { textOf } from '#ledger/ids.ts';
+import { generatePeerKey, peerNameOf } from '#p2p/index.ts';
+import type { NodeConfig, PartialConfig } from './config.ts';
+import { dataPaths, finishDataDir, isInitialised, makeGenesis } from './data-dir.ts';
+import type { NodeKeys } from './data-dir.ts';
+import { createKeyFile, readKeyFile, replaceFile, writeNewFile } from './keys.ts';
+import { systemClock } from './system.ts';
+
+/**
+ * The data directories of a whole new network whose nodes run on hosts of their own, such as
+ * containers: `DIR/NAME` for each, `DIR/operators` with the operators' keys, and `DIR/public` with
+ * what everybody may read. Each folder can be a mount: whoever mounts `DIR/NAME` alone sees the
+ * secrets of one node.
+ */
+
+export interface NetworkPlan {
+  readonly directory: string;
+  /** Of the network, in the genesis. */
+  readonly name: string;
+  readonly validators: readonly string[];
+  readonly observers: readonly string[];
+  /** Keys of members who may change the committee. */
+  readonly operators: number;
+  /** Multiaddr at which peers reach a node; `{name}` stands for the node's. */
+  readonly address: string;
+  /** Multiaddr that each node listens on. */
+  readonly listen: string;
+  readonly api: NodeConfig['api'];
+}
+
+export interface PlannedNode {
+  readonly name: string;
+  readonly role: 'validator' | 'observer';
+  readonly directory: string;
+  readonly actor: string;
+  readonly peer: string;
+  readonly address: string;
+}
+
+export interface PlannedNetwork {
+  /** CID of the genesis object. */
+  readonly chain: string;
+  /** Whether the genesis was made now; else it was there. */
+  readonly isNew: boolean;
+  readonly nodes: readonly PlannedNode[];
+  readonly operators: readonly string[];
+}
+
+const PUBLIC = 'public';
+const PUBLIC_MODE = 0o644;
+const OPERATORS = 'operators';
+
+/**
+ * Makes what is missing and keeps what is there, so that it can be run again after an interruption
+ * and before every start. Throws `network_key_unknown` where a validator's key is not in the
+ * genesis that is there.
+ */
+export async function prepareNetwork(plan: NetworkPlan): Promise<PlannedNetwork> {
+  const { directory, validators, observers } = plan;
+  const seats = await keysOf(directory, validators);
+  const others = await keysOf(directory, observers);
+  const operators: string[] = [];
+  for (let i = 1; i <= plan.operators; i++) {
+    const file = join(directory, OPERATORS, `operator-${i}.key`);
+    const { actor } = existsSync(file) ? await readKeyFile(file) : await createKeyFile(file);
+    operators.push(actor);
+  }
+  const file = join(directory, PUBLIC, 'genesis.cbor');
+  const isNew = !existsSync(file);
+  if (isNew) {
+    const genesis = makeGenesis(plan.name, seats, operators, systemClock.wall_ms());
+    await mkdir(join(directory, PUBLIC), { recursive: true });
+    await replaceFile(file, genesis);
+    await chmod(file, PUBLIC_MODE);
+  }
+  const genesis = await readFile(file);
+  const chain = openChain(genesis);
+  const isSeated = new Set(chain.committee.validators.map(({ actor }) => actor));
+  for (const [i, { actor }] of seats.entries()) {
+    if (isSeated.has(actor)) continue;
+    const message = 'This key is not in the genesis: bring back the node, or remove all of it.';
+    fail('network_key_unknown', message, { node: validators[i] ?? '', actor, genesis: file });
+  }
+  const nodes = [
+    ...validators.map((name, i) => planned(plan, name, 'validator', seats[i] as NodeKeys)),
+    ...observers.map((name, i) => planned(plan, name, 'observer', others[i] as NodeKeys)),
+  ];
+  for (const node of nodes) {
+    if (isInitialised(node.directory)) continue;
+    await finishDataDir(node.directory, genesis, configOf(plan, node, nodes));
+  }
+  return { chain: textOf(chain.id), isNew, nodes, operators };
+}
+
+async function keysOf(directory: string, names: readonly string[]): Promise<NodeKeys[]> {
+  const keys: NodeKeys[] = [];
+  for (const name of names) keys.push(await keysIn(join(directory, name)));
+  return keys;
+}
+
+/** The keys of one data directory; each that is missing is made. */
+async function keysIn(directory: string): Promise<NodeKeys> {
+  const paths = dataPaths(directory);
+  const key = existsSync(paths.key) ? await readKeyFile(paths.key) : await createKeyFile(paths.key);
+  if (!existsSync(paths.peerKey)) await writeNewFile(paths.peerKey, await generatePeerKey());
+  const peerKey = await readFile(paths.peerKey);
+  return { ...key, peerKey, peer: peerNameOf(peerKey) };
+}
+
+function planned(
+  { directory, address }: NetworkPlan,
+  name: string,
+  role: PlannedNode['role'],
+  { actor, peer }: NodeKeys,
+): PlannedNode {
+  const at = address.replaceAll('{name}', name);
+  return { name, role, directory: join(directory, name), actor, peer, address: at };
+}
+
+/** Every node dials the validators, whatever its own role is. */
+function configOf(
+  { api, listen }: NetworkPlan,
+  { name, address }: PlannedNode,
+  nodes: readonly PlannedNode[],
+): PartialConfig {
+  const others = nodes.filter((other) => other.name !== name && other.role === 'validator');
+  const bootstrap = others.map((other) => `${other.address}/p2p/${other.peer}`);
+  return { name, api, p2p: { listen: [listen], announce: [address], bootstrap } };
+}
