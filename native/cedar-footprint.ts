@@ -1,4 +1,5 @@
 import type { PolicyEntity, PolicySubject } from '#ledger/ports.ts';
+import type { PolicyJson as Policy } from '@cedar-policy/cedar-wasm/nodejs';
 
 /**
  * What a policy can look at. Cedar's scopes are simple (`==`, `in`, `is`), so whether a scope fits
@@ -9,8 +10,9 @@ import type { PolicyEntity, PolicySubject } from '#ledger/ports.ts';
  */
 export interface Footprint {
   readonly id: string;
-  readonly text: string;
-  /** Unique among the policies of this process: the text decides, so a new text has a new one. */
+  /** The policy as Cedar's parser gave it: taking it costs less than its text. */
+  readonly json: Policy;
+  /** Unique among the policies that this process has parsed. */
   readonly index: number;
   readonly principal: Scope;
   readonly resource: Scope;
@@ -35,7 +37,7 @@ interface LooksAt {
 }
 
 /** Cedar's JSON of a policy, as far as it is used. */
-export interface PolicyJson {
+interface PolicyJson {
   readonly principal: ScopeJson;
   readonly action: ActionJson;
   readonly resource: ScopeJson;
@@ -75,15 +77,15 @@ export type SchemaJson = Readonly<
 
 let count = 0;
 
-export function footprintOf(id: string, text: string, json: PolicyJson): Footprint {
-  const { principal, action, resource, conditions } = json;
+export function footprintOf(id: string, json: Policy): Footprint {
+  const { principal, action, resource, conditions } = json as unknown as PolicyJson;
   const mentions = new Map<string, string[]>();
   noteEntities([principal, resource, action, conditions], mentions);
   count += 1;
   const looksAt = conditions.length > 0 ? looksOf(conditions) : undefined;
   return {
     id,
-    text,
+    json,
     index: count,
     principal: scopeOf(principal),
     resource: scopeOf(resource),

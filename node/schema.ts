@@ -3,6 +3,7 @@ import { MEMBERS_POLICY } from '#ledger/genesis.ts';
 import type { Genesis } from '#ledger/genesis.ts';
 import type { PolicyEngine } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
+import { loadCedar } from '#native/cedar.ts';
 import { CEDAR } from '#native/cedar-version.ts';
 import { schema } from '#projections/index.ts';
 
@@ -11,11 +12,14 @@ import { schema } from '#projections/index.ts';
  * policies on the ledger (`members/1`) go on without: their state has no policy rows, so their
  * state roots stay what they were. The engine is loaded only where one decides.
  */
-export async function schemaFor({ policy }: Pick<Genesis, 'policy'>): Promise<Schema> {
+export function schemaFor({ policy }: Pick<Genesis, 'policy'>): Schema {
   if (policy === MEMBERS_POLICY) return schema;
-  const { loadCedar } = await import('#native/cedar.ts');
-  return policySchema(loadCedar());
+  engine ??= loadCedar();
+  return policySchema(engine);
 }
+
+/** Loaded once: its WebAssembly takes some 60 ms. */
+let engine: PolicyEngine | undefined;
 
 /** All projections, with policies that `engine` decides by. */
 export function policySchema(engine: PolicyEngine): Schema {
