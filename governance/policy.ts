@@ -165,7 +165,7 @@ export class Policies implements Projection, Permission {
   }
 
   permitsCall(
-    { principal, action, resource, operation }: PolicyCall,
+    { principal, action, resource, context }: PolicyCall,
     ts_ms: number,
     rows: Reading,
     standingOf: StandingOf,
@@ -175,7 +175,7 @@ export class Policies implements Projection, Permission {
       action,
       principal: () => principals.of(principal, standingOf),
       resource: () => resourceOf(resource, prefixes),
-      context: () => ({ time_ms: ts_ms, operation }),
+      context: () => ({ ...context, time_ms: ts_ms }),
     });
   }
 

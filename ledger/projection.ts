@@ -2,7 +2,7 @@ import type { Validator } from './committee.ts';
 import type { Event } from './event.ts';
 import type { Genesis } from './genesis.ts';
 import type { KindSpec } from './kinds.ts';
-import type { Id, PolicyDecision, PolicyEntity } from './ports.ts';
+import type { Id, PolicyDecision, PolicyEntity, PolicyValue } from './ports.ts';
 import type { VerdictName } from './verdicts.ts';
 
 /**
@@ -54,13 +54,13 @@ export interface Standing {
 /** `undefined`: no member. */
 export type StandingOf = (actor: Id) => Standing | undefined;
 
-/** What a caller of a node's API wants to do. */
+/** A question that is not put by an event: what a caller of a node's API wants to do. */
 export interface PolicyCall {
   readonly principal: PolicyEntity;
   readonly action: string;
   readonly resource: PolicyEntity;
-  /** Name of the API's operation. */
-  readonly operation: string;
+  /** What is known besides the time: `operation` of a call, `onBehalfOf` of an event. */
+  readonly context: Readonly<Record<string, PolicyValue>>;
 }
 
 /** What the fold asks of the projection that knows the policies. */
