@@ -2,12 +2,13 @@ import { fail } from '#ledger/errors.ts';
 import type { PolicyEntity, PolicyProgram, PolicySubject } from '#ledger/ports.ts';
 import type { StandingOf } from '#ledger/projection.ts';
 import { resourceTypeOf } from './policy-base.ts';
-import { FOUNDERS_MAX } from './policy-state.ts';
 import { resourceOf } from './policy-subjects.ts';
 import type { Principals } from './policy-subjects.ts';
 
 /** Resources that are tried for each kind: those that policies name, and one that none names. */
 const PROBES_MAX = 16;
+/** Members that a change is tried on: who asks for it, founders, and those with assigned roles. */
+const CANDIDATES_MAX = 64;
 /** A rule may end with time: what holds now must hold then, too. */
 const FAR_FUTURE_MS = Number.MAX_SAFE_INTEGER;
 
@@ -31,7 +32,7 @@ export interface Trial {
 export function assertSafe(trial: Trial): void {
   const { program, principals, standingOf, policyIds, ts_ms } = trial;
   const members = [...new Set(trial.candidates)]
-    .slice(0, FOUNDERS_MAX)
+    .slice(0, CANDIDATES_MAX)
     .filter((actor) => standingOf(actor) !== undefined)
     .map((id) => principals.of({ type: 'Actor', id }, standingOf));
   const mayPut = (principal: PolicySubject, id: string, time_ms: number) =>

@@ -16,7 +16,7 @@ const ofVersion = (version: number): string => `version/${String(version).padSta
 const ofText = (hash: Id): string => `text/${hash}`;
 
 /** Operators first; more are not looked at when a change is tried on them. */
-export const FOUNDERS_MAX = 64;
+const FOUNDERS_MAX = 32;
 
 type Reading = Pick<Rows, 'get'>;
 const utf8 = new TextEncoder();
