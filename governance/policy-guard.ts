@@ -2,7 +2,7 @@ import { fail } from '#ledger/errors.ts';
 import type { PolicyEntity, PolicyProgram, PolicySubject } from '#ledger/ports.ts';
 import type { StandingOf } from '#ledger/projection.ts';
 import { resourceTypeOf } from './policy-base.ts';
-import { resourceOf } from './policy-subjects.ts';
+import { Prefixes, resourceOf } from './policy-subjects.ts';
 import type { Principals } from './policy-subjects.ts';
 
 /** Resources that are tried for each kind: those that policies name, and one that none names. */
@@ -36,14 +36,14 @@ export function assertSafe(trial: Trial): void {
     .filter((actor) => standingOf(actor) !== undefined)
     .map((id) => principals.of({ type: 'Actor', id }, standingOf));
   const mayPut = (principal: PolicySubject, id: string, time_ms: number) =>
-    isAllowed(program, principal, 'policy.put/1', { type: 'Policy', id }, time_ms, []);
+    isAllowed(program, principal, 'policy.put/1', { type: 'Policy', id }, time_ms, NONE);
   const mayChange = (principal: PolicySubject) =>
     [ts_ms, FAR_FUTURE_MS].every((at) => policyIds.every((id) => mayPut(principal, id, at)));
   if (policyIds.length === 0 || !members.some(mayChange)) {
     const message = 'No member could change policies any more: keep a policy that permits it.';
     fail('policy_lockout', message, { tried: members.length });
   }
-  const prefixes = program.mentioned('KeyPrefix');
+  const prefixes = new Prefixes(program.mentioned('KeyPrefix'));
   const mayDo = (kind: string) =>
     probesOf(program, resourceTypeOf(kind)).some((resource) =>
       members.some((one) => isAllowed(program, one, kind, resource, ts_ms, prefixes)),
@@ -53,6 +53,8 @@ export function assertSafe(trial: Trial): void {
     fail('policy_denies_everyone', message, { tried: members.length });
   }
 }
+
+const NONE = new Prefixes([]);
 
 function probesOf(program: PolicyProgram, type: string): PolicyEntity[] {
   const named = program.mentioned(type);
@@ -67,7 +69,7 @@ function isAllowed(
   action: string,
   resource: PolicyEntity,
   time_ms: number,
-  prefixes: readonly string[],
+  prefixes: Prefixes,
 ): boolean {
   return program.decide({
     action,

@@ -67,19 +67,40 @@ function attrsOf(
     : { trustDomain: rest.slice(0, slash), path: rest.slice(slash) };
 }
 
+/** The prefixes that policies name, by their length: a key is looked up once for each length. */
+export class Prefixes {
+  readonly #byLength = new Map<number, Map<string, PolicyEntity>>();
+
+  constructor(prefixes: readonly string[]) {
+    for (const id of prefixes) {
+      let same = this.#byLength.get(id.length);
+      if (!same) this.#byLength.set(id.length, (same = new Map<string, PolicyEntity>()));
+      same.set(id, { type: 'KeyPrefix', id });
+    }
+  }
+
+  of(key: string): PolicyEntity[] {
+    const found: PolicyEntity[] = [];
+    for (const [length, same] of this.#byLength) {
+      const prefix = length <= key.length ? same.get(key.slice(0, length)) : undefined;
+      if (prefix) found.push(prefix);
+    }
+    return found;
+  }
+}
+
 /** A resource; keys and prefixes are in those prefixes that policies name. */
-export function resourceOf(
-  { type, id }: PolicyEntity,
-  prefixes: readonly string[],
-): PolicySubject {
-  const isKey = type === 'Key';
-  const parents = isKey || type === 'KeyPrefix'
-    ? prefixes
-        .filter((prefix) => id.startsWith(prefix) && (isKey || prefix !== id))
-        .map((prefix) => ({ type: 'KeyPrefix', id: prefix }))
-    : [];
-  if (isKey) return { type, id, parents, attrs: { key: id } };
-  return { type, id, parents, attrs: type === 'Member' ? { actor: id } : {} };
+export function resourceOf({ type, id }: PolicyEntity, prefixes: Prefixes): PolicySubject {
+  switch (type) {
+    case 'Key':
+      return { type, id, parents: prefixes.of(id), attrs: { key: id } };
+    case 'KeyPrefix': {
+      const parents = prefixes.of(id).filter((prefix) => prefix.id !== id);
+      return { type, id, parents, attrs: {} };
+    }
+    default:
+      return { type, id, parents: [], attrs: type === 'Member' ? { actor: id } : {} };
+  }
 }
 
 /** What an event acts on: at least one, each of which must be permitted. */

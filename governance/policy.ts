@@ -5,7 +5,7 @@ import type { Genesis } from '#ledger/genesis.ts';
 import { bytesOf, idOf } from '#ledger/ids.ts';
 import type { KindSpec } from '#ledger/kinds.ts';
 import type {
-  PolicyDecision, PolicyEngine, PolicyEntity, PolicyProgram, PolicyRequest,
+  PolicyDecision, PolicyEngine, PolicyEntity, PolicyProgram, PolicyRequest, PolicySubject,
 } from '#ledger/ports.ts';
 import type {
   OrderedEvent, Permission, PolicyCall, Projection, Rows, StandingOf,
@@ -22,7 +22,7 @@ import {
   append, begin, headRow, readFounders, readHead, readRoles, readText, readVersion,
 } from './policy-state.ts';
 import type { Roles, Version } from './policy-state.ts';
-import { Principals, principalNamed, resourceOf, resourcesOf } from './policy-subjects.ts';
+import { Prefixes, Principals, principalNamed, resourceOf, resourcesOf } from './policy-subjects.ts';
 
 type Reading = Pick<Rows, 'get'>;
 
@@ -34,7 +34,7 @@ const NOBODY: StandingOf = () => undefined;
 interface Present {
   readonly program: PolicyProgram;
   readonly principals: Principals;
-  readonly prefixes: readonly string[];
+  readonly prefixes: Prefixes;
   readonly roles: Roles;
 }
 
@@ -152,10 +152,11 @@ export class Policies implements Projection, Permission {
     let decision = ALLOWED;
     for (const name of speakers) {
       for (let i = 0; i < count; i++) {
+        let resource: PolicySubject | undefined;
         decision = present.program.decide({
           action: kind,
           principal: () => present.principals.of(principalNamed(name), standingOf),
-          resource: () => resourceOf(resourceAt(i), present.prefixes),
+          resource: () => (resource ??= resourceOf(resourceAt(i), present.prefixes)),
           context,
         });
         if (!decision.isAllowed) return decision;
@@ -190,7 +191,7 @@ export class Policies implements Projection, Permission {
     const present: Present = {
       program,
       principals: new Principals(roles),
-      prefixes: program.mentioned('KeyPrefix'),
+      prefixes: new Prefixes(program.mentioned('KeyPrefix')),
       roles,
     };
     this.#present.set(head, present);

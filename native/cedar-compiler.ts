@@ -96,7 +96,7 @@ function checkAll(
 function parsed(cedar: CedarModule, id: string, text: string): Footprint {
   assertShallow(id, text);
   const answer = cedar.use((api) => api.policyToJson(text));
-  if (answer.type === 'success') return footprintOf(id, answer.json);
+  if (answer.type === 'success') return footprintOf(id, text, answer.json);
   const message = `The policy ${id} does not parse: ${textOf(answer.errors)}`;
   return fail('policy_invalid', message, { policy: id });
 }

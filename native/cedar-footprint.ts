@@ -10,8 +10,8 @@ import type { PolicyJson as Policy } from '@cedar-policy/cedar-wasm/nodejs';
  */
 export interface Footprint {
   readonly id: string;
-  /** The policy as Cedar's parser gave it: taking it costs less than its text. */
-  readonly json: Policy;
+  /** What is given to Cedar: its JSON of a policy rounds numbers above 2^53. */
+  readonly text: string;
   /** Unique among the policies that this process has parsed. */
   readonly index: number;
   readonly principal: Scope;
@@ -77,7 +77,7 @@ export type SchemaJson = Readonly<
 
 let count = 0;
 
-export function footprintOf(id: string, json: Policy): Footprint {
+export function footprintOf(id: string, text: string, json: Policy): Footprint {
   const { principal, action, resource, conditions } = json as unknown as PolicyJson;
   const mentions = new Map<string, string[]>();
   noteEntities([principal, resource, action, conditions], mentions);
@@ -85,7 +85,7 @@ export function footprintOf(id: string, json: Policy): Footprint {
   const looksAt = conditions.length > 0 ? looksOf(conditions) : undefined;
   return {
     id,
-    json,
+    text,
     index: count,
     principal: scopeOf(principal),
     resource: scopeOf(resource),

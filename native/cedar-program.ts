@@ -92,7 +92,7 @@ export class Program implements PolicyProgram {
           action: { type: 'Action', id: action },
           resource: uidOf(resource()),
           context: context() as Cedar.Context,
-          policies: { staticPolicies: Object.fromEntries(fitting.map(({ id, json }) => [id, json])) },
+          policies: { staticPolicies: Object.fromEntries(fitting.map(({ id, text }) => [id, text])) },
           entities: [
             ...entitiesOf(principal(), resource()),
             {

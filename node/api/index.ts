@@ -32,7 +32,7 @@ import { kvRoutes } from './kv.ts';
 import { logRoutes } from './log.ts';
 import { openApiOptions } from './openapi.ts';
 import type { Api, LedgerParts } from './parts.ts';
-import { byAddress, guardRoutes } from './permission.ts';
+import { byAddress, guardRoutes, keyFilter } from './permission.ts';
 import type { PrincipalResolver } from './permission.ts';
 import { policyRoutes } from './policy.ts';
 import type { NodeStatus } from './status.ts';
@@ -132,13 +132,20 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     core.submissions.onDecision = (event, decision) => decisions.admission(event, decision);
     const end = core.onFinal(decisions.finals);
     app.addHook('onClose', async () => end());
-    guardRoutes(app as Api, core, clock, decisions, options.principalOf ?? byAddress);
   }
+  const { principalOf = byAddress } = options;
+  const guard = decisions && { core, clock, decisions, principalOf };
+  if (guard) guardRoutes(app as Api, guard);
   const view = new ReadView(core, options.isQuorumReachable);
   const { eventsUnderWay_max = EVENTS_UNDER_WAY_MAX } = options;
   const stopping = new Stopping();
   const ledger = { core, store, clock, metrics, view };
-  const parts: LedgerParts = { ...ledger, stopping, eventsUnderWay_max };
+  const parts: LedgerParts = {
+    ...ledger,
+    stopping,
+    eventsUnderWay_max,
+    ...(guard && { keysFor: keyFilter(guard) }),
+  };
   const source = {
     finalSeq: () => view.finalSeq,
     at: (seq: number) => core.log.at(seq),

@@ -47,17 +47,22 @@ export const ACTIONS: Readonly<Record<string, ApiAction | 'open'>> = {
   listDecisions: 'api.audit.read',
 };
 
+/** Which keys a caller may read: a listing leaves the others out. */
+export type KeyFilter = (request: FastifyRequest) => (key: string) => boolean;
+
+/** What the hook and the filter ask. */
+export interface Guard {
+  readonly core: Core;
+  readonly clock: Clock;
+  readonly decisions: DecisionLog;
+  readonly principalOf: PrincipalResolver;
+}
+
 /**
  * Asks the policies before any route does anything. Throws `policy_denied`. What no route takes is
  * answered as ever.
  */
-export function guardRoutes(
-  app: Api,
-  core: Core,
-  clock: Clock,
-  decisions: DecisionLog,
-  principalOf: PrincipalResolver,
-): void {
+export function guardRoutes(app: Api, { core, clock, decisions, principalOf }: Guard): void {
   app.addHook('onRequest', async (request) => {
     const operation = operationOf(request);
     if (operation === undefined) return;
@@ -73,6 +78,20 @@ export function guardRoutes(
     const message = `The policies do not permit this: ${reasonOf(decision)}.`;
     fail('policy_denied', message, { action, operation, policies: decision.reasons });
   });
+}
+
+/** A listing is permitted as a whole by its prefix; then each key is asked for by itself. */
+export function keyFilter({ core, clock, principalOf }: Guard): KeyFilter {
+  return (request) => {
+    const principal = principalOf(request);
+    const time_ms = clock.wall_ms();
+    const context = { operation: 'listKeys' };
+    return (id) => {
+      const resource = { type: 'Key', id };
+      const call = { principal, action: 'api.kv.read', resource, context };
+      return core.replica.fold.reducer.callPermission(call, time_ms)?.isAllowed === true;
+    };
+  };
 }
 
 const DENIED: PolicyDecision = { isAllowed: false, reasons: [], errors: [] };

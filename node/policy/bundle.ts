@@ -2,7 +2,7 @@ import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { DEFAULT_POLICIES, POLICY_KINDS, baseSchema } from '#governance/policy-base.ts';
 import { assertSafe } from '#governance/policy-guard.ts';
-import { Principals, resourceOf } from '#governance/policy-subjects.ts';
+import { Prefixes, Principals, resourceOf } from '#governance/policy-subjects.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import type { PolicyDecision, PolicyEntity, PolicyProgram, PolicyValue } from '#ledger/ports.ts';
 import type { Standing } from '#ledger/projection.ts';
@@ -135,7 +135,7 @@ export class CompiledBundle {
     const { principal, action, resource, context, roles = [], labels = [] } = question;
     const standing: Standing = { roles, labels };
     const principals = new Principals(this.#roles);
-    const prefixes = this.program.mentioned('KeyPrefix');
+    const prefixes = new Prefixes(this.program.mentioned('KeyPrefix'));
     return this.program.decide({
       action,
       principal: () => principals.of(principal, () => standing),
