@@ -2,6 +2,7 @@ import test from 'ava';
 import { ACTIONS } from '#node/api/permission.ts';
 import { Fold } from '#ledger/fold.ts';
 import type { Body } from '#ledger/event.ts';
+import { parseId } from '#ledger/ids.ts';
 import type { PolicyEntity } from '#ledger/ports.ts';
 import { verdictName } from '#ledger/verdicts.ts';
 import { CEDAR } from '#native/cedar-version.ts';
@@ -31,12 +32,13 @@ async function send(kind: string, body: Body) {
   return node.api.inject({ method: 'POST', url: '/v1/events', headers, payload });
 }
 
-/** Sends, and waits until it is final. */
+/** Sends, and waits until it is final and stored. */
 async function make(kind: string, body: Body): Promise<void> {
-  const { size } = node.core.replica.fold;
   const { statusCode, body: answer } = await send(kind, body);
   if (statusCode !== 202) throw new Error(answer);
-  await untilFinal(node, size + 1);
+  const { id } = JSON.parse(answer) as { id: string };
+  const final = await node.core.waitFinal(parseId(id), 10_000);
+  if (final?.verdict !== 0) throw new Error(`${kind}: ${verdictName(final?.verdict ?? -1)}`);
 }
 
 const put = (id: string, text: string) => make('policy.put/1', { id, text });
@@ -54,7 +56,7 @@ test.serial('a policy refuses an event at admission, and is named', async (t) =>
   t.is(code, 'policy_denied');
   t.regex(message, /forbidden by lock/);
   t.deepEqual(detail.policies, ['lock']);
-  t.is((await send('kv.put/1', kvPut('open/a'))).statusCode, 202);
+  await make('kv.put/1', kvPut('open/a'));
 });
 
 test.serial('the node as an author is asked for as everybody else', async (t) => {
@@ -156,8 +158,7 @@ test.serial('at apply it is decided anew: what was admitted before gets `denied`
 
 test.serial('going back lifts what was locked, and a restart decides the same', async (t) => {
   await make('policy.rollback/1', { version: 0 });
-  t.is((await send('kv.put/1', kvPut('locked/a'))).statusCode, 202);
-  await untilFinal(node, node.core.replica.fold.size);
+  await make('kv.put/1', kvPut('locked/a'));
   const { genesis } = node.net.chain;
   await put('again', 'forbid(principal, action, resource == Key::"no");');
   const fold = new Fold(node.store, genesis, schemaFor(genesis));
