@@ -63,8 +63,8 @@ unless { principal in Role::"keeper-${i}" };`,
 };
 
 function team(i: number, effect: string, action: string, prefix: string): string {
-  const scope = `principal in Role::"team-${i}", action == Action::${action}, resource in ${prefix}`;
-  return `${effect} (${scope});`;
+  const who = `principal in Role::"team-${i}"`;
+  return `${effect} (${who}, action == Action::${action}, resource in ${prefix});`;
 }
 
 function numbers(count: number): number[] {

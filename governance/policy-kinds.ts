@@ -66,7 +66,7 @@ export const PolicySchema = Type.Object(
         Type.String({
           minLength: 1,
           maxLength: SCHEMA_BYTES_MAX,
-          description: `Cedar schema, at most ${SCHEMA_BYTES_MAX} bytes; says all that the base says`,
+          description: `Cedar schema, at most ${SCHEMA_BYTES_MAX} bytes, that says all of the base`,
         }),
         isWithin(SCHEMA_BYTES_MAX),
       ),

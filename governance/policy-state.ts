@@ -155,7 +155,9 @@ function forget(rows: Rows, oldest: number, from: number, to: number): void {
   const gone = readVersion(rows, oldest);
   rows.remove(ofVersion(oldest));
   const used = new Set<Id>();
-  for (let n = from; n <= to; n++) for (const hash of hashesOf(readVersion(rows, n))) used.add(hash);
+  for (let n = from; n <= to; n++) {
+    for (const hash of hashesOf(readVersion(rows, n))) used.add(hash);
+  }
   for (const hash of hashesOf(gone)) if (!used.has(hash)) rows.remove(ofText(hash));
 }
 

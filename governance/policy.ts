@@ -22,7 +22,9 @@ import {
   append, begin, headRow, readFounders, readHead, readRoles, readText, readVersion,
 } from './policy-state.ts';
 import type { Roles, Version } from './policy-state.ts';
-import { Prefixes, Principals, principalNamed, resourceOf, resourcesOf } from './policy-subjects.ts';
+import {
+  Prefixes, Principals, principalNamed, resourceOf, resourcesOf,
+} from './policy-subjects.ts';
 
 type Reading = Pick<Rows, 'get'>;
 

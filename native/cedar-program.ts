@@ -85,6 +85,7 @@ export class Program implements PolicyProgram {
   #ask(request: PolicyRequest, fitting: readonly Footprint[]): PolicyDecision {
     const { action, principal, resource, context } = request;
     const parents = [...(this.#groups.get(action) ?? [])].filter((group) => group !== action);
+    const staticPolicies = Object.fromEntries(fitting.map(({ id, text }) => [id, text]));
     try {
       const answer = this.#cedar.use((api) =>
         api.isAuthorized({
@@ -92,7 +93,7 @@ export class Program implements PolicyProgram {
           action: { type: 'Action', id: action },
           resource: uidOf(resource()),
           context: context() as Cedar.Context,
-          policies: { staticPolicies: Object.fromEntries(fitting.map(({ id, text }) => [id, text])) },
+          policies: { staticPolicies },
           entities: [
             ...entitiesOf(principal(), resource()),
             {

@@ -14,12 +14,12 @@ import { schema } from '#projections/index.ts';
  */
 export function schemaFor({ policy }: Pick<Genesis, 'policy'>): Schema {
   if (policy === MEMBERS_POLICY) return schema;
-  engine ??= loadCedar();
-  return policySchema(engine);
+  cedar ??= loadCedar();
+  return policySchema(cedar);
 }
 
 /** Loaded once: its WebAssembly takes some 60 ms. */
-let engine: PolicyEngine | undefined;
+let cedar: PolicyEngine | undefined;
 
 /** All projections, with policies that `engine` decides by. */
 export function policySchema(engine: PolicyEngine): Schema {

@@ -135,7 +135,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   }
   const { principalOf = byAddress } = options;
   const guard = decisions && { core, clock, decisions, principalOf };
-  if (guard) guardRoutes(app as Api, guard);
+  if (guard) guardRoutes(app, guard);
   const view = new ReadView(core, options.isQuorumReachable);
   const { eventsUnderWay_max = EVENTS_UNDER_WAY_MAX } = options;
   const stopping = new Stopping();

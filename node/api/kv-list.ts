@@ -55,8 +55,8 @@ export async function kvListRoutes(app: Api, parts: LedgerParts): Promise<void> 
         response: { 200: Page, default: schemas.ErrorReply },
       },
     },
-    async (request) => {
-      const { query } = request;
+    async (asked) => {
+      const { query } = asked;
       const { prefix = '', after, limit = LIMIT, level = 'final' } = query;
       if (after !== undefined && !after.startsWith(prefix)) {
         fail('bad_request', 'after is a key of this listing: it starts with the prefix.', {
@@ -65,7 +65,7 @@ export async function kvListRoutes(app: Api, parts: LedgerParts): Promise<void> 
       }
       const read = parts.view.of(level);
       const entries: object[] = [];
-      const mayRead = parts.keysFor?.(request) ?? (() => true);
+      const mayRead = parts.keysFor?.(asked) ?? (() => true);
       let bytes = 0;
       let left = 0;
       let last: string | undefined;

@@ -44,7 +44,10 @@ const History = Type.Object(
 );
 const Question = Type.Object(
   {
-    principal: Type.String({ maxLength: ENTITY_CHARS_MAX, description: 'actor, SPIFFE ID, Type::id' }),
+    principal: Type.String({
+      maxLength: ENTITY_CHARS_MAX,
+      description: 'actor, SPIFFE ID, or Type::id',
+    }),
     action: Type.String({ maxLength: 128, description: 'event kind, or e.g. api.kv.read' }),
     resource: Type.String({ maxLength: ENTITY_CHARS_MAX, description: 'e.g. Key::app/a' }),
     onBehalfOf: Type.Optional(Type.String({ maxLength: ENTITY_CHARS_MAX })),

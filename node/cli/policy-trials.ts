@@ -67,7 +67,8 @@ export function registerPolicyTrials(group: Command): void {
     out.show({ cases: results.length, failed: failed.length, results }, () => {
       const lines = results.map(({ isOk, question, expected, got, policies }) => {
         const by = policies.length > 0 ? ` by ${policies.join(', ')}` : '';
-        return `${isOk ? 'ok  ' : 'FAIL'}  ${question}: ${got}${by}${isOk ? '' : `, not ${expected}`}\n`;
+        const not = isOk ? '' : `, not ${expected}`;
+        return `${isOk ? 'ok  ' : 'FAIL'}  ${question}: ${got}${by}${not}\n`;
       });
       return `${lines.join('')}${counted(results.length, 'case')}, ${failed.length} failed\n`;
     });
@@ -85,7 +86,10 @@ export function registerPolicyTrials(group: Command): void {
     ],
   );
   withTrial(explain.command)
-    .requiredOption('--principal <entity>', 'actor, SPIFFE ID, Local::operator or Anonymous::remote')
+    .requiredOption(
+      '--principal <entity>',
+      'actor, SPIFFE ID, Local::operator or Anonymous::remote',
+    )
     .requiredOption('--action <name>', 'an event kind, or an action of the API')
     .requiredOption('--resource <entity>', 'e.g. Key::app/a, Policy::locked, Api::readLog')
     .option('--role <name>', 'offline: a role of its membership; may be repeated', collect)

@@ -41,7 +41,8 @@ async function rebuild(directory: string): Promise<RebuildReport> {
     return await withStore(directory, async (store, genesis) => {
       const chain = openChain(genesis);
       await claimStore(store, chain);
-      return rebuildProjections(store, chain, schemaFor(chain.genesis), ({ phase, done, total }) => {
+      const schema = schemaFor(chain.genesis);
+      return rebuildProjections(store, chain, schema, ({ phase, done, total }) => {
         if (phase === 'fold' && total !== undefined) bar.set(done, total);
       });
     });

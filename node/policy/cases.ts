@@ -25,7 +25,9 @@ export interface CaseResult {
   readonly policies: readonly string[];
 }
 
-const KNOWN = new Set(['principal', 'action', 'resource', 'expect', 'by', 'context', 'roles', 'labels']);
+const KNOWN = new Set([
+  'principal', 'action', 'resource', 'expect', 'by', 'context', 'roles', 'labels',
+]);
 
 /** A JSON list of cases; throws `file_unreadable`, `policy_files_invalid`. */
 export function readCases(file: string): readonly Case[] {
@@ -33,7 +35,8 @@ export function readCases(file: string): readonly Case[] {
   try {
     value = JSON.parse(readFileSync(file, 'utf8'));
   } catch (cause) {
-    throw new X0tError('file_unreadable', 'The file is not there, or no JSON.', { file }, { cause });
+    const message = 'The file is not there, or no JSON.';
+    throw new X0tError('file_unreadable', message, { file }, { cause });
   }
   if (!Array.isArray(value) || value.length === 0 || !value.every(isCase)) {
     const message =

@@ -76,8 +76,9 @@ export class DecisionLog {
     resource: PolicyEntity,
     decision: PolicyDecision,
   ): void {
-    const asked = { principal: entityText(principal), action, resource: () => entityText(resource) };
-    this.#note({ where: 'api', ...asked }, decision);
+    const of = () => entityText(resource);
+    const asked = { where: 'api', principal: entityText(principal), action, resource: of } as const;
+    this.#note(asked, decision);
   }
 
   #note(asked: Asked, decision: PolicyDecision): void {

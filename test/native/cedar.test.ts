@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import test from 'ava';
 import { loadCedar } from '#native/cedar.ts';
 import { CEDAR } from '#native/cedar-version.ts';
@@ -173,8 +173,9 @@ test('an action that the schema does not know is nobody\'s', (t) => {
 test('what no policy looks at is not computed', (t) => {
   const program = compile({ all: 'permit (principal, action, resource);' });
   const never = (): never => fail('test', 'computed');
-  const first = { action: 'kv.put/1', principal: () => actor('a', [], []), resource: () => key('x') };
-  t.true(program.decide({ ...first, context: () => ({ time_ms: 1 }) }).isAllowed);
+  const [principal, resource] = [() => actor('a', [], []), () => key('x')];
+  const context = () => ({ time_ms: 1 });
+  t.true(program.decide({ action: 'kv.put/1', principal, resource, context }).isAllowed);
   t.true(program.decide({
     action: 'kv.put/1', principal: never, resource: never, context: never,
   }).isAllowed);
