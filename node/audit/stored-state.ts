@@ -76,6 +76,9 @@ function chainOf(store: Store): Chain {
   }
 }
 
+/** The network runs what this software does not. */
+const OTHER_SOFTWARE = new Set(['schema_mismatch', 'policy_engine_differs']);
+
 /** The fold as the node would start from it. */
 function reportedBy(store: Store, chain: Chain, schema: Schema): Manifest {
   try {
@@ -86,7 +89,7 @@ function reportedBy(store: Store, chain: Chain, schema: Schema): Manifest {
       keys: 0,
     });
   } catch (cause) {
-    if (codeOf(cause) === 'schema_mismatch') throw placed(cause, { kind: 'genesis' });
+    if (OTHER_SOFTWARE.has(codeOf(cause))) throw placed(cause, { kind: 'genesis' });
     const message = 'The record of the fold cannot be read.';
     const place = { kind: 'state', row: storeKeys.fold };
     throw new X0tError('store_corrupt', message, place, { cause });

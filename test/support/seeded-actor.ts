@@ -27,7 +27,7 @@ export function seededActor(name: string): TestActor {
 }
 
 /** What a genesis lists; with `policy` it is another one than `members/1`. */
-type ActiveSchema = ReturnType<typeof genesisSchema> & Partial<Pick<Genesis, 'policy'>>;
+export type ActiveSchema = ReturnType<typeof genesisSchema> & Partial<Pick<Genesis, 'policy'>>;
 
 /** As `makeNet`, with keys and salt that follow from the names. */
 export function seededNet(
