@@ -3,7 +3,6 @@ import { X0tError } from '#ledger/errors.ts';
 import type { Event } from '#ledger/event.ts';
 import type { Genesis } from '#ledger/genesis.ts';
 import { bytesOf, idOf } from '#ledger/ids.ts';
-import type { KindSpec } from '#ledger/kinds.ts';
 import type {
   PolicyDecision, PolicyEngine, PolicyEntity, PolicyProgram, PolicyRequest, PolicySubject,
 } from '#ledger/ports.ts';
@@ -27,6 +26,27 @@ import {
 } from './policy-subjects.ts';
 
 type Reading = Pick<Rows, 'get'>;
+
+/** What a genesis lists of it. */
+export const POLICY: Pick<Projection, 'name' | 'version' | 'kinds'> = {
+  name: 'policy',
+  version: 1,
+  kinds: [
+    {
+      kind: 'policy.assign/1',
+      about: 'The roles that a principal has from now on, besides those of its membership.',
+      body: PolicyAssign,
+    },
+    { kind: 'policy.delete/1', about: 'Removes a policy.', body: PolicyDelete },
+    { kind: 'policy.put/1', about: 'Adds a policy or replaces it.', body: PolicyPut },
+    {
+      kind: 'policy.rollback/1',
+      about: 'Policies, schema and roles become those of an earlier version.',
+      body: PolicyRollback,
+    },
+    { kind: 'policy.schema/1', about: 'Replaces the schema of the policies.', body: PolicySchema },
+  ],
+};
 
 /** Sets that stay parsed: the present one, drafts, and those of views that lag behind. */
 const PROGRAMS_MAX = 8;
@@ -53,24 +73,10 @@ export function policyProjection(
 }
 
 export class Policies implements Projection, Permission {
-  readonly name = 'policy';
-  readonly version = 1;
+  readonly name = POLICY.name;
+  readonly version = POLICY.version;
+  readonly kinds = POLICY.kinds;
   readonly engine: string;
-  readonly kinds: readonly KindSpec[] = [
-    {
-      kind: 'policy.assign/1',
-      about: 'The roles that a principal has from now on, besides those of its membership.',
-      body: PolicyAssign,
-    },
-    { kind: 'policy.delete/1', about: 'Removes a policy.', body: PolicyDelete },
-    { kind: 'policy.put/1', about: 'Adds a policy or replaces it.', body: PolicyPut },
-    {
-      kind: 'policy.rollback/1',
-      about: 'Policies, schema and roles become those of an earlier version.',
-      body: PolicyRollback,
-    },
-    { kind: 'policy.schema/1', about: 'Replaces the schema of the policies.', body: PolicySchema },
-  ];
   readonly #engine: PolicyEngine;
   readonly #others: readonly string[];
   /** What the node says of itself, in Cedar's notation. */

@@ -126,6 +126,8 @@ export class Submissions {
       }
       this.#verified.add(leaf);
     }
+    // trying a change of policies costs far more than a signature: not for forged ones
+    if (!isElsewhere && !isKept) this.#assertPolicyFits(event);
     const due_ms = isOrigin ? 0 : this.dueTime_ms(id);
     await this.#replica.submit({ entry, coseKey, isOwn: isOrigin, due_ms }, true);
     this.counters.accepted += 1;
@@ -168,6 +170,7 @@ export class Submissions {
     const bytes = encodeEvent(draft);
     const event = decodeEvent(bytes);
     this.#admit(event, false);
+    this.#assertPolicyFits(event);
     this.#nextSeq = event.seq + 1;
     // a halted node seals nothing: what it authors has to stand by itself
     const { author, isHalted } = this.#replica;
@@ -240,11 +243,14 @@ export class Submissions {
     }
   }
 
-  /** Refuses what the policies deny now, and changes of policies that would not be applied. */
+  /** Refuses changes of policies that would not be applied. */
+  #assertPolicyFits(event: Event): void {
+    this.#replica.fold.reducer.assertPolicyFits(event, this.#clock.wall_ms());
+  }
+
+  /** Refuses what the policies deny now. */
   #assertPermitted(event: Event): void {
-    const { reducer } = this.#replica.fold;
-    const wall_ms = this.#clock.wall_ms();
-    const decision = reducer.permission(event, wall_ms);
+    const decision = this.#replica.fold.reducer.permission(event, this.#clock.wall_ms());
     if (!decision) return;
     this.onDecision?.(event, decision);
     if (!decision.isAllowed) {
@@ -254,7 +260,6 @@ export class Submissions {
         policies: decision.reasons,
       });
     }
-    reducer.assertPolicyFits(event, wall_ms);
   }
 
   /**

@@ -1,7 +1,8 @@
-import { policyProjection } from '#governance/policy.ts';
+import { POLICY, policyProjection } from '#governance/policy.ts';
 import { MEMBERS_POLICY } from '#ledger/genesis.ts';
 import type { Genesis } from '#ledger/genesis.ts';
 import type { PolicyEngine } from '#ledger/ports.ts';
+import type { Projection } from '#ledger/projection.ts';
 import type { Schema } from '#ledger/reducer.ts';
 import { loadCedar } from '#native/cedar.ts';
 import { CEDAR } from '#native/cedar-version.ts';
@@ -29,24 +30,20 @@ export function policySchema(engine: PolicyEngine): Schema {
 
 /** What the genesis of a new network lists. */
 export function newGenesisSchema(): Pick<Genesis, 'kinds' | 'projections' | 'policy'> {
-  const named = policySchema({ version: CEDAR, compile: () => NOT_LOADED });
+  const projections = sorted([...schema.projections, POLICY]);
   return {
-    kinds: kindsOf(named),
-    projections: named.projections.map(({ name, version }) => [name, version] as const),
+    kinds: kindsOf({ projections }),
+    projections: projections.map(({ name, version }) => [name, version] as const),
     policy: CEDAR,
   };
 }
 
-const NOT_LOADED = {
-  warnings: [],
-  mentioned: () => [],
-  decide: () => ({ isAllowed: false, reasons: [], errors: [] }),
-};
+type Named = Pick<Projection, 'name' | 'version' | 'kinds'>;
 
-function kindsOf({ projections }: Schema): string[] {
+function kindsOf({ projections }: { readonly projections: readonly Named[] }): string[] {
   return projections.flatMap(({ kinds }) => kinds.map(({ kind }) => kind)).toSorted();
 }
 
-function sorted(projections: Schema['projections']): Schema['projections'] {
+function sorted<T extends Named>(projections: readonly T[]): T[] {
   return projections.toSorted((a, b) => (a.name < b.name ? -1 : 1));
 }

@@ -21,6 +21,7 @@ import type { BlockStore, Clock } from '#ledger/ports.ts';
 import { Shares } from '#ledger/shares.ts';
 import type { NodeMetrics } from '#node/metrics.ts';
 import { DecisionLog } from '#node/policy/decision-log.ts';
+import { registerPolicyMetrics } from '#node/policy/metrics.ts';
 import { chainRoutes } from './chain.ts';
 import { checkpointRoutes } from './checkpoints.ts';
 import { RETRY_AFTER_S, coded, envelopeOf, httpStatusOf } from './errors.ts';
@@ -132,6 +133,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     core.submissions.onDecision = (event, decision) => decisions.admission(event, decision);
     const end = core.onFinal(decisions.finals);
     app.addHook('onClose', async () => end());
+    registerPolicyMetrics(metrics.registry, decisions);
   }
   const { principalOf = byAddress } = options;
   const guard = decisions && { core, clock, decisions, principalOf };

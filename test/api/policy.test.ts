@@ -138,6 +138,8 @@ test.serial('explained, audited, listed with history', async (t) => {
   t.true(decisions.some(({ where, principal }) =>
     where === 'api' && principal === 'Anonymous::remote'));
 
+  t.regex((await get('/metrics')).body, /^x0t_policy_decisions_total\{decision="deny"\} [1-9]/m);
+
   const { versions } = (await get('/v1/policy/history')).json<{ versions: { put: string[] }[] }>();
   t.deepEqual(versions.map((one) => one.put), [['stranger'], ['secret'], ['lock'], []]);
 });
@@ -176,6 +178,21 @@ test.serial('going back lifts what was locked, and a restart decides the same', 
   t.deepEqual(fold.summary(), node.core.replica.fold.summary());
   const { event } = await signedEvent(node, 1, { kind: 'kv.put/1', body: kvPut('no') });
   t.deepEqual(fold.reducer.permission(event, 1)?.reasons, ['again']);
+});
+
+test.serial('a change of policies is tried only once its signature holds', async (t) => {
+  const body = { id: 'bad', text: 'permit(principal' };
+  const entry = await signedEvent(node, (seq += 1), { kind: 'policy.put/1', body });
+  const forged = entry.bytes.slice();
+  forged[forged.length - 1] = (forged.at(-1) ?? 0) ^ 1;
+  const headers = { 'content-type': 'application/cbor' };
+  const codeOf = async (bytes: Uint8Array) => {
+    const payload = submission({ bytes }, node.operator);
+    const answer = await node.api.inject({ method: 'POST', url: '/v1/events', headers, payload });
+    return answer.json<{ code: string }>().code;
+  };
+  t.is(await codeOf(forged), 'bad_event_signature');
+  t.is(await codeOf(entry.bytes), 'policy_invalid');
 });
 
 test('every operation of the API has an action', async (t) => {

@@ -24,7 +24,7 @@ const logOf = ({ core }: SimNode): string[] =>
   [...core.log.range(1, 100)].map(({ entry, verdict }) =>
     `${entry.event.kind} ${verdictName(verdict)}`);
 
-test('what a cut-off node took before a policy was changed is denied on all nodes alike', async (t) => {
+test('what a cut-off node took before a change is denied on all nodes alike', async (t) => {
   const cluster = await SimCluster.start({ validators: 4, active: newGenesisSchema() });
   cluster.hub.partition(['peer-0', 'peer-1', 'peer-2'], ['peer-3']);
   await cluster.run(1000);
