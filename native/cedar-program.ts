@@ -8,7 +8,7 @@ import type { Footprint } from './cedar-footprint.ts';
 import type { CedarModule } from './cedar-module.ts';
 
 /** Answers that are kept for one policy set; then they are asked for again. */
-const ANSWERS_MAX = 8192;
+const ANSWERS_MAX = 4096;
 /** The policies that may matter to one principal and action, and what was answered so far. */
 interface Narrowed {
   readonly prints: readonly Footprint[];

@@ -168,14 +168,14 @@ export async function policyRoutes(
         ...(onBehalfOf !== undefined && { onBehalfOf }),
         ...(action.startsWith('api.') && { operation: operation ?? action }),
       };
-      const call = {
-        principal: parsePrincipal(principal),
-        action,
-        resource: parseEntity(resource),
-        context,
+      const { reducer } = core.replica.fold;
+      const ask = (name: string) => {
+        const of = { principal: parsePrincipal(name), resource: parseEntity(resource) };
+        return reducer.callPermission({ ...of, action, context }, clock.wall_ms());
       };
+      const answers = [principal, ...(onBehalfOf === undefined ? [] : [onBehalfOf])].map(ask);
       const { isAllowed, reasons = [], errors = [] } =
-        core.replica.fold.reducer.callPermission(call, clock.wall_ms()) ?? { isAllowed: false };
+        answers.find((one) => one?.isAllowed !== true) ?? answers[0] ?? { isAllowed: false };
       const { version, policies } = viewOf(rows());
       const named = policies.filter(({ id }) => reasons.includes(id));
       return { isAllowed, version, policies: named, errors: [...errors] };

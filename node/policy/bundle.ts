@@ -2,7 +2,7 @@ import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { DEFAULT_POLICIES, POLICY_KINDS, baseSchema } from '#governance/policy-base.ts';
 import { assertSafe } from '#governance/policy-guard.ts';
-import { Prefixes, Principals, resourceOf } from '#governance/policy-subjects.ts';
+import { Prefixes, Principals, principalNamed, resourceOf } from '#governance/policy-subjects.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import type { PolicyDecision, PolicyEntity, PolicyProgram, PolicyValue } from '#ledger/ports.ts';
 import type { Standing } from '#ledger/projection.ts';
@@ -130,8 +130,17 @@ export class CompiledBundle {
     this.#roles = roles;
   }
 
-  /** The same decision that a node makes. */
+  /** The same decision that a node makes: who speaks for somebody needs both to be permitted. */
   decide(question: Question): PolicyDecision {
+    const own = this.#decide(question);
+    const { onBehalfOf } = question.context ?? {};
+    if (!own.isAllowed || typeof onBehalfOf !== 'string') return own;
+    const { roles: _roles, labels: _labels, ...rest } = question;
+    const other = this.#decide({ ...rest, principal: principalNamed(onBehalfOf) });
+    return other.isAllowed ? own : other;
+  }
+
+  #decide(question: Question): PolicyDecision {
     const { principal, action, resource, context, roles = [], labels = [] } = question;
     const standing: Standing = { roles, labels };
     const principals = new Principals(this.#roles);
