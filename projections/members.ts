@@ -207,18 +207,18 @@ function convict(chain: Id, body: Body, seq: number, rows: Rows): VerdictName {
   return 'applied';
 }
 
-/** By the rows that it follows from: policies ask at every event. */
-const standings = new WeakMap<Uint8Array, { readonly seats: unknown; readonly of: Standing }>();
+/** By the row and the epoch that it follows from: policies ask at every event. */
+const standings = new WeakMap<Uint8Array, { readonly epoch: number; readonly of: Standing }>();
 
 function standing(actor: Id, rows: Reading): Standing | undefined {
   const row = rows.get(ofActor(actor));
   if (!row) return undefined;
-  const seats = rows.get(ofEpoch(epochOf(rows)));
+  const epoch = epochOf(rows);
   const known = standings.get(row);
-  if (known && known.seats === seats) return known.of;
+  if (known?.epoch === epoch) return known.of;
   const { roles = [] } = readMember(rows, actor) ?? {};
   const of = { roles, labels: [] };
-  standings.set(row, { seats, of });
+  standings.set(row, { epoch, of });
   return of;
 }
 

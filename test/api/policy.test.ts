@@ -128,8 +128,9 @@ test.serial('explained, audited, listed with history', async (t) => {
   const yes = (await ask('x')).json<{ isAllowed: boolean; policies: { id: string }[] }>();
   t.deepEqual(yes.policies.map(({ id }) => id), ['default.data']);
   t.is((await get('/v1/policy/explain?principal=x&action=a&resource=b')).statusCode, 400);
-  const behalf = `/v1/policy/explain?principal=${actor}&action=kv.put/1&resource=Key::x&onBehalfOf=`;
-  t.true((await get(`${behalf}${actor}`)).json<{ isAllowed: boolean }>().isAllowed);
+  const whose = `principal=${actor}&onBehalfOf=${actor}`;
+  const both = await get(`/v1/policy/explain?${whose}&action=kv.put/1&resource=Key::x`);
+  t.true(both.json<{ isAllowed: boolean }>().isAllowed);
 
   const { denied, decisions } = (await get('/v1/policy/decisions?isAllowed=false&limit=1000'))
     .json<{ denied: number; decisions: Record<string, unknown>[] }>();
