@@ -38,8 +38,8 @@ export class PolicyBench {
   readonly policy;
   #seq = 0;
 
-  constructor(engine: PolicyEngine) {
-    this.policy = policyProjection(engine, KINDS);
+  constructor(engine: PolicyEngine, kinds: readonly string[] = KINDS) {
+    this.policy = policyProjection(engine, kinds);
     const genesis = {
       operators: [OPERATOR],
       committee: [{ actor: VALIDATOR, coseKey: new Uint8Array(), peer: '', stake: 1 }],
