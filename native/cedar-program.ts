@@ -12,7 +12,8 @@ const ANSWERS_MAX = 4096;
 /** The policies that may matter to one principal and action, and what was answered so far. */
 interface Narrowed {
   readonly prints: readonly Footprint[];
-  /** Whether the resource says which of them fit. */
+  /** Whether the principal, or the resource, says which of them fit. */
+  readonly isByPrincipal: boolean;
   readonly isByResource: boolean;
 }
 
@@ -23,7 +24,7 @@ export class Program implements PolicyProgram {
   readonly #prints: readonly Footprint[];
   /** The groups that an action is in, itself included. */
   readonly #groups: ReadonlyMap<string, ReadonlySet<string>>;
-  readonly #byAction = new Map<string, readonly Footprint[]>();
+  readonly #byAction = new Map<string, Narrowed>();
   readonly #byPrincipal = new WeakMap<PolicySubject, Map<string, Narrowed>>();
   readonly #answers = new Map<string, PolicyDecision>();
 
@@ -60,26 +61,27 @@ export class Program implements PolicyProgram {
 
   #narrowed({ action, principal }: PolicyRequest): Narrowed {
     const ofAction = this.#ofAction(action);
-    if (ofAction.every((one) => one.principal.isAny)) return narrow(ofAction);
+    if (!ofAction.isByPrincipal) return ofAction;
     const subject = principal();
     let known = this.#byPrincipal.get(subject);
     if (!known) this.#byPrincipal.set(subject, (known = new Map<string, Narrowed>()));
     let narrowed = known.get(action);
     if (!narrowed) {
-      narrowed = narrow(ofAction.filter((one) => one.principal.fits(subject)));
+      narrowed = narrow(ofAction.prints.filter((one) => one.principal.fits(subject)));
       known.set(action, narrowed);
     }
     return narrowed;
   }
 
-  #ofAction(action: string): readonly Footprint[] {
+  #ofAction(action: string): Narrowed {
     const known = this.#byAction.get(action);
     if (known) return known;
     const groups = this.#groups.get(action);
     // the schema knows no other action: policies that name none must not permit what has no rule
-    const prints = groups ? this.#prints.filter((one) => one.fitsAction(action, groups)) : [];
-    if (groups) this.#byAction.set(action, prints);
-    return prints;
+    if (!groups) return NONE;
+    const found = narrow(this.#prints.filter((one) => one.fitsAction(action, groups)));
+    this.#byAction.set(action, found);
+    return found;
   }
 
   #ask(request: PolicyRequest, fitting: readonly Footprint[]): PolicyDecision {
@@ -123,8 +125,14 @@ const NOTHING_PERMITS: PolicyDecision = { isAllowed: false, reasons: [], errors:
 const BROKEN: PolicyDecision = { isAllowed: false, reasons: [], errors: ['engine'] };
 
 function narrow(prints: readonly Footprint[]): Narrowed {
-  return { prints, isByResource: prints.some(({ resource }) => !resource.isAny) };
+  return {
+    prints,
+    isByPrincipal: prints.some(({ principal }) => !principal.isAny),
+    isByResource: prints.some(({ resource }) => !resource.isAny),
+  };
 }
+
+const NONE: Narrowed = { prints: [], isByPrincipal: false, isByResource: false };
 
 function uidOf({ type, id }: PolicySubject): Cedar.TypeAndId {
   return { type, id };
