@@ -55,12 +55,13 @@ interface VersionRow {
   readonly ts_ms: number;
 }
 
-export function headRow(rows: Reading): Uint8Array {
-  return rows.get(HEAD) as Uint8Array;
+/** Absent only while a snapshot is put in place. */
+export function headRow(rows: Reading): Uint8Array | undefined {
+  return rows.get(HEAD);
 }
 
 export function readHead(rows: Reading): Head {
-  const [version, oldest] = decode(headRow(rows)) as readonly [number, number];
+  const [version, oldest] = decode(headRow(rows) as Uint8Array) as readonly [number, number];
   return { version, oldest };
 }
 

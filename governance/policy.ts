@@ -82,6 +82,7 @@ export class Policies implements Projection, Permission {
   /** What the node says of itself, in Cedar's notation. */
   readonly baseSchema: string;
   readonly #programs = new Map<string, PolicyProgram>();
+  #latest: Present | undefined;
   readonly #present = new WeakMap<Uint8Array, Present>();
 
   constructor(engine: PolicyEngine, kinds: readonly string[]) {
@@ -179,7 +180,10 @@ export class Policies implements Projection, Permission {
     rows: Reading,
     standingOf: StandingOf,
   ): PolicyDecision {
-    const { program, principals, prefixes } = this.#presentOf(rows);
+    // while a snapshot is put in place there are no rows: what held before goes on
+    if (headRow(rows)) this.#latest = this.#presentOf(rows);
+    if (!this.#latest) return NOBODY_MAY;
+    const { program, principals, prefixes } = this.#latest;
     return program.decide({
       action,
       principal: () => principals.of(principal, standingOf),
@@ -190,7 +194,7 @@ export class Policies implements Projection, Permission {
 
   /** Policies of the present version, by the row that names it. */
   #presentOf(rows: Reading): Present {
-    const head = headRow(rows);
+    const head = headRow(rows) as Uint8Array;
     const known = this.#present.get(head);
     if (known) return known;
     const version = readVersion(rows, readHead(rows).version) as Version;
@@ -232,6 +236,7 @@ export class Policies implements Projection, Permission {
 
 type PolicyContext = ReturnType<PolicyRequest['context']>;
 
+const NOBODY_MAY: PolicyDecision = { isAllowed: false, reasons: [], errors: [] };
 const ALLOWED: PolicyDecision = { isAllowed: true, reasons: [], errors: [] };
 
 /** Kinds whose events may act on several resources; of the others the count is known to be one. */

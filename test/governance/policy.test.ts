@@ -237,6 +237,26 @@ test('so many versions are kept, and no text that none of them has', (t) => {
   t.is(one.apply('policy.rollback/1', { version: oldest - 1 }), 'policy_unknown');
 });
 
+test('callers are answered by what held, while a snapshot takes the rows away', (t) => {
+  const one = bench();
+  const call = {
+    principal: { type: 'Anonymous', id: 'remote' },
+    action: 'api.log.read',
+    resource: { type: 'Api', id: 'readLog' },
+    context: { operation: 'readLog' },
+  };
+  const may = () => one.policy.permitsCall(call, 1, one.rows, standingOf).isAllowed;
+  const text = 'forbid(principal is Anonymous, action, resource);';
+  t.true(may());
+  t.is(one.apply('policy.put/1', put(text)), 'applied');
+  t.false(may());
+  one.rows.rows.clear();
+  t.false(may());
+  const fresh = bench();
+  fresh.rows.rows.clear();
+  t.false(fresh.policy.permitsCall(call, 1, fresh.rows, standingOf).isAllowed);
+});
+
 function schemaText(one: PolicyBench): string {
   return one.policy.baseSchema;
 }
