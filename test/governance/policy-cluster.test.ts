@@ -6,6 +6,8 @@ import { newGenesisSchema } from '#node/schema.ts';
 import type { TestActor } from '#test/support/cluster.ts';
 import { SimCluster } from '#test/support/sim-cluster.ts';
 import type { SimNode } from '#test/support/sim-cluster.ts';
+import { fill } from '#test/support/snapshots.ts';
+import { newcomer } from '#test/support/epochs.ts';
 import { codeOfPromise } from '#test/support/codes.ts';
 
 /** Policies in a cluster of cores, on the fake network and in virtual time. */
@@ -73,6 +75,28 @@ test('a node that was killed comes back with the policies that hold', async (t) 
   t.is(await codeOfPromise(cluster.put(3, 'locked/a')), 'policy_denied');
   await cluster.put(3, 'open');
   t.true(await cluster.until(() => cluster.haveFinal(2), 5000));
+  t.is(new Set(cluster.summaries()).size, 1);
+  await cluster.stop();
+});
+
+test('who joins by a snapshot decides as the others, also what came before it', async (t) => {
+  const cluster = await SimCluster.start({ validators: 1, active: newGenesisSchema() });
+  await operate(cluster, 0, 1, 'policy.put/1', { id: 'lock', text: LOCK });
+  t.true(await cluster.until(() => cluster.haveFinal(1), 5000));
+  await fill(cluster, 240, [0], 4);
+  const observer = await cluster.join('late', newcomer(0), [], { sync: 'snapshot' });
+  t.true(await cluster.until(() => observer.core.replica.fold.size === 241, 30_000));
+  t.true(observer.core.replica.counters.finals < 241, 'not folded again');
+  const [operator] = cluster.net.operators as readonly [TestActor];
+  const event = {
+    chain: cluster.net.chain.id, actor: operator.actor, lane: 0, seq: 9, kind: 'kv.put/1',
+    body: { key: 'locked/a', value: new Uint8Array() }, hlc: [0, 0] as const,
+  };
+  const said = observer.core.replica.fold.reducer.permission(event, 1);
+  t.deepEqual(said?.reasons, ['lock']);
+  await operate(cluster, 0, 2, 'policy.rollback/1', { version: 0 });
+  t.true(await cluster.until(() => cluster.haveFinal(242), 10_000));
+  t.true(observer.core.replica.fold.reducer.permission(event, 1)?.isAllowed);
   t.is(new Set(cluster.summaries()).size, 1);
   await cluster.stop();
 });
