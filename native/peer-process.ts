@@ -3,9 +3,9 @@ import koffi from 'koffi';
 import { fail } from '#ledger/errors.ts';
 
 /**
- * Who is at the other end of a Unix socket, by the kernel's word (unix(7), SO_PEERCRED): the process
- * that connected, not one that got the socket from it. Its pid may be given to another process once
- * it has ended; a `PeerProcess` notices. Linux only.
+ * Who is at the other end of a Unix socket, by the kernel's word (unix(7), SO_PEERCRED): the
+ * process that connected, not one that got the socket from it. Its pid may be given to another
+ * process once it has ended; a `PeerProcess` notices. Linux only.
  */
 export interface PeerCredentials {
   readonly pid: number;
@@ -79,7 +79,13 @@ export function peerKernel(): PeerKernel {
   };
 }
 
-type Getsockopt = (fd: number, level: number, name: number, value: Buffer, size: number[]) => number;
+type Getsockopt = (
+  fd: number,
+  level: number,
+  name: number,
+  value: Buffer,
+  size: number[],
+) => number;
 
 interface Bound {
   readonly getsockopt: Getsockopt;
@@ -135,7 +141,9 @@ function startTimeOf(pid: number): string | undefined {
  */
 export class PeerProcess {
   readonly credentials: PeerCredentials;
-  /** `pidfd`: no reuse of the pid goes unseen; `start-time`: none after the connection was taken. */
+  /**
+   * `pidfd`: no reuse of the pid goes unseen; `start-time`: none after the connection was taken.
+   */
   readonly guard: 'pidfd' | 'start-time';
   readonly #kernel: PeerKernel;
   readonly #start: string;

@@ -30,7 +30,7 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** TypeScript's library does not know it yet. */
-const { rawJSON } = JSON as typeof JSON & { rawJSON(text: string): object };
+const { rawJSON } = JSON as typeof JSON & { rawJSON(this: void, text: string): object };
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -52,8 +52,8 @@ export function parseBundle(trustDomain: string, document: Uint8Array | string):
 }
 
 /**
- * The keys of a JWT bundle as the Workload API gives it: a JWK set that holds JWT keys only, so that
- * `use` may be missing (Workload API, 6.2.2).
+ * The keys of a JWT bundle as the Workload API gives it: a JWK set that holds JWT keys only, so
+ * that `use` may be missing (Workload API, 6.2.2).
  */
 export function parseJwtBundle(document: Uint8Array | string): readonly JwtAuthority[] {
   return parseJwks(document).keys.flatMap((entry) =>
@@ -84,8 +84,8 @@ export function serialiseJwtBundle(jwt: readonly JwtAuthority[]): string {
 }
 
 /**
- * The newer of two bundles of one trust domain (Federation, 4.2): by sequence; without one, what was
- * fetched last. Fails with `bundle_other_domain` when they are not of one domain.
+ * The newer of two bundles of one trust domain (Federation, 4.2): by sequence; without one, what
+ * was fetched last. Fails with `bundle_other_domain` when they are not of one domain.
  */
 export function newerBundle(held: Bundle | undefined, fetched: Bundle): Bundle {
   if (!held) return fetched;
@@ -155,7 +155,7 @@ function authorityOf({ kid, ...jwk }: Json): JwtAuthority[] {
 function publicMembers(jwk: object): JWK {
   const { kty } = jwk as JWK;
   const names = ['kty', ...(MEMBERS[kty ?? ''] ?? [])];
-  return Object.fromEntries(names.map((name) => [name, (jwk as Json)[name]])) as JWK;
+  return Object.fromEntries(names.map((name) => [name, (jwk as Json)[name]]));
 }
 
 function sequenceOf({ spiffe_sequence: value }: Json): bigint | undefined {

@@ -137,7 +137,7 @@ function checkTimes({ exp, nbf }: JWTPayload, now_ms: number): void {
     fail('svid_expired', 'the token has expired', { notAfter_ms: exp * 1000 });
   }
   if (nbf === undefined) return;
-  if (typeof nbf !== 'number') refuse('not_before', 'the time from which a token holds is a number');
+  if (typeof nbf !== 'number') refuse('not_before', 'the nbf of a token is a number');
   else if (now_ms < nbf * 1000 - CLOCK_SKEW_MS) {
     fail('svid_not_yet_valid', 'the token is not valid yet', { notBefore_ms: nbf * 1000 });
   }

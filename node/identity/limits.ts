@@ -1,4 +1,6 @@
-/** By how much the clocks of issuer and validator may differ; not more, as it prolongs every SVID. */
+/**
+ * By how much the clocks of issuer and validator may differ; not more, as it prolongs every SVID.
+ */
 export const CLOCK_SKEW_MS = 60_000;
 /** Characters of a JWT-SVID: HTTP servers take some 16 KiB of headers in all. */
 export const JWT_CHARS_MAX = 8 * 1024;

@@ -96,7 +96,9 @@ export class Provider {
     return { svids };
   }
 
-  /** The token is checked against the bundles that the caller has, for the audience that it gives. */
+  /**
+   * The token is checked against the bundles that the caller has, for the audience that it gives.
+   */
   async validate(
     entries: readonly RegistrationEntry[],
     { audience, svid }: wire.ValidateJwtSvidRequest,

@@ -12,8 +12,8 @@ interface Held {
 
 /**
  * The X.509-SVIDs given out, one for each entry and shared by all processes that it fits. A new one
- * with a new key is made at half its life, when the entry or the authority has changed, and when the
- * clock was set back before its making. Keys are held in memory only; bound: the entries.
+ * with a new key is made at half its life, when the entry or the authority has changed, and when
+ * the clock was set back before its making. Keys are held in memory only; bound: the entries.
  */
 export class SvidShelf {
   readonly #clock: Clock;

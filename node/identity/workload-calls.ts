@@ -58,9 +58,9 @@ const GRPC_CODES: Readonly<Record<string, status>> = {
 };
 
 /**
- * The Workload API for one attested caller: a gRPC server that has this one connection and no other,
- * so that no call can be taken for another caller's. The caller is attested anew for every message,
- * also for those of an open stream.
+ * The Workload API for one attested caller: a gRPC server that has this one connection and no
+ * other, so that no call can be taken for another caller's. The caller is attested anew for every
+ * message, also for those of an open stream.
  */
 export class CallerServer {
   readonly #context: CallContext;
@@ -82,7 +82,9 @@ export class CallerServer {
       .injectConnection(connection);
   }
 
-  /** Sends to every open stream what has changed, and ends those whose caller is entitled no more. */
+  /**
+   * Sends to every open stream what has changed, and ends those whose caller is entitled no more.
+   */
   async look(): Promise<void> {
     await Promise.all([...this.#streams].map((stream) => this.#send(stream)));
   }
@@ -110,16 +112,23 @@ export class CallerServer {
 
   #unary(answer: (entries: readonly RegistrationEntry[], request: object) => Promise<object>) {
     return (call: ServerUnaryCall<object, object>, done: sendUnaryData<object>): void => {
-      const work = async (): Promise<object> => {
-        checkHeader(call.metadata);
-        this.#context.spend(this.#caller.credentials.uid);
-        return answer(await this.#context.provider.entriesOf(this.#caller), call.request);
-      };
-      work().then(
-        (response) => done(null, response),
-        (error: unknown) => done(this.#grpcError(error)),
-      );
+      void this.#answer(call, answer, done);
     };
+  }
+
+  async #answer(
+    call: ServerUnaryCall<object, object>,
+    answer: (entries: readonly RegistrationEntry[], request: object) => Promise<object>,
+    done: sendUnaryData<object>,
+  ): Promise<void> {
+    try {
+      checkHeader(call.metadata);
+      this.#context.spend(this.#caller.credentials.uid);
+      const entries = await this.#context.provider.entriesOf(this.#caller);
+      done(null, await answer(entries, call.request));
+    } catch (error) {
+      done(this.#grpcError(error));
+    }
   }
 
   #stream(make: OpenStream['make']) {

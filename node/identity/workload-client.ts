@@ -33,8 +33,8 @@ export interface WorkloadClientParts {
 }
 
 /**
- * `waiting`: nothing came yet; `ready`: there are SVIDs; `denied`: they were taken away, asked again
- * from time to time; `refused`: the Workload API does not take our calls, not asked again.
+ * `waiting`: nothing came yet; `ready`: there are SVIDs; `denied`: they were taken away, asked
+ * again from time to time; `refused`: the Workload API does not take our calls, not asked again.
  */
 export type WorkloadStatus = 'waiting' | 'ready' | 'denied' | 'refused';
 

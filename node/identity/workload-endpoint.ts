@@ -7,8 +7,9 @@ export interface WorkloadEndpoint {
 }
 
 /**
- * Reads the value of `SPIFFE_ENDPOINT_SOCKET` (Workload Endpoint, 4): `unix:///path` or `unix:/path`
- * without authority, or `tcp://IP:PORT` with nothing else. Fails with `workload_endpoint_invalid`.
+ * Reads the value of `SPIFFE_ENDPOINT_SOCKET` (Workload Endpoint, 4): `unix:///path` or
+ * `unix:/path` without authority, or `tcp://IP:PORT` with nothing else. Fails with
+ * `workload_endpoint_invalid`.
  */
 export function parseEndpoint(uri: string): WorkloadEndpoint {
   const [, scheme, rest = ''] = /^([a-z]+):(.*)$/s.exec(uri) ?? [];

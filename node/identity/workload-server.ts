@@ -53,14 +53,16 @@ export class WorkloadServer {
   /** Fails with `socket_path_invalid`, `socket_taken` or `socket_failed`. */
   async listen(path: string): Promise<void> {
     if (!path.startsWith('/') || Buffer.byteLength(path) > PATH_BYTES_MAX) {
-      fail('socket_path_invalid', `a socket has an absolute path of at most ${PATH_BYTES_MAX} bytes`);
+      const length = `at most ${PATH_BYTES_MAX} bytes`;
+      fail('socket_path_invalid', `a socket has an absolute path of ${length}`);
     }
     await removeStale(path);
     const listener = createServer({ allowHalfOpen: false }, (socket) => this.#accept(socket));
     listener.maxConnections = CONNECTIONS_MAX;
     await new Promise<void>((resolve, reject) => {
       listener.once('error', (error) => {
-        reject(new X0tError('socket_failed', 'the socket cannot be made', { reason: error.message }));
+        const data = { reason: error.message };
+        reject(new X0tError('socket_failed', 'the socket cannot be made', data));
       });
       listener.listen(path, resolve);
     });

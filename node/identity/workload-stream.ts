@@ -18,9 +18,10 @@ export interface StreamParts {
 }
 
 /**
- * Keeps one stream of the Workload API open (Workload API, 4.2; Workload Endpoint, 6): a stream that
- * ends is opened again after a pause that grows while it fails, and is drawn at random from its upper
- * half, so that many clients do not come back at once. `InvalidArgument` and `Unimplemented` end it.
+ * Keeps one stream of the Workload API open (Workload API, 4.2; Workload Endpoint, 6): a stream
+ * that ends is opened again after a pause that grows while it fails, and is drawn at random from
+ * its upper half, so that many clients do not come back at once. `InvalidArgument` and
+ * `Unimplemented` end it.
  */
 export class WorkloadStream {
   readonly #parts: StreamParts;

@@ -1,6 +1,12 @@
 import { generateKeyPairSync } from 'node:crypto';
 import test from 'ava';
-import { newerBundle, parseBundle, parseJwtBundle, serialiseBundle, serialiseJwtBundle } from '#node/identity/bundle.ts';
+import {
+  newerBundle,
+  parseBundle,
+  parseJwtBundle,
+  serialiseBundle,
+  serialiseJwtBundle,
+} from '#node/identity/bundle.ts';
 import { validateX509Svid } from '#node/identity/x509-svid.ts';
 import { NOW_MS, craftCa, craftLeaf } from './craft.ts';
 import { refusalIn } from './rules.ts';
@@ -88,7 +94,7 @@ test('X509-SVID 6.1: an entry has use, exactly one certificate in x5c, and no ki
   t.true('x' in entry && 'y' in entry && 'crv' in entry);
 });
 
-test('X509-SVID 6.2: an entry without x5c is ignored, and of several certificates the first counts', (t) => {
+test('X509-SVID 6.2: without x5c an entry is ignored, of several values the first counts', (t) => {
   t.deepEqual(counts({ ...X509, x5c: undefined }, { ...X509, x5c: [] }), [0, 0]);
   const { x509 } = read({ keys: [{ ...X509, x5c: [x5c(root), x5c(other)] }] });
   t.deepEqual(x509.map(({ der }) => der.toBase64()), [x5c(root)]);

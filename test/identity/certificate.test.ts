@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { readCertificate } from '#node/identity/certificate.ts';
 import { validateX509Svid } from '#node/identity/x509-svid.ts';
 import {

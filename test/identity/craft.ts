@@ -1,3 +1,4 @@
+// oxlint-disable-next-line import/no-unassigned-import -- @peculiar/x509 needs it before itself
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
@@ -82,7 +83,9 @@ async function craft(wish: Wish, parent: Crafted | undefined): Promise<Crafted> 
       signingKey: parent?.key ?? keys.privateKey,
       signingAlgorithm: { name: 'ECDSA', hash: wish.hash ?? 'SHA-256' } as EcdsaParams,
       extensions: [
-        ...(ca === undefined ? [] : [new x509.BasicConstraintsExtension(ca, wish.pathLength, true)]),
+        ...(ca === undefined
+          ? []
+          : [new x509.BasicConstraintsExtension(ca, wish.pathLength, true)]),
         ...(usage === 0 ? [] : [new x509.KeyUsagesExtension(usage, wish.isUsageCritical ?? true)]),
         ...(san.length === 0
           ? []

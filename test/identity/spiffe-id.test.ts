@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { parseSpiffeId, parseTrustDomain, spiffeIdOf } from '#node/identity/spiffe-id.ts';
 import { refusalIn } from './rules.ts';
 

@@ -144,7 +144,7 @@ test('5.1: a certificate that was tampered with is refused', async (t) => {
   t.is(validated(changed), 'svid_untrusted');
 });
 
-test('5.1: expired and not yet valid certificates are refused, within the skew of clocks', async (t) => {
+test('5.1: expired and not yet valid certificates are refused, but for the skew', async (t) => {
   const wish = { from_ms: NOW_MS, to_ms: NOW_MS + DAY_MS };
   const longRoot = await craftCa({ from_ms: NOW_MS - DAY_MS, to_ms: NOW_MS + 9 * DAY_MS });
   const { der } = await craftLeaf(longRoot, wish);

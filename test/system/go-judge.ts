@@ -11,7 +11,9 @@ const BUILD_MS = 240_000;
 
 export type Said = Readonly<Record<string, unknown>>;
 
-/** Builds the program; or says why it cannot be had here. A program that does not compile throws. */
+/**
+ * Builds the program; or says why it cannot be had here. A program that does not compile throws.
+ */
 export function buildJudge(): { readonly program: string } | { readonly reason: string } {
   try {
     execFileSync('go', ['version'], { stdio: 'pipe' });

@@ -148,7 +148,7 @@ withGo('go-spiffe does mTLS with a server that has our SVID, validated by our ru
   t.deepEqual(callers, [spiffeId]);
 });
 
-withGo('our client takes what a provider made of Go gives, takes away and gives again', async (t) => {
+withGo('our client follows a provider made of Go: given, taken away, given again', async (t) => {
   const socket = join(mkdtempSync(join(tmpdir(), 'x0t-spiffe-')), 'go.sock');
   const provider = new Judge(program, ['serve', socket]);
   t.teardown(() => provider.stop());

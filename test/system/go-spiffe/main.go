@@ -1,5 +1,5 @@
-// An independent judge of the Workload API: go-spiffe as a client of our provider, and as a provider
-// for our client. Prints one JSON object per line.
+// An independent judge of the Workload API: go-spiffe as a client of our provider, and as a
+// provider for our client. Prints one JSON object per line.
 package main
 
 import (

@@ -34,6 +34,8 @@ const (
 	workloadID  = "spiffe://go.example/judged"
 )
 
+var leafUsages = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
+
 // A provider made of Go's own X.509 and go-jose, without any code of ours.
 type provider struct {
 	workload.UnimplementedSpiffeWorkloadAPIServer
@@ -139,7 +141,7 @@ func (p *provider) FetchX509SVID(
 			NotBefore:             time.Now().Add(-time.Minute),
 			NotAfter:              time.Now().Add(10 * time.Minute),
 			KeyUsage:              x509.KeyUsageDigitalSignature,
-			ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+			ExtKeyUsage:           leafUsages,
 			BasicConstraintsValid: true,
 			URIs:                  []*url.URL{{Scheme: "spiffe", Host: trustDomain, Path: "/judged"}},
 		}
