@@ -1,6 +1,7 @@
 import type { Clock } from '#ledger/ports.ts';
 import type { Authority, IssuedX509 } from './authority.ts';
 import type { RegistrationEntry } from './entries.ts';
+import { BACKDATED_MS } from './x509-issuing.ts';
 
 interface Held {
   readonly entry: RegistrationEntry;
@@ -13,7 +14,7 @@ interface Held {
 /**
  * The X.509-SVIDs given out, one for each entry and shared by all processes that it fits. A new one
  * with a new key is made at half its life, when the entry or the authority has changed, and when
- * the clock was set back before its making. Keys are held in memory only; bound: the entries.
+ * the clock was set back to before its validity. Keys are held in memory only; bound: the entries.
  */
 export class SvidShelf {
   readonly #clock: Clock;
@@ -54,7 +55,7 @@ export class SvidShelf {
       held.entry.spiffeId.uri === entry.spiffeId.uri &&
       held.entry.x509Ttl_s === entry.x509Ttl_s &&
       now_ms < held.renewAt_ms &&
-      now_ms >= held.madeAt_ms
+      now_ms >= held.madeAt_ms - BACKDATED_MS
     );
   }
 }

@@ -23,7 +23,7 @@ import type {
   X509BundlesResponse,
   X509SvidResponse,
 } from './workload-proto.ts';
-import { WorkloadStream, workloadError } from './workload-stream.ts';
+import { BACKOFF_MS, WorkloadStream, workloadError } from './workload-stream.ts';
 
 export interface WorkloadClientParts {
   readonly endpoint: WorkloadEndpoint;
@@ -41,8 +41,8 @@ export type WorkloadStatus = 'waiting' | 'ready' | 'denied' | 'refused';
 /** What the Workload API gives at this moment. Immutable, replaced as a whole. */
 export interface WorkloadState {
   readonly status: WorkloadStatus;
-  /** Code of what went wrong last, until something goes right. */
-  readonly problem: string | undefined;
+  /** By stream: the code of what went wrong last, until its next message is taken. */
+  readonly problems: Readonly<Partial<Record<WorkloadMethod, string>>>;
   readonly svids: readonly OwnSvid[];
   readonly x509Bundles: X509Bundles;
   readonly jwtBundles: JwtBundles;
@@ -75,7 +75,7 @@ export class WorkloadClient {
   #bundles: X509Bundles = new Map();
   #state: WorkloadState = {
     status: 'waiting',
-    problem: undefined,
+    problems: {},
     svids: [],
     x509Bundles: new Map(),
     jwtBundles: new Map(),
@@ -89,6 +89,9 @@ export class WorkloadClient {
       // a socket's path is no host name
       'grpc.default_authority': 'localhost',
       'grpc.use_local_subchannel_pool': 1,
+      // the streams have their own pauses: the channel's must not be longer
+      'grpc.initial_reconnect_backoff_ms': BACKOFF_MS.first,
+      'grpc.max_reconnect_backoff_ms': BACKOFF_MS.last,
     });
     this.#streams = [
       this.#stream('FetchX509SVID', (message) => this.#takeSvids(message as X509SvidResponse), () =>
@@ -181,7 +184,6 @@ export class WorkloadClient {
     this.#x509 = readX509Context(message, this.#parts.clock.wall_ms());
     this.#set({
       status: 'ready',
-      problem: undefined,
       svids: this.#x509.svids,
       x509Bundles: this.#joined(),
     });
@@ -212,13 +214,17 @@ export class WorkloadClient {
       clock,
       entropy,
       open: () => this.#open(method),
-      onMessage,
+      onMessage: (message) => {
+        const problems = omit(this.#state.problems, method);
+        onMessage(message);
+        this.#set({ problems });
+      },
       onError: (error, isFinal) => {
         const { code } = error;
         log.warn({ code, method, ...error.data }, 'the Workload API stream had an error');
         if (code === 'workload_denied' || isFinal) drop();
         const status = statusAfter(this.#state.status, method, code);
-        this.#set({ status, problem: code });
+        this.#set({ status, problems: { ...this.#state.problems, [method]: code } });
       },
     });
   }
@@ -258,6 +264,11 @@ export class WorkloadClient {
     this.#state = { ...this.#state, ...change };
     for (const listener of this.#listeners) listener();
   }
+}
+
+function omit(problems: WorkloadState['problems'], method: WorkloadMethod) {
+  const { [method]: _solved, ...others } = problems;
+  return others;
 }
 
 /** The SVIDs' stream decides; the bundles' streams only report. */

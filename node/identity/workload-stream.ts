@@ -4,7 +4,7 @@ import { X0tError } from '#ledger/errors.ts';
 import type { Clock, Entropy } from '#ledger/ports.ts';
 
 /** The pause after the first failure, doubled with each that follows, up to the last. */
-const BACKOFF_MS = { first: 250, last: 30_000 } as const;
+export const BACKOFF_MS = { first: 250, last: 30_000 } as const;
 
 export interface StreamParts {
   readonly clock: Clock;

@@ -16,7 +16,7 @@ const SIGNATURE = { name: 'ECDSA', hash: 'SHA-256' } as const;
 /** RFC 5280, 4.1.2.2: positive, at most 20 bytes; 127 random bits here. */
 const SERIAL_BYTES = 16;
 /** Clocks of those who check may be behind. */
-const BACKDATED_MS = 30_000;
+export const BACKDATED_MS = 30_000;
 const ORGANISATION = 'x0tta6bl4';
 
 /** A CA certificate with its private key. */

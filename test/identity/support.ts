@@ -2,7 +2,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Clock, Log } from '#ledger/ports.ts';
-import { PeerProcess, peerKernel } from '#native/peer-process.ts';
+import { peerKernel } from '#native/peer-process.ts';
 import type { PeerKernel } from '#native/peer-process.ts';
 import { Attestor } from '#node/identity/attest.ts';
 import { AuthorityKeeper } from '#node/identity/authority-keeper.ts';
@@ -147,5 +147,3 @@ export function ownEntry(changes: Partial<EntryText> = {}): EntryText {
     ...changes,
   };
 }
-
-export { PeerProcess };
