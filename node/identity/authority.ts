@@ -4,7 +4,7 @@ import { fail } from '#ledger/errors.ts';
 import type { Clock, Entropy } from '#ledger/ports.ts';
 import type { Certificate } from './certificate.ts';
 import type { JwtAuthority } from './jwt-svid.ts';
-import type { SpiffeId } from './spiffe-id.ts';
+import type { SpiffeId } from '#projections/spiffe-id.ts';
 import { makeIntermediate, makeLeaf, makeRoot } from './x509-issuing.ts';
 import type { Signer } from './x509-issuing.ts';
 

@@ -2,8 +2,8 @@ import { decodeJwt, decodeProtectedHeader, errors, importJWK, jwtVerify } from '
 import type { JWK, JWTPayload } from 'jose';
 import { fail } from '#ledger/errors.ts';
 import { AUDIENCES_MAX, CLOCK_SKEW_MS, JWT_CHARS_MAX } from './limits.ts';
-import { parseSpiffeId } from './spiffe-id.ts';
-import type { SpiffeId } from './spiffe-id.ts';
+import { parseSpiffeId } from '#projections/spiffe-id.ts';
+import type { SpiffeId } from '#projections/spiffe-id.ts';
 
 interface KeyType {
   readonly kty: string;

@@ -16,7 +16,3 @@ export const BUNDLE_KEYS_MAX = 256;
 export const TRUST_DOMAINS_MAX = 256;
 /** Identities that one workload has at once. */
 export const IDENTITIES_MAX = 64;
-/** Life of an X.509-SVID: as short as renewals at half life can follow a busy machine. */
-export const X509_TTL_S = { min: 60, default: 3600, max: 24 * 3600 } as const;
-/** Life of a JWT-SVID: it is a bearer token, so shorter. */
-export const JWT_TTL_S = { min: 10, default: 300, max: 3600 } as const;

@@ -1,15 +1,16 @@
 import { fail } from '#ledger/errors.ts';
 import type { Clock } from '#ledger/ports.ts';
 import type { PeerProcess } from '#native/peer-process.ts';
+import type { RegistrationEntry } from '#projections/identity-entries.ts';
 import type { Attestor } from './attest.ts';
 import type { Authority } from './authority.ts';
 import { serialiseJwtBundle } from './bundle.ts';
 import type { Bundle } from './bundle.ts';
 import { fits, needsDigest } from './entries.ts';
-import type { IdentityState, RegistrationEntry } from './entries.ts';
+import type { IdentityState } from './entries.ts';
 import { validateJwtSvid } from './jwt-svid.ts';
 import { AUDIENCES_MAX, AUDIENCE_CHARS_MAX, IDENTITIES_MAX } from './limits.ts';
-import { parseSpiffeId } from './spiffe-id.ts';
+import { parseSpiffeId } from '#projections/spiffe-id.ts';
 import { SvidShelf } from './svid-shelf.ts';
 import { structOf } from './workload-proto.ts';
 import type * as wire from './workload-proto.ts';

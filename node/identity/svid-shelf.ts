@@ -1,6 +1,6 @@
 import type { Clock } from '#ledger/ports.ts';
 import type { Authority, IssuedX509 } from './authority.ts';
-import type { RegistrationEntry } from './entries.ts';
+import type { RegistrationEntry } from '#projections/identity-entries.ts';
 import { BACKDATED_MS } from './x509-issuing.ts';
 
 interface Held {

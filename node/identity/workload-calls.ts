@@ -11,7 +11,7 @@ import type {
 import type { Duplex } from 'node:stream';
 import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import type { PeerProcess } from '#native/peer-process.ts';
-import type { RegistrationEntry } from './entries.ts';
+import type { RegistrationEntry } from '#projections/identity-entries.ts';
 import type { Provider } from './provider.ts';
 import { SECURITY_HEADER, WORKLOAD_SERVICE } from './workload-proto.ts';
 import type { JwtSvidRequest, ValidateJwtSvidRequest } from './workload-proto.ts';

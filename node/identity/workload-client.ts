@@ -5,8 +5,8 @@ import type { Clock, Entropy, Log } from '#ledger/ports.ts';
 import type { Certificate } from './certificate.ts';
 import type { JwtAuthority } from './jwt-svid.ts';
 import { JWT_CHARS_MAX } from './limits.ts';
-import { parseSpiffeId } from './spiffe-id.ts';
-import type { SpiffeId } from './spiffe-id.ts';
+import { parseSpiffeId } from '#projections/spiffe-id.ts';
+import type { SpiffeId } from '#projections/spiffe-id.ts';
 import type { WorkloadEndpoint } from './workload-endpoint.ts';
 import {
   readJwtBundlesMessage,

@@ -6,7 +6,7 @@ import type { Certificate } from './certificate.ts';
 import { parseJwtBundle } from './bundle.ts';
 import type { JwtAuthority } from './jwt-svid.ts';
 import { IDENTITIES_MAX, TRUST_DOMAINS_MAX } from './limits.ts';
-import { parseTrustDomain } from './spiffe-id.ts';
+import { parseTrustDomain } from '#projections/spiffe-id.ts';
 import { validateX509Svid } from './x509-svid.ts';
 import type { X509Svid } from './x509-svid.ts';
 import type {

@@ -5,7 +5,7 @@ import * as x509 from '@peculiar/x509';
 import type { Entropy } from '#ledger/ports.ts';
 import { readCertificate } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
-import type { SpiffeId } from './spiffe-id.ts';
+import type { SpiffeId } from '#projections/spiffe-id.ts';
 
 /**
  * Makes the certificates of a trust domain with `@peculiar/x509`: roots, intermediates and leaves,

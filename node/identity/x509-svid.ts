@@ -2,8 +2,8 @@ import { fail } from '#ledger/errors.ts';
 import { readCertificates } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
 import { trustPath } from './trust-path.ts';
-import { parseSpiffeId } from './spiffe-id.ts';
-import type { SpiffeId } from './spiffe-id.ts';
+import { parseSpiffeId } from '#projections/spiffe-id.ts';
+import type { SpiffeId } from '#projections/spiffe-id.ts';
 import { CLOCK_SKEW_MS } from './limits.ts';
 
 /**

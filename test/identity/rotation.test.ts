@@ -2,8 +2,8 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { Authority, AUTHORITY_TTL_S } from '#node/identity/authority.ts';
 import { AuthorityKeeper } from '#node/identity/authority-keeper.ts';
-import { parseEntry } from '#node/identity/entries.ts';
-import { spiffeIdOf } from '#node/identity/spiffe-id.ts';
+import { parseEntry } from '#projections/identity-entries.ts';
+import { spiffeIdOf } from '#projections/spiffe-id.ts';
 import { SvidShelf } from '#node/identity/svid-shelf.ts';
 import { systemEntropy as entropy } from '#node/system.ts';
 import { codeOfPromise } from '#test/support/codes.ts';
@@ -75,7 +75,7 @@ test('a clock that steps forward renews at once, one that steps back, too', asyn
   t.is(third.notAfter_ms, first.notAfter_ms);
 });
 
-test('another entry or authority makes another SVID; what is not entered is forgotten', async (t) => {
+test('another entry or authority makes another SVID; one without entry is forgotten', async (t) => {
   const clock = new VirtualClock(START_MS);
   const { authority, shelf } = await shelfOn(clock);
   const first = await shelf.take(own, authority);

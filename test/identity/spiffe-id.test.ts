@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-import { parseSpiffeId, parseTrustDomain, spiffeIdOf } from '#node/identity/spiffe-id.ts';
+import { parseSpiffeId, parseTrustDomain, spiffeIdOf } from '#projections/spiffe-id.ts';
 import { refusalIn } from './rules.ts';
 
 /** SPIFFE-ID, section 2; one test for each rule. */

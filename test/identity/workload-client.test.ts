@@ -6,7 +6,7 @@ import type { Clock } from '#ledger/ports.ts';
 import { Authority } from '#node/identity/authority.ts';
 import type { IssuedX509 } from '#node/identity/authority.ts';
 import { serialiseJwtBundle } from '#node/identity/bundle.ts';
-import { parseTrustDomain, spiffeIdOf } from '#node/identity/spiffe-id.ts';
+import { parseTrustDomain, spiffeIdOf } from '#projections/spiffe-id.ts';
 import { WorkloadClient } from '#node/identity/workload-client.ts';
 import { structOf } from '#node/identity/workload-proto.ts';
 import { systemClock, systemEntropy as entropy } from '#node/system.ts';

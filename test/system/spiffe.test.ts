@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { serialiseX509 } from '#test/identity/pem.ts';
-import { spiffeIdOf } from '#node/identity/spiffe-id.ts';
+import { spiffeIdOf } from '#projections/spiffe-id.ts';
 import { validateX509Svid } from '#node/identity/x509-svid.ts';
 import { validateJwtSvid } from '#node/identity/jwt-svid.ts';
 import { readCertificates } from '#node/identity/certificate.ts';
