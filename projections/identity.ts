@@ -245,7 +245,7 @@ export function readIdentity(rows: Reading): IdentityView | undefined {
   return {
     trustDomain: domainIn(rows),
     entries: textsIn(rows, row.entries).map((id) => {
-      return entryOf(id, decode(rows.get(row.entry(id)) as Uint8Array) as unknown as EntryBody);
+      return entryOf(id, decode(rows.get(row.entry(id)) as Uint8Array) as EntryBody);
     }),
     issuers,
     authorities: issuers.flatMap((actor) => authoritiesOf(rows, actor)),
@@ -272,7 +272,7 @@ function attempt<T>(parse: () => T): T | undefined {
 
 function authoritiesOf(rows: Reading, actor: Id): readonly AuthorityRow[] {
   const found = rows.get(row.authorities(actor));
-  return found ? (decode(found) as unknown as AuthoritiesRow).held : [];
+  return found ? (decode(found) as AuthoritiesRow).held : [];
 }
 
 function domainIn(rows: Reading): string {

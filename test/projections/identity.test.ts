@@ -1,28 +1,21 @@
 import test from 'ava';
 import { bytesOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
-import { identity, readIdentity, trustDomainOf } from '#projections/identity.ts';
-import { kv } from '#projections/kv.ts';
-import { members } from '#projections/members.ts';
+import { readIdentity, trustDomainOf } from '#projections/identity.ts';
+import { HandLedger, domain, genesis } from '#test/identity/ledger.ts';
 import { CREATED_MS } from '#test/support/cluster.ts';
-import { HandFold, ada, bob, net, put } from '#test/ledger/fold-support.ts';
+import { ada, bob, put } from '#test/ledger/fold-support.ts';
+import type { HandFold } from '#test/ledger/fold-support.ts';
 
 /** Entries, authorities and federation as events: who may, what holds, and what is bounded. */
 
-const schema = { projections: [identity, kv, members], members };
-const genesis = {
-  ...net.chain.genesis,
-  kinds: schema.projections.flatMap(({ kinds }) => kinds.map(({ kind }) => kind)).toSorted(),
-  projections: schema.projections.map(({ name, version }) => [name, version] as const),
-};
 const [op, op2] = genesis.operators as [Id, Id];
-const domain = trustDomainOf(genesis);
 const DAY_MS = 24 * 3_600_000;
 let seq = 0;
 
 const say = (actor: Id, kind: string, body: object) =>
   put(actor, ++seq, '', { kind: `identity.${kind}/1`, body: body as never });
-const fresh = (): HandFold => new HandFold(undefined, undefined, schema, genesis);
+const fresh = (): HandFold => new HandLedger().hand;
 const view = (hand: HandFold) => {
   const found = readIdentity(hand.fold.reducer.rowsOf('identity'));
   if (!found) throw new Error('no identity');
