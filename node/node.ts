@@ -16,6 +16,8 @@ import type { NodeStatus, Readiness } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
 import type { ManagedNetwork } from '#p2p/index.ts';
 import { schema } from '#projections/index.ts';
+import { openIdentity } from '#node/identity/open.ts';
+import type { IdentityService } from '#node/identity/service.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
@@ -125,6 +127,7 @@ async function assemble(
   const startedAt = new Date(systemClock.wall_ms()).toISOString();
   const started_ms = systemClock.monotonic_ms();
   let isUp = false;
+  let identity: IdentityService | undefined;
   const status = (): NodeStatus => ({
     name: config.name,
     version: VERSION,
@@ -133,7 +136,8 @@ async function assemble(
     key: Buffer.from(data.coseKey).toString('base64'),
     addrs: [...network.status().addrs],
     ...statusOf(core, self, network.peers()),
-    limitations: limitationsOf(config, core),
+    ...(identity && { identity: identity.status }),
+    limitations: [...limitationsOf(config, core), ...(identity?.limitations ?? [])],
     startedAt,
     uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
   });
@@ -159,6 +163,15 @@ async function assemble(
     throw new X0tError('listen_failed', message, (error as X0tError).data, { cause: error });
   });
   core.start();
+  identity = await openIdentity({
+    config: config.identity,
+    environment: process.env,
+    core,
+    actor: self.actor,
+    log,
+    registry: metrics.registry,
+  });
+  closers.push(() => identity?.close() ?? Promise.resolve());
   const url = await listen(api, config);
   isUp = true;
   log.info(

@@ -18,6 +18,17 @@ export function parseEndpoint(uri: string): WorkloadEndpoint {
   return refuse('scheme', 'the scheme of a Workload API endpoint is unix or tcp');
 }
 
+/** The environment's name for the endpoint (Workload Endpoint, 4). */
+export const ENDPOINT_VARIABLE = 'SPIFFE_ENDPOINT_SOCKET';
+
+/** What is configured, else what the environment says, else nothing. */
+export function locateEndpoint(
+  configured: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): string {
+  return configured === '' ? (environment[ENDPOINT_VARIABLE] ?? '') : configured;
+}
+
 function unixOf(rest: string): WorkloadEndpoint {
   const [, authority, path] = /^(?:\/\/([^/]*))?(.*)$/s.exec(rest) ?? [];
   if (authority) return refuse('authority', 'a unix endpoint has no authority: unix:///path');

@@ -49,7 +49,7 @@ const entry = (id: string, changes: object = {}) => ({
   entry: { spiffeId: `spiffe://${domain}/${id}`, selectors: [`unix:uid:${uid}`], ...changes },
 });
 
-test('an entry on the ledger gives a workload its identity, and its removal takes it', async (t) => {
+test('an entry on the ledger gives a workload its identity, its removal takes it', async (t) => {
   const ledger = new HandLedger();
   const { service, client: connect } = await serve(t, ledger, ada);
   const client = connect();

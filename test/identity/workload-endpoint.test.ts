@@ -1,11 +1,18 @@
 import test from 'ava';
-import { parseEndpoint } from '#node/identity/workload-endpoint.ts';
+import { locateEndpoint, parseEndpoint } from '#node/identity/workload-endpoint.ts';
 import { refusalIn } from './rules.ts';
 
 /** Workload Endpoint, 4: the value of `SPIFFE_ENDPOINT_SOCKET`. */
 
 const refused = (uri: string): string => refusalIn(() => parseEndpoint(uri));
 const rule = (name: string): string => `workload_endpoint_invalid: ${name}`;
+
+test('4: what is not configured is taken from the environment', (t) => {
+  const environment = { SPIFFE_ENDPOINT_SOCKET: 'unix:///of/environment' };
+  t.is(locateEndpoint('', environment), 'unix:///of/environment');
+  t.is(locateEndpoint('unix:///configured', environment), 'unix:///configured');
+  t.is(locateEndpoint('', {}), '');
+});
 
 test('4: the scheme is unix or tcp', (t) => {
   for (const uri of ['/run/agent.sock', 'http://127.0.0.1:80', 'UNIX:///a', 'npipe:a', '']) {
