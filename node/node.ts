@@ -112,7 +112,7 @@ async function assemble(
     signer: data.signer,
   };
   // links are made only after the core is open
-  const opened: { core?: Core } = {};
+  const opened: { core?: Core; identity?: IdentityService } = {};
   const committee = () => opened.core?.replica.committee ?? chain.committee;
   const network = await openNetwork(data, config, self, verifier, log, committee);
   closers.push(() => network.stop());
@@ -127,7 +127,6 @@ async function assemble(
   const startedAt = new Date(systemClock.wall_ms()).toISOString();
   const started_ms = systemClock.monotonic_ms();
   let isUp = false;
-  let identity: IdentityService | undefined;
   const status = (): NodeStatus => ({
     name: config.name,
     version: VERSION,
@@ -136,8 +135,8 @@ async function assemble(
     key: Buffer.from(data.coseKey).toString('base64'),
     addrs: [...network.status().addrs],
     ...statusOf(core, self, network.peers()),
-    ...(identity && { identity: identity.status }),
-    limitations: [...limitationsOf(config, core), ...(identity?.limitations ?? [])],
+    ...(opened.identity && { identity: opened.identity.status }),
+    limitations: [...limitationsOf(config, core), ...(opened.identity?.limitations ?? [])],
     startedAt,
     uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
   });
@@ -153,6 +152,7 @@ async function assemble(
     status,
     isReady: () => readiness(core, isUp),
     isQuorumReachable: () => isQuorumReachable(core, network.peers()),
+    identity: { bundle: () => opened.identity?.bundleDocument },
   });
   closers.push(() => api.close());
 
@@ -163,7 +163,7 @@ async function assemble(
     throw new X0tError('listen_failed', message, (error as X0tError).data, { cause: error });
   });
   core.start();
-  identity = await openIdentity({
+  const identity = await openIdentity({
     config: config.identity,
     environment: process.env,
     core,
@@ -171,7 +171,8 @@ async function assemble(
     log,
     registry: metrics.registry,
   });
-  closers.push(() => identity?.close() ?? Promise.resolve());
+  opened.identity = identity;
+  closers.push(() => identity.close());
   const url = await listen(api, config);
   isUp = true;
   log.info(
