@@ -342,9 +342,11 @@ export class Core {
     this.#idle.stop();
     await this.replica.stop();
     await this.certifier.stop();
+    // what still writes finds the store closed
+    this.#onFailure = undefined;
   }
 
-  /** Called once when the store fails; the node then ends. */
+  /** Called once when the store fails; the node then ends. Register it before `start`. */
   onFailure(listener: (error: unknown) => void): void {
     this.#onFailure = listener;
     if (this.#failure !== undefined) listener(this.#failure);
