@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readFile, readlink, stat } from 'node:fs/promises';
 import type { BigIntStats } from 'node:fs';
+import { open, readFile, readlink, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { fail } from '#ledger/errors.ts';
-import type { PeerProcess } from '#native/peer-process.ts';
+import type { PeerCredentials, PeerProcess } from '#native/peer-process.ts';
 
 /**
  * What is known of the process that called, read at the time of the asking. `path` and `sha256` are
@@ -24,11 +24,15 @@ export interface CallerFacts {
 const PROGRAM_BYTES_MAX = 512n * 1024n * 1024n;
 /** Digests remembered, by file and state: a program is not read again for each of its processes. */
 const DIGESTS_MAX = 256;
+/** Read at once while hashing. */
+const CHUNK_BYTES = 256 * 1024;
 
 /** Reads facts of callers from `/proc`. */
 export class Attestor {
   /** By device, inode, size and times; the oldest goes first. */
-  readonly #digests = new Map<string, Promise<string>>();
+  readonly #digests = new Map<string, string>();
+  /** By uid: the last of its programs that is being hashed. */
+  readonly #hashing = new Map<number, Promise<string>>();
   readonly #proc: string;
 
   constructor(proc = '/proc') {
@@ -44,7 +48,7 @@ export class Attestor {
     const { pid, uid, gid } = caller.credentials;
     if (!caller.isAlive) return gone(pid);
     const ids = await this.#idsOf(pid);
-    const program = await this.#programOf(pid, needsDigest);
+    const program = await this.#programOf(caller.credentials, needsDigest);
     // what was read belongs to the caller only if nobody else has its pid now
     if (!caller.isAlive) return gone(pid);
     if (ids?.uid !== uid || ids.gid !== gid) {
@@ -67,48 +71,65 @@ export class Attestor {
 
   /**
    * The link's text is a name in the caller's own mount namespace, which it may have arranged, and
-   * the file may have been replaced: the path counts only where it leads to the same file here.
+   * the file may have been replaced: the path counts only where it leads to the same file here. The
+   * program is opened once, so that all of it is of one file, whatever the caller executes next.
    */
   async #programOf(
-    pid: number,
+    { pid, uid }: PeerCredentials,
     needsDigest: boolean,
   ): Promise<{ path?: string; sha256?: string }> {
     const exe = `${this.#proc}/${pid}/exe`;
+    // another user's process, without the right to look at it
+    const file = await open(exe, 'r').catch(() => undefined);
+    if (!file) return {};
     try {
-      const running = await stat(exe, { bigint: true });
+      const running = await file.stat({ bigint: true });
       const path = await readlink(exe);
       const here = await stat(path, { bigint: true }).catch(() => undefined);
       const isSame = here?.dev === running.dev && here.ino === running.ino;
-      const sha256 = needsDigest ? await this.#digestOf(exe, running) : undefined;
+      const sha256 = needsDigest ? await this.#digestOf(file, running, uid) : undefined;
       return { ...(isSame && { path }), ...(sha256 !== undefined && { sha256 }) };
     } catch {
       return {};
+    } finally {
+      await file.close();
     }
   }
 
-  async #digestOf(exe: string, file: BigIntStats): Promise<string | undefined> {
-    if (file.size > PROGRAM_BYTES_MAX) return undefined;
-    const { dev, ino, size, mtimeNs, ctimeNs } = file;
+  async #digestOf(file: FileHandle, of: BigIntStats, uid: number): Promise<string | undefined> {
+    const { dev, ino, size, mtimeNs, ctimeNs } = of;
+    if (size > PROGRAM_BYTES_MAX) return undefined;
     const name = [dev, ino, size, mtimeNs, ctimeNs].join('/');
     const known = this.#digests.get(name);
-    if (known) return known;
-    const digest = digestOfFile(exe);
-    this.#digests.set(name, digest);
-    const [oldest] = this.#digests.keys();
-    if (this.#digests.size > DIGESTS_MAX && oldest !== undefined) this.#digests.delete(oldest);
+    if (known !== undefined) return known;
+    // one at a time for each uid: nobody else waits for who brings many large programs
+    const before = this.#hashing.get(uid) ?? Promise.resolve();
+    const digest = before.then(
+      () => digestOfFile(file),
+      () => digestOfFile(file),
+    );
+    this.#hashing.set(uid, digest);
     try {
-      return await digest;
-    } catch (error) {
-      this.#digests.delete(name);
-      throw error;
+      const found = await digest;
+      this.#digests.set(name, found);
+      const [oldest] = this.#digests.keys();
+      if (this.#digests.size > DIGESTS_MAX && oldest !== undefined) this.#digests.delete(oldest);
+      return found;
+    } finally {
+      if (this.#hashing.get(uid) === digest) this.#hashing.delete(uid);
     }
   }
 }
 
-async function digestOfFile(path: string): Promise<string> {
+async function digestOfFile(file: FileHandle): Promise<string> {
   const digest = createHash('sha256');
-  for await (const chunk of createReadStream(path)) digest.update(chunk as Buffer);
-  return digest.digest('hex');
+  const chunk = Buffer.alloc(CHUNK_BYTES);
+  for (let at = 0; ; ) {
+    const { bytesRead } = await file.read(chunk, 0, chunk.length, at);
+    if (bytesRead === 0) return digest.digest('hex');
+    digest.update(chunk.subarray(0, bytesRead));
+    at += bytesRead;
+  }
 }
 
 function gone(pid: number): never {

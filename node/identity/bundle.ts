@@ -19,9 +19,6 @@ export interface Bundle {
   readonly refreshHint_s: number | undefined;
 }
 
-/** How often to look for a new bundle that does not say so (5.1). */
-export const REFRESH_HINT_DEFAULT_S = 300;
-
 /** Public members of a JWK by type (RFC 7518, 6): others are dropped, private ones among them. */
 const MEMBERS: Readonly<Record<string, readonly string[]>> = {
   EC: ['crv', 'x', 'y'],

@@ -20,6 +20,10 @@ import type { JwtSvidRequest, ValidateJwtSvidRequest } from './workload-proto.ts
 const CALLS_MAX = 16;
 /** Bytes of a request: a token with its audience. */
 const REQUEST_BYTES_MAX = 32 * 1024;
+/** A connection without a call is closed: a client that keeps a stream open has one. */
+const IDLE_MS = 60_000;
+/** Memory of a connection's HTTP/2 session, MiB. */
+const SESSION_MIB = 10;
 
 /** What the calls of all connections share. */
 export interface CallContext {
@@ -38,6 +42,7 @@ interface OpenStream {
   isSending: boolean;
   /** Asked for again while it was being sent. */
   isAgain: boolean;
+  isOver: boolean;
 }
 
 /** gRPC codes of Workload Endpoint, 6; any other code of ours means that the caller is refused. */
@@ -75,6 +80,8 @@ export class CallerServer {
       'grpc.enable_channelz': 0,
       'grpc.max_concurrent_streams': CALLS_MAX,
       'grpc.max_receive_message_length': REQUEST_BYTES_MAX,
+      'grpc.max_connection_idle_ms': IDLE_MS,
+      'grpc-node.max_session_memory': SESSION_MIB,
     });
     this.#server.addService(WORKLOAD_SERVICE, this.#handlers());
     this.#server
@@ -86,7 +93,14 @@ export class CallerServer {
    * Sends to every open stream what has changed, and ends those whose caller is entitled no more.
    */
   async look(): Promise<void> {
-    await Promise.all([...this.#streams].map((stream) => this.#send(stream)));
+    const streams = [...this.#streams];
+    if (streams.length === 0) return;
+    try {
+      const entries = await this.#context.provider.entriesOf(this.#caller);
+      await Promise.all(streams.map((stream) => this.#send(stream, entries)));
+    } catch (error) {
+      for (const stream of streams) this.#end(stream, error);
+    }
   }
 
   /** Ends its calls; the connection ends with them. */
@@ -133,7 +147,7 @@ export class CallerServer {
 
   #stream(make: OpenStream['make']) {
     return (call: ServerWritableStream<object, object>): void => {
-      const stream = { call, make, sent: '', isSending: false, isAgain: false };
+      const stream = { call, make, sent: '', isSending: false, isAgain: false, isOver: false };
       const begin = async (): Promise<void> => {
         checkHeader(call.metadata);
         this.#context.spend(this.#caller.credentials.uid);
@@ -147,15 +161,17 @@ export class CallerServer {
   }
 
   /** One message at a time; a caller that does not read gets the newest state when it does. */
-  async #send(stream: OpenStream): Promise<void> {
+  async #send(stream: OpenStream, known?: readonly RegistrationEntry[]): Promise<void> {
     const { call } = stream;
     stream.isAgain = true;
     if (stream.isSending) return;
     stream.isSending = true;
+    let fresh = known;
     try {
       while (stream.isAgain && this.#streams.has(stream) && !call.writableNeedDrain) {
         stream.isAgain = false;
-        const entries = await this.#context.provider.entriesOf(this.#caller);
+        const entries = fresh ?? (await this.#context.provider.entriesOf(this.#caller));
+        fresh = undefined;
         const response = await stream.make(entries);
         const digest = digestOf(response);
         if (digest === stream.sent || call.cancelled) continue;
@@ -172,6 +188,8 @@ export class CallerServer {
 
   #end(stream: OpenStream, error: unknown): void {
     this.#streams.delete(stream);
+    if (stream.isOver) return;
+    stream.isOver = true;
     if (!stream.call.cancelled) stream.call.emit('error', this.#grpcError(error));
   }
 
