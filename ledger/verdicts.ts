@@ -53,6 +53,20 @@ export const VERDICTS = {
   policy_lockout: 774,
   /** Nobody could author any event besides changes of policies. */
   policy_denies_everyone: 775,
+  /** Only an operator changes entries, issuers and federation, or revokes what is another's. */
+  identity_not_permitted: 1024,
+  /** Only issuers publish authorities of the trust domain. */
+  identity_not_issuer: 1025,
+  /** A registration entry, trust domain or authority does not hold. */
+  identity_invalid: 1026,
+  /** An entry lies outside the trust domain, or the own one was to be federated with. */
+  identity_other_domain: 1027,
+  /** What is to be removed is not there. */
+  identity_unknown: 1028,
+  /** What is to be added is there. */
+  identity_known: 1029,
+  /** There would be too many entries, issuers or foreign trust domains. */
+  identity_bounds: 1030,
 } as const;
 
 export type VerdictName = keyof typeof VERDICTS;

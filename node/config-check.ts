@@ -38,6 +38,10 @@ const KEYS: Schemas<NodeConfig> = {
     engine: Type.Enum(['liboqs', 'openssl']),
     workers: Type.Integer({ minimum: 0, maximum: 64 }),
   } satisfies Schemas<NodeConfig['crypto']>),
+  identity: group({
+    socket: Type.String({ pattern: '^(/.*)?$', maxLength: 107 }),
+    agent: Type.String({ pattern: '^((unix|tcp):.*)?$', maxLength: 1024 }),
+  } satisfies Schemas<NodeConfig['identity']>),
   log: Type.Enum(['debug', 'info', 'warn', 'error', 'silent']),
   roundDelay_ms: Milliseconds,
   busyRoundDelay_ms: Milliseconds,

@@ -23,6 +23,13 @@ export interface NodeConfig extends CoreConfig {
     /** Threads that verify signatures; 0 verifies on the main thread. */
     readonly workers: number;
   };
+  /** SPIFFE on this host; an empty text leaves a part out. */
+  readonly identity: {
+    /** Path of the Unix socket on which this node serves the Workload API. */
+    readonly socket: string;
+    /** URI of the Workload API that gives this node its own SVID; else SPIFFE_ENDPOINT_SOCKET. */
+    readonly agent: string;
+  };
   readonly log: 'debug' | 'info' | 'warn' | 'error' | 'silent';
 }
 
@@ -36,6 +43,7 @@ export const DEFAULT_CONFIG: NodeConfig = {
   p2p: { listen: [`/ip4/0.0.0.0/tcp/${P2P_PORT}`], announce: [], bootstrap: [], mdns: false },
   // the main thread is as busy as one that verifies
   crypto: { engine: 'liboqs', workers: Math.max(1, Math.min(4, availableParallelism() - 1)) },
+  identity: { socket: '', agent: '' },
   log: 'info',
   // five rounds make an isolated event final: 25 ms of pauses
   roundDelay_ms: 5,

@@ -30,6 +30,7 @@ const STATUS: Readonly<Record<string, number>> = {
   wrong_type: 400,
   not_member: 403,
   policy_denied: 403,
+  identity_inactive: 404,
   not_certified: 404,
   not_final: 404,
   no_such_event: 404,

@@ -28,6 +28,8 @@ import { RETRY_AFTER_S, coded, envelopeOf, httpStatusOf } from './errors.ts';
 import { eventRoutes } from './events.ts';
 import { healthRoutes } from './health.ts';
 import type { Readiness } from './health.ts';
+import { identityRoutes } from './identity.ts';
+import type { IdentityApi } from './identity.ts';
 import { kvListRoutes } from './kv-list.ts';
 import { kvRoutes } from './kv.ts';
 import { logRoutes } from './log.ts';
@@ -59,6 +61,7 @@ export interface ApiOptions {
   readonly status: () => NodeStatus;
   readonly isReady: () => Readiness;
   readonly isQuorumReachable: () => boolean;
+  readonly identity: IdentityApi;
   readonly streams?: Partial<StreamLimits>;
   /** Who calls; by the address it comes from unless callers are authenticated. */
   readonly principalOf?: PrincipalResolver;
@@ -163,6 +166,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
 
   await app.register(swagger, openApiOptions(version));
   await app.register((scope) => healthRoutes(scope as Api, options));
+  await app.register((scope) => identityRoutes(scope as Api, options.identity));
   await app.register((scope) => kvRoutes(scope as Api, parts));
   await app.register((scope) => kvListRoutes(scope as Api, parts));
   await app.register((scope) => eventRoutes(scope as Api, parts));

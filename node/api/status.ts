@@ -74,6 +74,22 @@ export const StatusReply = Type.Object(
     key: Type.String({ description: "the actor's COSE_Key, base64" }),
     addrs: Type.Array(Type.String(), { description: 'multiaddrs at which it can be reached' }),
     ...LEDGER,
+    identity: Type.Optional(
+      Type.Object(
+        {
+          trustDomain: Type.Optional(Type.String({ description: 'SPIFFE trust domain' })),
+          provider: Type.Enum(['off', 'starting', 'ready', 'unavailable'], {
+            description: 'the Workload API that this node serves',
+          }),
+          client: Type.Enum(['off', 'waiting', 'ready', 'denied', 'refused'], {
+            description: 'the Workload API from which this node takes its own SVID',
+          }),
+          spiffeId: Type.Optional(Type.String({ description: "this node's own" })),
+          callers: Type.Integer({ description: 'connections to the Workload API' }),
+        },
+        { description: 'SPIFFE on this host' },
+      ),
+    ),
     limitations: Type.Array(Type.String(), {
       description: 'what this node cannot do, in sentences',
     }),

@@ -37,9 +37,14 @@ export class HandFold {
   readonly fold: Fold;
   commit: Commit | undefined;
 
-  constructor(store = new MemoryStore(), last?: Commit, active: Schema = schema) {
+  constructor(
+    store = new MemoryStore(),
+    last?: Commit,
+    active: Schema = schema,
+    genesis = net.chain.genesis,
+  ) {
     this.store = store;
-    this.fold = new Fold(store, net.chain.genesis, active);
+    this.fold = new Fold(store, genesis, active);
     this.commit = last;
   }
 

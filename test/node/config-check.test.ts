@@ -10,6 +10,8 @@ const cases: readonly (readonly [value: unknown, key: string, said: RegExp])[] =
   [{ api: { port: 70_000 } }, 'api.port', /65535/],
   [{ log: 'loud' }, 'log', /one of debug, info/],
   [{ crypto: { engine: 'none' } }, 'crypto.engine', /one of liboqs, openssl/],
+  [{ identity: { socket: 'a' } }, 'identity.socket', /pattern/],
+  [{ identity: { agent: 'http://a' } }, 'identity.agent', /pattern/],
   [{ roundDelay_ms: -1 }, 'roundDelay_ms', />= 0/],
   [{ pool: { events_max: 0 } }, 'pool.events_max', />= 1/],
   [{ p2p: { bootstrap: ['/ip4/127.0.0.1/tcp/1', 'foo'] } }, 'p2p.bootstrap.1', /no multiaddr/],

@@ -25,6 +25,8 @@ export interface SingleNode {
   readonly logged: readonly Record<string, unknown>[];
   /** What `/readyz` says; a test may change it. */
   readiness: Readiness;
+  /** What the API gives as the bundle of identities. */
+  bundle?: string;
   close(): Promise<void>;
 }
 
@@ -59,7 +61,9 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
   const log = pino({ level: 'debug' }, { write: (line) => void logged.push(JSON.parse(line)) });
   const metrics = createMetrics(core, systemClock);
   const self = selfOf(net, validator);
-  const state: { readiness: Readiness } = { readiness: { ready: true, reasons: [] } };
+  const state: Pick<SingleNode, 'readiness' | 'bundle'> = {
+    readiness: { ready: true, reasons: [] },
+  };
   const api = await createApi({
     core,
     store,
@@ -82,6 +86,7 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
     isReady: () => state.readiness,
     isQuorumReachable: () => isQuorumReachable(core, network.peers()),
     ...(options.principalOf && { principalOf: options.principalOf }),
+    identity: { bundle: () => state.bundle },
     ...(options.streams && { streams: options.streams }),
     ...(options.eventsUnderWay_max && { eventsUnderWay_max: options.eventsUnderWay_max }),
   });

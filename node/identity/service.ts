@@ -1,0 +1,191 @@
+import { codeOf, fail } from '#ledger/errors.ts';
+import type { Body } from '#ledger/event.ts';
+import type { Clock, Entropy, Id, Log } from '#ledger/ports.ts';
+import { peerKernel } from '#native/peer-process.ts';
+import type { IdentityView } from '#projections/identity.ts';
+import { Attestor } from './attest.ts';
+import { AuthorityKeeper } from './authority-keeper.ts';
+import type { PublishedAuthority } from './authority.ts';
+import { serialiseBundle } from './bundle.ts';
+import { LedgerIdentity } from './ledger-identity.ts';
+import { Provider } from './provider.ts';
+import { WorkloadClient } from './workload-client.ts';
+import { parseEndpoint } from './workload-endpoint.ts';
+import { WorkloadServer } from './workload-server.ts';
+
+/** Where SPIFFE is on this host. Empty: not at all. */
+export interface IdentityConfig {
+  /** Path of the Unix socket on which this node serves the Workload API. */
+  readonly socket: string;
+  /** URI of the Workload API from which this node takes its own SVID, e.g. a SPIRE agent's. */
+  readonly agent: string;
+}
+
+/** The ledger as far as identities need it. */
+export interface IdentityLedger {
+  /** `undefined` in a network without identities. */
+  readonly view: () => IdentityView | undefined;
+  /**
+   * Calls when events of `identity.` became final, or a snapshot took the place of the log; the
+   * returned function ends it.
+   */
+  readonly onChange: (listener: () => void) => () => void;
+  readonly author: (kind: string, body: Body) => Promise<unknown>;
+}
+
+export interface IdentityParts {
+  readonly ledger: IdentityLedger;
+  readonly actor: Id;
+  readonly clock: Clock;
+  readonly entropy: Entropy;
+  readonly log: Log;
+  /** Counts a refusal by its code. */
+  readonly refused: (code: string) => void;
+}
+
+/** What runs, for the status. */
+export interface IdentityStatus {
+  readonly trustDomain?: string;
+  readonly provider: 'off' | 'starting' | 'ready' | 'unavailable';
+  readonly client: 'off' | 'waiting' | 'ready' | 'denied' | 'refused';
+  /** The node's own SPIFFE ID, from the client. */
+  readonly spiffeId?: string;
+  readonly callers: number;
+}
+
+/** Authorities are looked after, and what has ended leaves the bundle, this often. */
+const LOOK_MS = 1_000;
+
+/**
+ * SPIFFE on this node: the provider for workloads of its host, fed by the final log, and the client
+ * by which it takes its own identity from somebody else's provider. A part that cannot run is left
+ * out and says why.
+ */
+export class IdentityService {
+  readonly #parts: IdentityParts;
+  readonly #closers: (() => Promise<void> | void)[] = [];
+  #state: LedgerIdentity | undefined;
+  #keeper: AuthorityKeeper | undefined;
+  #server: WorkloadServer | undefined;
+  /** The node's own identity, when there is an agent. */
+  client: WorkloadClient | undefined;
+  /** What does not run and why, in sentences. */
+  readonly limitations: string[] = [];
+  #isUnavailable = false;
+
+  private constructor(parts: IdentityParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Fails with `workload_endpoint_invalid`: an address that is none is a mistake, no limitation.
+   */
+  static async open(config: IdentityConfig, parts: IdentityParts): Promise<IdentityService> {
+    const service = new IdentityService(parts);
+    if (config.agent !== '') service.#connect(config.agent);
+    service.#follow();
+    if (config.socket !== '') {
+      try {
+        await service.#serve(config.socket);
+      } catch (error) {
+        const code = codeOf(error);
+        service.#isUnavailable = true;
+        service.limitations.push(`Workloads of this host get no identities: ${code}.`);
+        parts.log.error({ code }, 'the Workload API does not run');
+      }
+    }
+    return service;
+  }
+
+  get status(): IdentityStatus {
+    const trustDomain = this.#state?.current.trustDomain.trustDomain;
+    const [own] = this.client?.current.svids ?? [];
+    return {
+      ...(trustDomain !== undefined && { trustDomain }),
+      provider: this.#providerStatus(),
+      client: this.client?.current.status ?? 'off',
+      ...(own && { spiffeId: own.id.uri }),
+      callers: this.#server?.connections ?? 0,
+    };
+  }
+
+  /** The bundle endpoint's document; `undefined` in a network without identities. */
+  get bundleDocument(): string | undefined {
+    return this.#state && serialiseBundle(this.#state.current.bundle);
+  }
+
+  async close(): Promise<void> {
+    for (const close of this.#closers.toReversed()) await close();
+  }
+
+  #providerStatus(): IdentityStatus['provider'] {
+    if (this.#isUnavailable) return 'unavailable';
+    if (!this.#server) return 'off';
+    return this.#keeper?.active ? 'ready' : 'starting';
+  }
+
+  #connect(agent: string): void {
+    const { clock, entropy, log } = this.#parts;
+    const client = new WorkloadClient({ endpoint: parseEndpoint(agent), clock, entropy, log });
+    this.client = client;
+    this.#closers.push(() => client.close());
+  }
+
+  #follow(): void {
+    const { ledger, clock, log, actor } = this.#parts;
+    const first = ledger.view();
+    if (!first) return;
+    const view = (): IdentityView => ledger.view() ?? first;
+    const state = new LedgerIdentity({ view, clock, log, actor });
+    this.#state = state;
+    this.#closers.push(ledger.onChange(() => state.refresh(true)));
+  }
+
+  async #serve(socket: string): Promise<void> {
+    const state = this.#state;
+    const { clock, entropy, log, refused } = this.#parts;
+    if (!state) fail('identity_inactive', 'this network has no identities on its ledger');
+    const kernel = peerKernel();
+    const publish = (authority: PublishedAuthority): Promise<void> => this.#publish(authority);
+    const keeper = new AuthorityKeeper({ state, clock, entropy, log, publish });
+    this.#keeper = keeper;
+    const attestor = new Attestor();
+    const provider = new Provider({ state, authority: () => keeper.active, attestor, clock });
+    const server = new WorkloadServer({ provider, kernel, clock, log, refused });
+    await server.listen(socket);
+    this.#server = server;
+    let cancel: () => void = () => undefined;
+    const look = (): void => {
+      cancel = clock.after(LOOK_MS, look);
+      state.refresh(false);
+      void keeper.look();
+    };
+    look();
+    const unsubscribe = state.subscribe(() => {
+      void keeper.look().then(() => server.look());
+    });
+    this.#closers.push(async () => {
+      cancel();
+      unsubscribe();
+      await server.close();
+    });
+    log.info({ socket, trustDomain: state.current.trustDomain.uri }, 'the Workload API runs');
+  }
+
+  async #publish({ x509, jwt }: PublishedAuthority): Promise<void> {
+    const { ledger, actor } = this.#parts;
+    if (ledger.view()?.issuers.includes(actor) !== true) {
+      fail('issuer_not_allowed', 'this node is no issuer of the trust domain');
+    }
+    const { x = '', y = '' } = jwt.jwk;
+    await ledger.author('identity.authority/1', {
+      x509: x509.der,
+      jwt: {
+        kid: jwt.kid,
+        x: Uint8Array.from(Buffer.from(x, 'base64url')),
+        y: Uint8Array.from(Buffer.from(y, 'base64url')),
+      },
+      notAfter_ms: x509.notAfter_ms,
+    });
+  }
+}

@@ -1,0 +1,175 @@
+import { chmod, lstat, unlink } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import type { Server, Socket } from 'node:net';
+import { X0tError, codeOf, fail } from '#ledger/errors.ts';
+import type { Clock, Log } from '#ledger/ports.ts';
+import { PeerProcess } from '#native/peer-process.ts';
+import type { PeerKernel } from '#native/peer-process.ts';
+import { CallerServer } from './workload-calls.ts';
+import type { Provider } from './provider.ts';
+
+export interface WorkloadServerParts {
+  readonly provider: Provider;
+  readonly kernel: PeerKernel;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Counts a refusal by its code. */
+  readonly refused: (code: string) => void;
+}
+
+/** Connections at once, of all callers and of one uid. */
+const CONNECTIONS_MAX = 512;
+const CONNECTIONS_OF_UID_MAX = 64;
+/** Calls that one uid may begin in a second, and at once after a pause. */
+const CALLS_PER_S = 50;
+const CALLS_BURST = 200;
+/** sockaddr_un without its ending zero. */
+const PATH_BYTES_MAX = 107;
+/** Renewals are looked for this often: far more often than the shortest half life. */
+const LOOK_MS = 2_000;
+/** A socket file whose owner does not answer within this time is taken over. */
+const STALE_PROBE_MS = 1_000;
+
+/**
+ * The SPIFFE Workload Endpoint on a Unix socket: anyone on this machine may connect, and gets what
+ * the registration entries say of the process that the kernel says has connected. No secret of the
+ * caller is asked for (Workload Endpoint, 5).
+ */
+export class WorkloadServer {
+  readonly #parts: WorkloadServerParts;
+  readonly #callers = new Map<Socket, { server: CallerServer; caller: PeerProcess }>();
+  readonly #budgets = new Map<number, { left: number; at_ms: number }>();
+  #listener: Server | undefined;
+  #cancelLook: () => void = () => undefined;
+
+  constructor(parts: WorkloadServerParts) {
+    this.#parts = parts;
+  }
+
+  get connections(): number {
+    return this.#callers.size;
+  }
+
+  /** Fails with `socket_path_invalid`, `socket_taken` or `socket_failed`. */
+  async listen(path: string): Promise<void> {
+    if (!path.startsWith('/') || Buffer.byteLength(path) > PATH_BYTES_MAX) {
+      const length = `at most ${PATH_BYTES_MAX} bytes`;
+      fail('socket_path_invalid', `a socket has an absolute path of ${length}`);
+    }
+    await removeStale(path);
+    const listener = createServer({ allowHalfOpen: false }, (socket) => this.#accept(socket));
+    listener.maxConnections = CONNECTIONS_MAX;
+    await new Promise<void>((resolve, reject) => {
+      listener.once('error', (error) => {
+        const data = { reason: error.message };
+        reject(new X0tError('socket_failed', 'the socket cannot be made', data));
+      });
+      listener.listen(path, resolve);
+    });
+    this.#listener = listener;
+    // whoever may reach its folder may connect: what they get depends on who they are
+    await chmod(path, 0o777);
+    this.#plan();
+  }
+
+  /** Sends what has changed: call it when the state has, besides its own looking. */
+  async look(): Promise<void> {
+    await Promise.all([...this.#callers.values()].map(({ server }) => server.look()));
+  }
+
+  /** Ends all calls; the socket file goes with its listener. */
+  async close(): Promise<void> {
+    this.#cancelLook();
+    const listener = this.#listener;
+    this.#listener = undefined;
+    const closed = listener && new Promise((resolve) => listener.close(resolve));
+    for (const socket of this.#callers.keys()) socket.destroy();
+    await closed;
+  }
+
+  #plan(): void {
+    this.#cancelLook = this.#parts.clock.after(LOOK_MS, () => {
+      this.#plan();
+      this.look().catch((error: unknown) => {
+        this.#parts.log.warn({ code: codeOf(error) }, 'looking for renewals failed');
+      });
+    });
+  }
+
+  #accept(socket: Socket): void {
+    socket.on('error', () => socket.destroy());
+    try {
+      const caller = new PeerProcess(descriptorOf(socket), this.#parts.kernel);
+      this.#serve(socket, caller);
+    } catch (error) {
+      const code = codeOf(error);
+      this.#parts.refused(code);
+      this.#parts.log.info({ code }, 'a caller of the Workload API was refused');
+      socket.destroy();
+    }
+  }
+
+  #serve(socket: Socket, caller: PeerProcess): void {
+    const { uid } = caller.credentials;
+    const own = [...this.#callers.values()].filter((one) => one.caller.credentials.uid === uid);
+    if (own.length >= CONNECTIONS_OF_UID_MAX) {
+      caller.close();
+      fail('workload_busy', 'a uid has too many connections', { uid });
+    }
+    const server = new CallerServer(caller, socket, {
+      provider: this.#parts.provider,
+      refused: this.#parts.refused,
+      spend: (one) => this.#spend(one),
+    });
+    this.#callers.set(socket, { server, caller });
+    socket.once('close', () => {
+      this.#callers.delete(socket);
+      server.close();
+      caller.close();
+    });
+  }
+
+  /** A token bucket for each uid that is connected. */
+  #spend(uid: number): void {
+    const now_ms = this.#parts.clock.monotonic_ms();
+    const { left, at_ms } = this.#budgets.get(uid) ?? { left: CALLS_BURST, at_ms: now_ms };
+    const filled = Math.min(CALLS_BURST, left + ((now_ms - at_ms) / 1000) * CALLS_PER_S);
+    if (filled < 1) fail('workload_busy', 'a uid makes too many calls', { uid });
+    this.#budgets.delete(uid);
+    this.#budgets.set(uid, { left: filled - 1, at_ms: now_ms });
+    const [oldest] = this.#budgets.keys();
+    // one that is dropped here had its last call before those of all connections that there can be
+    if (this.#budgets.size > CONNECTIONS_MAX && oldest !== undefined) this.#budgets.delete(oldest);
+  }
+}
+
+/** Node has no public name for it; a Unix socket's handle has it on Linux. */
+function descriptorOf(socket: Socket): number {
+  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: number } };
+  const fd = handle?.fd ?? -1;
+  return fd >= 0 ? fd : fail('caller_gone', 'the connection has ended already');
+}
+
+/** Removes a socket file that nobody listens on; any other file stays and is an error. */
+async function removeStale(path: string): Promise<void> {
+  const file = await lstat(path).catch(() => undefined);
+  if (!file) return;
+  if (!file.isSocket() || (await isAnswered(path))) {
+    fail('socket_taken', 'the path of the socket is in use', { path });
+  }
+  await unlink(path);
+}
+
+function isAnswered(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = connect(path);
+    probe.setTimeout(STALE_PROBE_MS);
+    const end = (answered: boolean): void => {
+      probe.destroy();
+      resolve(answered);
+    };
+    probe.once('connect', () => end(true));
+    probe.once('timeout', () => end(true));
+    probe.once('error', () => end(false));
+  });
+}

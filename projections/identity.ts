@@ -1,0 +1,291 @@
+import { decode, encode } from '#ledger/codec.ts';
+import { X0tError } from '#ledger/errors.ts';
+import type { Genesis } from '#ledger/genesis.ts';
+import { bytesOf } from '#ledger/ids.ts';
+import type { Id } from '#ledger/ports.ts';
+import type { OrderedEvent, Projection, Rows } from '#ledger/projection.ts';
+import type { VerdictName } from '#ledger/verdicts.ts';
+import { parseEntry } from './identity-entries.ts';
+import type { EntryText, RegistrationEntry } from './identity-entries.ts';
+import {
+  IdentityAuthority,
+  IdentityEntry,
+  IdentityFederation,
+  IdentityIssuer,
+  IdentityRevocation,
+} from './identity-kinds.ts';
+import { parseTrustDomain } from './spiffe-id.ts';
+
+/** An entry costs every caller of a node's socket a comparison. */
+export const ENTRIES_MAX = 1024;
+/** Rotation needs two; a node that restarts makes new ones. */
+export const AUTHORITIES_OF_ACTOR_MAX = 4;
+export const ISSUERS_MAX = 64;
+export const FEDERATIONS_MAX = 64;
+/** An authority that claims to hold longer counts for no longer. */
+export const AUTHORITY_LIFE_MS_MAX = 30 * 24 * 3_600_000;
+
+/** What a node publishes of its keys. */
+export interface AuthorityRow {
+  readonly x509: Uint8Array;
+  readonly jwt: { readonly kid: string; readonly x: Uint8Array; readonly y: Uint8Array };
+  readonly notAfter_ms: number;
+}
+
+interface AuthoritiesRow {
+  readonly held: readonly AuthorityRow[];
+}
+
+/** An entry's body with actors as bytes. */
+interface EntryBody extends Omit<EntryText, 'id' | 'nodes'> {
+  readonly nodes?: readonly Uint8Array[];
+}
+
+/**
+ * Rows: `domain` → name of the trust domain, `operators` → [actor...], `issuers` → [actor...],
+ * `entries` → [id...] in the order of their coming, `entry/<id>` → body, `authorities/<actor>` →
+ * {held}, `federations` → [name...], `federation/<name>` → document, `sequence` → number of the
+ * event that last changed the bundle.
+ */
+const row = {
+  domain: 'domain',
+  operators: 'operators',
+  issuers: 'issuers',
+  entries: 'entries',
+  federations: 'federations',
+  sequence: 'sequence',
+  entry: (id: string) => `entry/${id}`,
+  authorities: (actor: Id) => `authorities/${actor}`,
+  federation: (name: string) => `federation/${name}`,
+} as const;
+
+type Reading = Pick<Rows, 'get'>;
+
+/**
+ * Who has which SPIFFE identity: registration entries, the authorities of the nodes that issue, and
+ * the bundles of foreign trust domains. Operators of the genesis change entries, issuers and
+ * federation; issuers, at first the validators of the genesis, publish their own authorities.
+ */
+export const identity: Projection = {
+  name: 'identity',
+  version: 1,
+  kinds: [
+    {
+      kind: 'identity.authority/1',
+      about: 'Keys with which a node issues identities; by an issuer.',
+      body: IdentityAuthority,
+    },
+    {
+      kind: 'identity.entry/1',
+      about: 'Which processes get a SPIFFE identity; by an operator.',
+      body: IdentityEntry,
+    },
+    {
+      kind: 'identity.federation/1',
+      about: 'The bundle of a foreign trust domain; by an operator.',
+      body: IdentityFederation,
+    },
+    {
+      kind: 'identity.issuer/1',
+      about: 'Who may publish authorities; by an operator. Who may not any more loses its own.',
+      body: IdentityIssuer,
+    },
+    {
+      kind: 'identity.revocation/1',
+      about: 'Takes authorities out of the bundle; by their node, or an operator.',
+      body: IdentityRevocation,
+    },
+  ],
+
+  start(genesis: Genesis, rows: Rows): void {
+    const { committee, operators } = genesis;
+    rows.put(row.domain, encode(trustDomainOf(genesis)));
+    rows.put(row.operators, encode(operators.map(bytesOf)));
+    rows.put(row.issuers, encode(committee.slice(0, ISSUERS_MAX).map((one) => bytesOf(one.actor))));
+    rows.put(row.sequence, encode(0));
+  },
+
+  apply({ event, seq, ts_ms }: OrderedEvent, rows: Rows): VerdictName {
+    const { actor, kind } = event;
+    const body = event.body as unknown;
+    if (kind === 'identity.authority/1') {
+      return publish(actor, body as AuthorityRow, seq, ts_ms, rows);
+    }
+    const isOperator = actorsIn(rows, row.operators).includes(actor);
+    if (kind === 'identity.revocation/1') {
+      const { actor: owner, kid } = body as { actor: Uint8Array; kid: string };
+      if (!isOperator && owner.toHex() !== actor) return 'identity_not_permitted';
+      return revoke(owner.toHex(), (one) => one.jwt.kid === kid, seq, rows);
+    }
+    if (!isOperator) return 'identity_not_permitted';
+    if (kind === 'identity.entry/1') return enter(body as Parameters<typeof enter>[0], rows);
+    if (kind === 'identity.issuer/1') {
+      const { actor: issuer, allowed } = body as { actor: Uint8Array; allowed: boolean };
+      return allow(issuer.toHex(), allowed, seq, rows);
+    }
+    return federate(body as Parameters<typeof federate>[0], rows);
+  },
+};
+
+/**
+ * The trust domain of a network: its name as far as the characters of a trust domain go, and bytes
+ * of its salt, so that networks of one name differ (SPIFFE-ID, 2.1.1).
+ */
+export function trustDomainOf({ name, salt }: Pick<Genesis, 'name' | 'salt'>): string {
+  const plain = name.toLowerCase().replace(/[^a-z0-9._-]/g, '-');
+  return `${plain === '' ? 'x0t' : plain}.${salt.subarray(0, 8).toHex()}`;
+}
+
+function publish(
+  actor: Id,
+  { x509, jwt, notAfter_ms }: AuthorityRow,
+  seq: number,
+  ts_ms: number,
+  rows: Rows,
+): VerdictName {
+  if (!actorsIn(rows, row.issuers).includes(actor)) return 'identity_not_issuer';
+  if (notAfter_ms <= ts_ms) return 'identity_invalid';
+  const end_ms = Math.min(notAfter_ms, ts_ms + AUTHORITY_LIFE_MS_MAX);
+  const living = authoritiesOf(rows, actor).filter((one) => one.notAfter_ms > ts_ms);
+  if (living.some((one) => one.jwt.kid === jwt.kid)) return 'identity_known';
+  const held = [...living, { x509, jwt, notAfter_ms: end_ms }].slice(-AUTHORITIES_OF_ACTOR_MAX);
+  rows.put(row.authorities(actor), encode({ held }));
+  rows.put(row.sequence, encode(seq));
+  return 'applied';
+}
+
+function revoke(
+  actor: Id,
+  isMeant: (one: AuthorityRow) => boolean,
+  seq: number,
+  rows: Rows,
+): VerdictName {
+  const before = authoritiesOf(rows, actor);
+  const held = before.filter((one) => !isMeant(one));
+  if (held.length === before.length) return 'identity_unknown';
+  if (held.length === 0) rows.remove(row.authorities(actor));
+  else rows.put(row.authorities(actor), encode({ held }));
+  rows.put(row.sequence, encode(seq));
+  return 'applied';
+}
+
+function allow(issuer: Id, isAllowed: boolean, seq: number, rows: Rows): VerdictName {
+  const before = actorsIn(rows, row.issuers);
+  if (before.includes(issuer) === isAllowed) {
+    return isAllowed ? 'identity_known' : 'identity_unknown';
+  }
+  if (!isAllowed) {
+    rows.put(row.issuers, encode(before.filter((one) => one !== issuer).map(bytesOf)));
+    revoke(issuer, () => true, seq, rows);
+    return 'applied';
+  }
+  if (before.length >= ISSUERS_MAX) return 'identity_bounds';
+  rows.put(row.issuers, encode([...before, issuer].map(bytesOf)));
+  return 'applied';
+}
+
+function enter(
+  { id, entry }: { readonly id: string; readonly entry?: EntryBody },
+  rows: Rows,
+): VerdictName {
+  const ids = textsIn(rows, row.entries);
+  const isKnown = ids.includes(id);
+  if (!entry) {
+    if (!isKnown) return 'identity_unknown';
+    rows.remove(row.entry(id));
+    rows.put(row.entries, encode(ids.filter((one) => one !== id)));
+    return 'applied';
+  }
+  const parsed = attempt(() => entryOf(id, entry));
+  if (!parsed) return 'identity_invalid';
+  if (parsed.spiffeId.trustDomain !== domainIn(rows)) return 'identity_other_domain';
+  if (!isKnown && ids.length >= ENTRIES_MAX) return 'identity_bounds';
+  if (!isKnown) rows.put(row.entries, encode([...ids, id]));
+  rows.put(row.entry(id), encode(entry));
+  return 'applied';
+}
+
+function federate(
+  { trustDomain, bundle }: { readonly trustDomain: string; readonly bundle?: Uint8Array },
+  rows: Rows,
+): VerdictName {
+  const parsed = attempt(() => parseTrustDomain(trustDomain));
+  if (parsed?.trustDomain !== trustDomain) return 'identity_invalid';
+  if (trustDomain === domainIn(rows)) return 'identity_other_domain';
+  const names = textsIn(rows, row.federations);
+  const isKnown = names.includes(trustDomain);
+  if (!bundle) {
+    if (!isKnown) return 'identity_unknown';
+    rows.remove(row.federation(trustDomain));
+    rows.put(row.federations, encode(names.filter((one) => one !== trustDomain)));
+    return 'applied';
+  }
+  if (!isKnown && names.length >= FEDERATIONS_MAX) return 'identity_bounds';
+  if (!isKnown) rows.put(row.federations, encode([...names, trustDomain]));
+  rows.put(row.federation(trustDomain), bundle);
+  return 'applied';
+}
+
+/** What the rows say: of a trust domain's own bundle the parts, of foreign ones the documents. */
+export interface IdentityView {
+  readonly trustDomain: string;
+  readonly entries: readonly RegistrationEntry[];
+  readonly issuers: readonly Id[];
+  readonly authorities: readonly AuthorityRow[];
+  /** Of the own bundle: grows whenever that changes. */
+  readonly sequence: number;
+  readonly federations: readonly { readonly trustDomain: string; readonly bundle: Uint8Array }[];
+}
+
+/** Reads the rows; `undefined` in a network whose genesis does not have this projection. */
+export function readIdentity(rows: Reading): IdentityView | undefined {
+  if (!rows.get(row.domain)) return undefined;
+  const issuers = actorsIn(rows, row.issuers);
+  const sequence = rows.get(row.sequence);
+  return {
+    trustDomain: domainIn(rows),
+    entries: textsIn(rows, row.entries).map((id) => {
+      return entryOf(id, decode(rows.get(row.entry(id)) as Uint8Array) as EntryBody);
+    }),
+    issuers,
+    authorities: issuers.flatMap((actor) => authoritiesOf(rows, actor)),
+    sequence: sequence ? (decode(sequence) as number) : 0,
+    federations: textsIn(rows, row.federations).map((trustDomain) => ({
+      trustDomain,
+      bundle: rows.get(row.federation(trustDomain)) as Uint8Array,
+    })),
+  };
+}
+
+function entryOf(id: string, { nodes = [], ...entry }: EntryBody): RegistrationEntry {
+  return parseEntry({ ...entry, id, nodes: nodes.map((actor) => actor.toHex()) });
+}
+
+function attempt<T>(parse: () => T): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (error instanceof X0tError) return undefined;
+    throw error;
+  }
+}
+
+function authoritiesOf(rows: Reading, actor: Id): readonly AuthorityRow[] {
+  const found = rows.get(row.authorities(actor));
+  return found ? (decode(found) as AuthoritiesRow).held : [];
+}
+
+function domainIn(rows: Reading): string {
+  const found = rows.get(row.domain);
+  return found ? (decode(found) as string) : '';
+}
+
+function actorsIn(rows: Reading, key: string): Id[] {
+  const found = rows.get(key);
+  return found ? (decode(found) as Uint8Array[]).map((actor) => actor.toHex()) : [];
+}
+
+function textsIn(rows: Reading, key: string): string[] {
+  const found = rows.get(key);
+  return found ? (decode(found) as string[]) : [];
+}
