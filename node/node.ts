@@ -19,6 +19,7 @@ import { schema } from '#projections/index.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
+import type { PassphraseSource } from './passphrase.ts';
 import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
@@ -53,6 +54,8 @@ export interface NodeOptions {
   /** Wins over `config.json`. */
   readonly config?: PartialConfig;
   readonly log?: Logger;
+  /** For encrypted keys; by default from the environment (`passphraseSource`). */
+  readonly passphrase?: PassphraseSource;
 }
 
 /**
@@ -64,8 +67,9 @@ export async function startNode({
   directory,
   config: options = {},
   log: given,
+  passphrase,
 }: NodeOptions): Promise<Node> {
-  const data = await readDataDir(directory);
+  const data = await readDataDir(directory, passphrase);
   const config = mergeConfig(data.config, options);
   // results of commands go to stdout
   const log =
@@ -133,7 +137,7 @@ async function assemble(
     key: Buffer.from(data.coseKey).toString('base64'),
     addrs: [...network.status().addrs],
     ...statusOf(core, self, network.peers()),
-    limitations: limitationsOf(config, core),
+    limitations: limitationsOf(config, core, data),
     startedAt,
     uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
   });
@@ -214,7 +218,11 @@ function readiness({ antiEntropy, replica }: Core, isUp: boolean): Readiness {
 }
 
 /** What this node cannot do, said at start and in the status. */
-function limitationsOf({ crypto, p2p }: NodeConfig, { replica }: Core): string[] {
+function limitationsOf(
+  { crypto, p2p }: NodeConfig,
+  { replica }: Core,
+  { isSealed }: DataDir,
+): string[] {
   const limitations = [
     'Links between peers are not yet secure against quantum computers; events and blocks are.',
   ];
@@ -224,6 +232,9 @@ function limitationsOf({ crypto, p2p }: NodeConfig, { replica }: Core): string[]
   }
   if (!replica.fold.cuts.isActive) {
     limitations.push('The store is older than checkpoints: `npx x0t rebuild` lets it sign them.');
+  }
+  if (!isSealed) {
+    limitations.push('The keys are not encrypted on the disk: `npx x0t key encrypt` does that.');
   }
   if (crypto.workers === 0) limitations.push('Signatures are checked on the main thread.');
   if (p2p.bootstrap.length === 0 && !p2p.mdns) {
