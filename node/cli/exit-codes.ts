@@ -25,6 +25,7 @@ const REFUSED = new Set(['final_timeout', 'not_applied']);
 const LISTEN = new Set(['api_port_taken', 'listen_failed']);
 const FAILED_CHECK = new Set(['rebuild_differs', 'testnet_disagrees', 'testnet_node_ended']);
 const DATA_DIRECTORY = new Set([
+  'backup_malformed',
   'config_invalid',
   'config_malformed',
   'data_dir_locked',
@@ -36,6 +37,9 @@ const DATA_DIRECTORY = new Set([
   'key_unreadable',
   'not_empty',
   'not_initialised',
+  'passphrase_missing',
+  'passphrase_unreadable',
+  'passphrase_wrong',
   'peer_key_invalid',
   'pruned',
   'rebuild_interrupted',
