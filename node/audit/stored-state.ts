@@ -14,7 +14,8 @@ import { prefixRange, storeKeys } from '#ledger/keys.ts';
 import type { BlockStore, StoreOp } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
 import { assertNotRebuilding } from '#node/rebuild.ts';
-import type { Subject } from './audit.ts';
+import { schemaIn } from './audit.ts';
+import type { AuditOptions, Subject } from './audit.ts';
 import { StoreSource } from './store-source.ts';
 import { checkCertificates } from './stored-certificates.ts';
 import { checkEpochs, checkKeys, checkOwnLast, checkPending } from './stored-rows.ts';
@@ -25,8 +26,12 @@ type Store = Pick<BlockStore, 'get' | 'range'>;
 const FORMAT = 1;
 
 /** Reads what a store says of itself. Throws findings. */
-export async function openStoreSubject(store: Store, schema: Schema): Promise<Subject> {
+export async function openStoreSubject(
+  store: Store,
+  given: AuditOptions['schema'],
+): Promise<Subject> {
   const chain = chainOf(store);
+  const schema = schemaIn(given, chain.genesis);
   try {
     assertNotRebuilding(store);
   } catch (error) {
