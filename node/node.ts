@@ -147,6 +147,7 @@ async function assemble(
     core,
     store,
     clock: systemClock,
+    verifier,
     metrics,
     log,
     version: VERSION,

@@ -28,7 +28,8 @@ export async function writeNewSecret(
   content: string | Uint8Array,
   passphrase?: PassphraseSource,
 ): Promise<void> {
-  await writeNewFile(file, passphrase ? await seal(content, await passphrase(file, true)) : content);
+  const kept = passphrase ? await seal(content, await passphrase(file, true)) : content;
+  await writeNewFile(file, kept);
 }
 
 /**

@@ -68,7 +68,7 @@ export async function signRequest(
       },
     },
   );
-  return signed.headers as Record<string, string>;
+  return signed.headers;
 }
 
 export interface CheckParts {
@@ -146,7 +146,7 @@ async function verified(
     return (await httpbis.verifyMessage(config, request)) === true;
   } catch (error) {
     if (error instanceof X0tError) throw error;
-    return malformed('Signature and Signature-Input cannot be read, or leave out what they must cover.');
+    return malformed('Its headers cannot be read, or leave out what they must cover.');
   }
 }
 

@@ -137,6 +137,6 @@ test('a backup makes the node again, which follows, since its store is gone', as
   t.is(status.actor, made.actor);
   t.true(status.limitations.some((text) => text.includes('lost or set back')));
   await stop();
-  const other = await x0t(cwd, 'key', 'restore', 'd.age', '--data', 'd', '--passphrase-file', 'first');
+  const other = await x0t(cwd, 'key', 'restore', 'd.age', '--data', 'd', ...out.slice(2));
   t.regex(other.stderr, /not_empty/);
 });
