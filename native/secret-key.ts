@@ -2,7 +2,7 @@
  * The stored form of an ML-DSA-65 private key: PKCS#8 with the `expandedKey` choice of RFC 9881,
  * 4,060 bytes of DER. It is the one form that both engines load: liboqs knows only expanded keys,
  * and OpenSSL exports keys that it made itself only as seeds, which liboqs cannot expand. So keys
- * are made by liboqs. Not encrypted: the file has mode 0600 (`node/keys.ts`).
+ * are made by liboqs. Encryption of the file is another layer's (`node/sealed-file.ts`).
  */
 import { createHash } from 'node:crypto';
 import { fail } from '#ledger/errors.ts';

@@ -15,8 +15,10 @@ import { checkConfig } from './config-check.ts';
 import type { PartialConfig } from './config.ts';
 import { dataPaths, isInitialised } from './data-paths.ts';
 import { assertNotRebuilding } from './rebuild.ts';
-import { createKeyFile, readKeyFile, replaceFile, writeNewFile } from './keys.ts';
+import { createKeyFile, readKeyFile } from './keys.ts';
 import type { ActorKey } from './keys.ts';
+import { isSealedFile, readSecret, replaceFile, writeNewFile, writeNewSecret } from './private-file.ts';
+import type { PassphraseSource } from './passphrase.ts';
 import { systemEntropy } from './system.ts';
 
 export { dataPaths, isInitialised } from './data-paths.ts';
@@ -35,18 +37,26 @@ export interface NodeKeys extends ActorKey {
 export interface DataDir extends NodeKeys {
   readonly chain: Chain;
   readonly config: PartialConfig;
+  /** Whether its keys are encrypted on the disk. */
+  readonly isSealed: boolean;
 }
 
-/** Makes a node's keys in a new directory; throws `not_empty` where something is there. */
-export async function createNodeKeys(directory: string): Promise<NodeKeys> {
+/**
+ * Makes a node's keys in a new directory, encrypted where a passphrase is given; throws `not_empty`
+ * where something is there.
+ */
+export async function createNodeKeys(
+  directory: string,
+  passphrase?: PassphraseSource,
+): Promise<NodeKeys> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   if ((await readdir(directory)).length > 0) {
     fail('not_empty', 'The directory is not empty: choose another.', { directory });
   }
   const paths = dataPaths(directory);
-  const key = await createKeyFile(paths.key);
+  const key = await createKeyFile(paths.key, passphrase);
   const peerKey = await generatePeerKey();
-  await writeNewFile(paths.peerKey, peerKey);
+  await writeNewSecret(paths.peerKey, peerKey, passphrase);
   return { ...key, peerKey, peer: peerNameOf(peerKey) };
 }
 
@@ -96,7 +106,10 @@ export async function finishDataDir(
  * Reads what is beside the store; throws `not_initialised`, `config_malformed`, `config_invalid`
  * and the codes of the files.
  */
-export async function readDataDir(directory: string): Promise<DataDir> {
+export async function readDataDir(
+  directory: string,
+  passphrase?: PassphraseSource,
+): Promise<DataDir> {
   const paths = dataPaths(directory);
   if (!isInitialised(directory)) {
     fail(
@@ -107,9 +120,10 @@ export async function readDataDir(directory: string): Promise<DataDir> {
   }
   const chain = openChain(await readFile(paths.genesis));
   const config = await readConfig(paths.config);
-  const key = await readKeyFile(paths.key, config.crypto?.engine);
-  const peerKey = await readFile(paths.peerKey);
-  return { ...key, peerKey, peer: peerNameOf(peerKey), chain, config };
+  const key = await readKeyFile(paths.key, config.crypto?.engine, passphrase);
+  const peerKey = await readSecret(paths.peerKey, passphrase);
+  const isSealed = (await isSealedFile(paths.key)) && (await isSealedFile(paths.peerKey));
+  return { ...key, peerKey, peer: peerNameOf(peerKey), chain, config, isSealed };
 }
 
 async function readConfig(file: string): Promise<PartialConfig> {
@@ -154,8 +168,13 @@ export async function claimForRunning(
   if (starts < noted) ops.push({ type: 'put', key: storeKeys.lost, value: Uint8Array.of(1) });
   // the store first: a crash between the two must not make it look old
   await store.write(ops, { sync: true });
-  await replaceFile(claimed, `The store beside this file has been used. Starts: ${now}\n`);
+  await replaceFile(claimed, claimedText(now));
   return store.get(storeKeys.lost) === undefined;
+}
+
+/** What `store.claimed` says after so many starts. */
+export function claimedText(starts: number): string {
+  return `The store beside this file has been used. Starts: ${starts}\n`;
 }
 
 /** What the file beside the store says; 0 where there is none, or one without a number. */

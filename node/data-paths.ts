@@ -1,14 +1,25 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
+type DataPath =
+  | 'genesis'
+  | 'key'
+  | 'peerKey'
+  | 'operatorKey'
+  | 'config'
+  | 'store'
+  | 'claimed';
+
 /** Paths in a data directory. */
 export function dataPaths(
   directory: string,
-): Readonly<Record<'genesis' | 'key' | 'peerKey' | 'config' | 'store' | 'claimed', string>> {
+): Readonly<Record<DataPath, string>> {
   return {
     genesis: join(directory, 'genesis.cbor'),
     key: join(directory, 'node.key'),
     peerKey: join(directory, 'peer.key'),
+    // with which commands sign for the operator of the directory, where there is one
+    operatorKey: join(directory, 'operator.key'),
     config: join(directory, 'config.json'),
     store: join(directory, 'store'),
     // beside the store, so that it outlives it

@@ -21,6 +21,7 @@ import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
 import type { NodeMetrics } from './metrics.ts';
+import type { PassphraseSource } from './passphrase.ts';
 import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
@@ -60,6 +61,8 @@ export interface NodeOptions {
   /** Wins over `config.json`. */
   readonly config?: PartialConfig;
   readonly log?: Logger;
+  /** For encrypted keys; by default from the environment (`passphraseSource`). */
+  readonly passphrase?: PassphraseSource;
   /** What is wrong or not yet known, besides what the node itself sees. */
   readonly overseer?: Overseer;
 }
@@ -82,8 +85,9 @@ export async function startNode({
   config: options = {},
   log: given,
   overseer,
+  passphrase,
 }: NodeOptions): Promise<Node> {
-  const data = await readDataDir(directory);
+  const data = await readDataDir(directory, passphrase);
   const config = mergeConfig(data.config, options);
   // results of commands go to stdout
   const log =
@@ -156,7 +160,7 @@ async function assemble(
       ...ledger,
       ...(opened.identity && { identity: opened.identity.status }),
       alarms: [...ledger.alarms, ...(overseer?.alarms() ?? [])],
-      limitations: [...limitationsOf(config, core), ...(opened.identity?.limitations ?? [])],
+      limitations: [...limitationsOf(config, core, data), ...(opened.identity?.limitations ?? [])],
       startedAt,
       uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
     };
@@ -167,6 +171,7 @@ async function assemble(
     core,
     store,
     clock: systemClock,
+    verifier,
     metrics,
     log,
     version: VERSION,
@@ -253,7 +258,11 @@ function readiness(
 }
 
 /** What this node cannot do, said at start and in the status. */
-function limitationsOf({ crypto, p2p }: NodeConfig, { replica }: Core): string[] {
+function limitationsOf(
+  { crypto, p2p }: NodeConfig,
+  { replica }: Core,
+  { isSealed }: DataDir,
+): string[] {
   const limitations = [
     'Links between peers are not yet secure against quantum computers; events and blocks are.',
   ];
@@ -263,6 +272,9 @@ function limitationsOf({ crypto, p2p }: NodeConfig, { replica }: Core): string[]
   }
   if (!replica.fold.cuts.isActive) {
     limitations.push('The store is older than checkpoints: `npx x0t rebuild` lets it sign them.');
+  }
+  if (!isSealed) {
+    limitations.push('The keys are not encrypted on the disk: `npx x0t key encrypt` does that.');
   }
   if (crypto.workers === 0) limitations.push('Signatures are checked on the main thread.');
   if (p2p.bootstrap.length === 0 && !p2p.mdns) {

@@ -7,7 +7,8 @@ import { textOf } from '#ledger/ids.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
 import { createNodeKeys, finishDataDir, makeGenesis } from './data-dir.ts';
 import type { NodeKeys } from './data-dir.ts';
-import { createKeyFile, writeNewFile } from './keys.ts';
+import { createKeyFile } from './keys.ts';
+import { writeNewFile } from './private-file.ts';
 import { newGenesisSchema } from './schema.ts';
 import { systemClock } from './system.ts';
 

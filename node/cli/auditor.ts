@@ -7,7 +7,7 @@ import { addressFile } from '#node/address-file.ts';
 import { Auditor } from '#node/auditor.ts';
 import { readDataDir } from '#node/data-dir.ts';
 import { becomeFrugal } from '#node/frugal.ts';
-import { replaceFile } from '#node/keys.ts';
+import { replaceFile } from '#node/private-file.ts';
 import { startNode } from '#node/node.ts';
 import { systemClock } from '#node/system.ts';
 import { addCommand, wholeNumber } from './command.ts';

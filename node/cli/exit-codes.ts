@@ -34,6 +34,7 @@ const FAILED_CHECK = new Set([
   'testnet_node_ended',
 ]);
 const DATA_DIRECTORY = new Set([
+  'backup_malformed',
   'config_invalid',
   'config_malformed',
   'data_dir_locked',
@@ -46,6 +47,9 @@ const DATA_DIRECTORY = new Set([
   'network_key_unknown',
   'not_empty',
   'not_initialised',
+  'passphrase_missing',
+  'passphrase_unreadable',
+  'passphrase_wrong',
   'peer_key_invalid',
   'policy_engine_differs',
   'pruned',

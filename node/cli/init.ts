@@ -4,12 +4,15 @@ import { fail } from '#ledger/errors.ts';
 import { isAddress } from '#node/config-check.ts';
 import { addCommand, collect, portNumber } from './command.ts';
 import { columns } from './output.ts';
+import { newKeysPassphrase, withPassphrase } from './passphrases.ts';
+import type { PassphraseOption } from './passphrases.ts';
 import { withData } from './places.ts';
 import type { DataOption } from './places.ts';
 import { initialiseNetwork, initialiseObserver } from './setup.ts';
 import type { Initialised } from './setup.ts';
 
-interface Options extends DataOption {
+interface Options extends DataOption, PassphraseOption {
+  readonly encrypt?: boolean;
   readonly name: string;
   readonly observer?: boolean;
   readonly genesis?: string;
@@ -25,7 +28,8 @@ export function registerInit(program: Command): void {
     'x0t init --data ./watch --observer --genesis ./data/genesis.cbor \\\n' +
       '      --bootstrap /ip4/192.0.2.7/tcp/4420/p2p/12D3KooW…',
   ]);
-  withData(command)
+  withPassphrase(withData(command))
+    .option('--encrypt', 'encrypt the keys; without this where a passphrase file is named')
     .option('--name <name>', 'name of the new network', 'local')
     .option('--observer', 'join a network: follow it without sealing blocks')
     .option('--genesis <file>', "the network's genesis.cbor (with --observer)")
@@ -45,13 +49,14 @@ async function initialise(options: Options): Promise<Initialised> {
     fail('address_invalid', `${address} is no multiaddr: write it like ${form}.`, { address });
   }
   const config = configOf(options);
+  const passphrase = newKeysPassphrase(options);
   if (!options.observer) {
     if (options.genesis) fail('usage', 'Only an observer takes --genesis: add --observer.');
-    return initialiseNetwork(options.data, options.name, config);
+    return initialiseNetwork(options.data, options.name, config, passphrase);
   }
   const { genesis } = options;
   if (genesis === undefined) fail('usage', 'An observer needs --genesis FILE of the network.');
-  return initialiseObserver(options.data, genesis, config);
+  return initialiseObserver(options.data, genesis, config, passphrase);
 }
 
 function configOf({ apiPort, p2pPort, bootstrap }: Options): PartialConfig {

@@ -4,13 +4,12 @@ import type { Body } from '#ledger/event.ts';
 import { Client } from '#node/client.ts';
 import type { MembersJson } from '#node/client.ts';
 import { dataPaths } from '#node/data-dir.ts';
-import { readKeyFile } from '#node/keys.ts';
 import { addCommand } from './command.ts';
 import { columns } from './output.ts';
 import type { Output } from './output.ts';
 import { clientOf, withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
-import { LANE_BESIDE_NODE, signingKey, submitSigned } from './signing.ts';
+import { LANE_BESIDE_NODE, readSigningKey, signingKey, submitSigned } from './signing.ts';
 import { describeWritten, withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
 
@@ -60,7 +59,7 @@ export function registerMember(program: Command): void {
   withWriting(leave.command);
   leave.does(async (out, options) => {
     const file = options.key ?? dataPaths(options.data).key;
-    const key = { ...(await readKeyFile(file)), file };
+    const key = await readSigningKey(file, options);
     const { wait = false, timeout } = options;
     const written = await submitSigned(
       clientOf(options),

@@ -1,11 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { fail } from '#ledger/errors.ts';
 import { addressFile } from '#node/address-file.ts';
 import { Client } from '#node/client.ts';
 import { API_PORT } from '#node/config.ts';
-import { isInitialised } from '#node/data-paths.ts';
+import { dataPaths, isInitialised } from '#node/data-paths.ts';
 
 /** Where commands look for a node and its keys. */
 
@@ -13,7 +12,7 @@ export const DATA_DIRECTORY = './data';
 
 /** The key with which commands sign for the operator of a data directory. */
 export function operatorKeyFile(directory: string): string {
-  return join(directory, 'operator.key');
+  return dataPaths(directory).operatorKey;
 }
 
 export interface DataOption {

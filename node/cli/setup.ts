@@ -4,6 +4,7 @@ import { textOf } from '#ledger/ids.ts';
 import type { PartialConfig } from '#node/config.ts';
 import { createNodeKeys, finishDataDir, makeGenesis } from '#node/data-dir.ts';
 import { createKeyFile } from '#node/keys.ts';
+import type { PassphraseSource } from '#node/passphrase.ts';
 import { newGenesisSchema } from '#node/schema.ts';
 import { systemClock } from '#node/system.ts';
 import { readGenesisFile } from './genesis-file.ts';
@@ -31,10 +32,11 @@ export async function initialiseNetwork(
   directory: string,
   name: string,
   config: PartialConfig,
+  passphrase?: PassphraseSource,
 ): Promise<Initialised> {
-  const keys = await createNodeKeys(directory);
+  const keys = await createNodeKeys(directory, passphrase);
   const operatorKey = operatorKeyFile(directory);
-  const operator = await createKeyFile(operatorKey);
+  const operator = await createKeyFile(operatorKey, passphrase);
   const now_ms = systemClock.wall_ms();
   const genesis = makeGenesis(name, [keys], [operator.actor], now_ms, newGenesisSchema());
   await finishDataDir(directory, genesis, config);
@@ -57,9 +59,10 @@ export async function initialiseObserver(
   directory: string,
   genesisFile: string,
   config: PartialConfig,
+  passphrase?: PassphraseSource,
 ): Promise<Initialised> {
   const { genesis, chain } = await readGenesisFile(genesisFile);
-  const { actor, peer } = await createNodeKeys(directory);
+  const { actor, peer } = await createNodeKeys(directory, passphrase);
   await finishDataDir(directory, genesis, config);
   return { directory: resolve(directory), role: 'observer', chain: textOf(chain.id), actor, peer };
 }

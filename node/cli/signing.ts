@@ -9,11 +9,13 @@ import type { Client, Written } from '#node/client.ts';
 import { ApiError } from '#node/client.ts';
 import { readKeyFile } from '#node/keys.ts';
 import type { ActorKey } from '#node/keys.ts';
+import { passphraseOf } from './passphrases.ts';
+import type { PassphraseOption } from './passphrases.ts';
 import { systemClock } from '#node/system.ts';
 import { operatorKeyFile } from './places.ts';
 import type { DataOption } from './places.ts';
 
-export interface SigningOptions extends DataOption {
+export interface SigningOptions extends DataOption, PassphraseOption {
   readonly key?: string;
 }
 
@@ -36,10 +38,18 @@ export interface SigningKey extends ActorKey {
  * The key that `--key` names, else the operator's of the data directory; `undefined` where there is
  * none.
  */
-export async function signingKey({ key, data }: SigningOptions): Promise<SigningKey | undefined> {
+export async function signingKey(options: SigningOptions): Promise<SigningKey | undefined> {
+  const { key, data } = options;
   const file = key ?? operatorKeyFile(data);
   if (key === undefined && !existsSync(file)) return undefined;
-  return { ...(await readKeyFile(file)), file };
+  return readSigningKey(file, options);
+}
+
+export async function readSigningKey(
+  file: string,
+  options: PassphraseOption,
+): Promise<SigningKey> {
+  return { ...(await readKeyFile(file, undefined, passphraseOf(options))), file };
 }
 
 /** Where the signer is refused, the sentence names the key file: most often it is another's. */

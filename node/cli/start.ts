@@ -8,17 +8,20 @@ import { addressFile } from '#node/address-file.ts';
 import type { NodeConfig, PartialConfig } from '#node/config.ts';
 import { isInitialised } from '#node/data-dir.ts';
 import { becomeFrugal } from '#node/frugal.ts';
-import { replaceFile } from '#node/keys.ts';
+import { forbidCoreDumps } from '#native/core-dumps.ts';
+import { replaceFile } from '#node/private-file.ts';
 import { startNode } from '#node/node.ts';
 import type { Node } from '#node/node.ts';
 import { watchCatchUp } from './catch-up.ts';
 import { addCommand, collect, portNumber, wholeNumber } from './command.ts';
 import { DATA_DIRECTORY, operatorKeyFile, withData } from './places.ts';
+import { newKeysPassphrase, passphraseOf, withPassphrase } from './passphrases.ts';
+import type { PassphraseOption } from './passphrases.ts';
 import type { DataOption } from './places.ts';
 import { initialiseNetwork } from './setup.ts';
 import { stopRequest } from './signals.ts';
 
-interface Options extends DataOption {
+interface Options extends DataOption, PassphraseOption {
   readonly apiPort?: number;
   readonly p2pPort?: number;
   readonly listen?: readonly string[];
@@ -39,7 +42,7 @@ export function registerStart(program: Command): void {
     'x0t start --data ./alpha --log warn',
     'x0t start --data ./watch --p2p-port 4421 --api-port 8421',
   ]);
-  withData(command)
+  withPassphrase(withData(command))
     .option('--api-port <port>', 'port of the HTTP API; 0 takes a free one', portNumber)
     .option('--p2p-port <port>', 'TCP port of libp2p on all addresses', portNumber)
     .option('--listen <multiaddr>', 'listen on this address instead; may be repeated', collect)
@@ -59,11 +62,18 @@ export function registerStart(program: Command): void {
     .addOption(new Option('--log <level>', 'what to log to stderr').choices(LOG_LEVELS));
   does(async (out, options) => {
     becomeFrugal();
+    forbidCoreDumps();
     const { data } = options;
     const isDefault = resolve(data) === resolve(DATA_DIRECTORY);
-    if (isDefault && !isInitialised(data)) await initialiseNetwork(data, 'local', {});
+    if (isDefault && !isInitialised(data)) {
+      await initialiseNetwork(data, 'local', {}, newKeysPassphrase(options));
+    }
     const stop = stopRequest();
-    const node = await startNode({ directory: data, config: configOf(options) });
+    const node = await startNode({
+      directory: data,
+      config: configOf(options),
+      passphrase: passphraseOf(options),
+    });
     await replaceFile(addressFile(data), `${node.url}\n`);
     void stop.then(() => node.stop());
     const { core, url, network } = node;

@@ -2,10 +2,12 @@ import type { Command } from 'commander';
 import type { Written } from '#node/client.ts';
 import { wholeNumber } from './command.ts';
 import { withNode } from './places.ts';
+import { withPassphrase } from './passphrases.ts';
+import type { PassphraseOption } from './passphrases.ts';
 import type { NodeOptions } from './places.ts';
 
 /** Options of commands that make an event. */
-export interface WritingOptions extends NodeOptions {
+export interface WritingOptions extends NodeOptions, PassphraseOption {
   readonly key?: string;
   readonly wait?: boolean;
   /** Seconds. */
@@ -17,7 +19,7 @@ const TIMEOUT_S = 10;
 const TIMEOUT_S_MAX = 60;
 
 export function withWriting(command: Command): Command {
-  return withNode(command)
+  return withPassphrase(withNode(command))
     .option('--key <file>', 'sign with this key (default: operator.key in the data directory)')
     .option('--wait', 'until it is final')
     .option(

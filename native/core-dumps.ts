@@ -1,0 +1,19 @@
+import { load } from 'koffi';
+
+/** `RLIMIT_CORE` of Linux (`asm-generic/resource.h`). */
+const RLIMIT_CORE = 4;
+
+/**
+ * A crash of this process leaves no image of its memory, in which keys are (setrlimit(2)); children
+ * inherit it. Returns false where that cannot be done: not Linux, or no library to ask.
+ */
+export function forbidCoreDumps(): boolean {
+  if (process.platform !== 'linux') return false;
+  try {
+    const libc = load('libc.so.6');
+    const setrlimit = libc.func('int setrlimit(int resource, const uint64_t *limits)');
+    return setrlimit(RLIMIT_CORE, new BigUint64Array(2)) === 0;
+  } catch {
+    return false;
+  }
+}
