@@ -17,7 +17,8 @@ import { dataPaths, isInitialised } from './data-paths.ts';
 import { assertNotRebuilding } from './rebuild.ts';
 import { createKeyFile, readKeyFile } from './keys.ts';
 import type { ActorKey } from './keys.ts';
-import { isSealedFile, readSecret, replaceFile, writeNewFile, writeNewSecret } from './private-file.ts';
+import { isSealedFile, readSecret, writeNewSecret } from './private-file.ts';
+import { replaceFile, writeNewFile } from './private-file.ts';
 import type { PassphraseSource } from './passphrase.ts';
 import { systemEntropy } from './system.ts';
 

@@ -8,7 +8,8 @@ import { generatePeerKey, peerNameOf } from '#p2p/index.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
 import { dataPaths, finishDataDir, isInitialised, makeGenesis } from './data-dir.ts';
 import type { NodeKeys } from './data-dir.ts';
-import { createKeyFile, readKeyFile, replaceFile, writeNewFile } from './keys.ts';
+import { createKeyFile, readKeyFile } from './keys.ts';
+import { replaceFile, writeNewFile } from './private-file.ts';
 import { systemClock } from './system.ts';
 
 /**

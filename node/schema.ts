@@ -6,12 +6,16 @@ import type { Projection } from '#ledger/projection.ts';
 import type { Schema } from '#ledger/reducer.ts';
 import { loadCedar } from '#native/cedar.ts';
 import { CEDAR } from '#native/cedar-version.ts';
+import { identity } from '#projections/identity.ts';
 import { schema } from '#projections/index.ts';
+
+/** Those of a new network, but for the policies, which need an engine. */
+const BASE: readonly Projection[] = [identity, ...schema.projections];
 
 /**
  * The projections that a network runs, as its genesis names them. Networks from before there were
- * policies on the ledger (`members/1`) go on without: their state has no policy rows, so their
- * state roots stay what they were. The engine is loaded only where one decides.
+ * policies and identities on the ledger (`members/1`) go on without: their state has no such rows,
+ * so their state roots stay what they were. The engine is loaded only where one decides.
  */
 export function schemaFor({ policy }: Pick<Genesis, 'policy'>): Schema {
   if (policy === MEMBERS_POLICY) return schema;
@@ -24,13 +28,13 @@ let cedar: PolicyEngine | undefined;
 
 /** All projections, with policies that `engine` decides by. */
 export function policySchema(engine: PolicyEngine): Schema {
-  const policy = policyProjection(engine, kindsOf(schema));
-  return { ...schema, projections: sorted([...schema.projections, policy]), policy };
+  const policy = policyProjection(engine, kindsOf({ projections: BASE }));
+  return { ...schema, projections: sorted([...BASE, policy]), policy };
 }
 
 /** What the genesis of a new network lists. */
 export function newGenesisSchema(): Pick<Genesis, 'kinds' | 'projections' | 'policy'> {
-  const projections = sorted([...schema.projections, POLICY]);
+  const projections = sorted([...BASE, POLICY]);
   return {
     kinds: kindsOf({ projections }),
     projections: projections.map(({ name, version }) => [name, version] as const),

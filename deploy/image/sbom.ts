@@ -4,6 +4,7 @@
  * tree give the same document.
  */
 import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { EPOCH_S } from './content.ts';
 import { run } from './run.ts';
 
@@ -32,9 +33,10 @@ interface Image {
 }
 
 export function makeSbom(root: string, { base, digests, packages }: Image): Sbom {
-  const what = ['--sbom-format=cyclonedx', '--omit=dev', '--omit=optional', '--package-lock-only'];
+  const what = ['--sbom-format=cyclonedx', '--omit=dev', '--package-lock-only'];
   const text = run('npm', ['sbom', ...what], root);
   const { serialNumber: _random, ...made } = JSON.parse(text) as Sbom & { serialNumber: string };
+  const absent = notInImage(root);
   const isStandIn = base.startsWith('x0t-base:') && existsSync(packages);
   return {
     ...made,
@@ -53,10 +55,32 @@ export function makeSbom(root: string, { base, digests, packages }: Image): Sbom
       },
     },
     components: [
-      ...made.components.map((one) => ({ ...one, externalReferences: [] })),
+      ...made.components
+        .filter(({ purl }) => !absent.has(decodeURIComponent(purl)))
+        .map((one) => ({ ...one, externalReferences: [] })),
       ...(isStandIn ? debianPackages(packages) : []),
     ],
   };
+}
+
+interface Locked {
+  readonly version: string;
+  readonly optional?: boolean;
+  readonly os?: string | readonly string[];
+  readonly cpu?: string | readonly string[];
+}
+
+/** What the lock file has for other machines, and Node itself, which the base has. */
+function notInImage(root: string): ReadonlySet<string> {
+  const text = readFileSync(join(root, 'package-lock.json'), 'utf8');
+  const { packages } = JSON.parse(text) as { readonly packages: Record<string, Locked> };
+  const others = Object.entries(packages).filter(([path, { optional, os = [], cpu = [] }]) => {
+    const isHere = [os].flat().includes('linux') && [cpu].flat().includes(process.arch);
+    return optional === true && (!isHere || path.startsWith('node_modules/node-'));
+  });
+  return new Set(
+    others.map(([path, { version }]) => `pkg:npm/${path.replace(/.*node_modules\//, '')}@${version}`),
+  );
 }
 
 function debianPackages(file: string): Component[] {

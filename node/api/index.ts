@@ -141,7 +141,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     app.addHook('onClose', async () => end());
     registerPolicyMetrics(metrics.registry, decisions);
   }
-  const principalOf = options.principalOf ?? authenticateCallers(app as Api, options);
+  const principalOf = options.principalOf ?? authenticateCallers(app, options);
   const guard = decisions && { core, clock, decisions, principalOf };
   if (guard) guardRoutes(app, guard);
   const view = new ReadView(core, options.isQuorumReachable);

@@ -39,6 +39,7 @@ export const ACTIONS: Readonly<Record<string, ApiAction | 'open'>> = {
   getCheckpoint: 'api.proof.read',
   getConsistency: 'api.proof.read',
   listMembers: 'api.chain.read',
+  getIdentityBundle: 'open',
   getGenesis: 'api.chain.read',
   listKinds: 'api.chain.read',
   getPolicies: 'api.policy.read',

@@ -13,7 +13,7 @@ const me = seededActor('caller');
 const other = seededActor('another caller');
 const BODY = new TextEncoder().encode('a value');
 const URL_SIGNED = 'http://node.test:8420/v1/kv/a%20key?wait=final';
-const REFUSED = ['signature_malformed', 'signature_wrong'];
+const REFUSED = new Set(['signature_malformed', 'signature_wrong']);
 let salt = 0;
 
 interface Sent {
@@ -69,7 +69,7 @@ test('nothing that is signed can be changed', async (t) => {
     [/nonce="[^"]*"/, 'nonce=""'],
   ] as const) {
     const headers = { ...sent.headers, 'Signature-Input': input.replace(from, to) };
-    t.true(REFUSED.includes(await check({ ...sent, headers })), String(from));
+    t.true(REFUSED.has(await check({ ...sent, headers })), String(from));
   }
   const swapped = { ...sent.headers, 'x0t-key': other.coseKey.toBase64() };
   t.is(await check({ ...sent, headers: swapped }), 'signature_malformed');
@@ -99,7 +99,7 @@ test('what is no signature is said to be malformed', async (t) => {
     ['Signature', 'x=:AAAA:'],
   ] as const) {
     const headers = { ...sent.headers, [name]: value };
-    t.true(REFUSED.includes(await check({ ...sent, headers })), name);
+    t.true(REFUSED.has(await check({ ...sent, headers })), name);
   }
   t.is(await check({ ...sent, headers: {} }), 'signature_malformed');
 });
