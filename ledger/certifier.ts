@@ -50,8 +50,6 @@ export interface CertifierHost {
   haltFinality(): void;
   /** Whether this node may sign in an epoch: it does not know what a lost store has signed. */
   mayVote(epoch: number): boolean;
-  /** The store cannot be written: the node ends. */
-  failed(error: unknown): void;
 }
 
 export interface CertifierCounters {
@@ -232,7 +230,6 @@ export class Certifier {
       await work();
     } catch (error) {
       this.#ports.log.error({ code: codeOf(error) }, 'a checkpoint could not be worked on');
-      if (codeOf(error) === 'store_failed') this.#host.failed(error);
     }
   }
 

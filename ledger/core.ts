@@ -53,8 +53,9 @@ import type { PoolItem } from '#ledger/sync/messages.ts';
 import { SyncServer } from '#ledger/sync/server.ts';
 import { Spreader } from '#ledger/sync/spread.ts';
 import type { SyncMode } from '#ledger/sync/way-up.ts';
-import { Witness } from './witness.ts';
 import { VerifiedEntries } from './verified.ts';
+import { WatchedStore } from './watched-store.ts';
+import { Witness } from './witness.ts';
 
 export interface CorePorts {
   readonly clock: Clock;
@@ -152,7 +153,6 @@ export class Core {
       publish: (vote) => this.#publish('checkpoint', vote),
       haltFinality: () => this.replica.haltFinality(),
       mayVote: () => !this.replica.hasForgotten,
-      failed: (error) => this.#fail(error),
     }, held);
     this.receipts = new ReceiptMaker(chain.id, store, this.certifier);
     this.#checkpoints = new CheckpointSync(this.certifier, network, { clock, entropy, log });
@@ -209,11 +209,15 @@ export class Core {
     config: CoreConfig,
     ports: CorePorts,
   ): Promise<Core> {
-    await install(ports.store);
-    await completeTree(ports.store);
-    const restored = await restore(chain, schema, self.actor, config.pool, ports);
-    const held = await CheckpointStore.read(ports.store);
-    return new Core(chain, self, schema, config, ports, restored, held);
+    const store = new WatchedStore(ports.store);
+    await install(store);
+    await completeTree(store);
+    const watched = { ...ports, store };
+    const restored = await restore(chain, schema, self.actor, config.pool, watched);
+    const held = await CheckpointStore.read(store);
+    const core = new Core(chain, self, schema, config, watched, restored, held);
+    store.failed = (error) => core.#fail(error);
+    return core;
   }
 
   #host(): ReplicaHost {
@@ -338,9 +342,11 @@ export class Core {
     this.#idle.stop();
     await this.replica.stop();
     await this.certifier.stop();
+    // what still writes finds the store closed
+    this.#onFailure = undefined;
   }
 
-  /** Called once when the store fails; the node then ends. */
+  /** Called once when the store fails; the node then ends. Register it before `start`. */
   onFailure(listener: (error: unknown) => void): void {
     this.#onFailure = listener;
     if (this.#failure !== undefined) listener(this.#failure);

@@ -18,6 +18,8 @@ export interface PoolOptions {
   readonly engine: EngineName;
   /** Worker threads; 0 verifies in the calling thread, a few jobs per turn of its event loop. */
   readonly workers: number;
+  /** Hears once that no thread is left, and why the last one died. */
+  readonly failed?: (error: unknown) => void;
 }
 
 interface Batch {
@@ -55,6 +57,7 @@ export async function createVerifierPool(options: PoolOptions): Promise<Verifier
     Array.from({ length: workers }, () => new WorkerLane(engine, onChange)),
   );
   await pool.started();
+  pool.failed = options.failed;
   return pool;
 }
 
@@ -65,6 +68,7 @@ class VerifierPool implements Verifier {
   /** Batches that have not settled. */
   readonly #batches = new Set<Batch>();
   #closing: Promise<unknown> | undefined;
+  failed: PoolOptions['failed'];
   /** Called when a lane came up or died. */
   #onStart: (() => void) | undefined;
 
@@ -166,10 +170,13 @@ class VerifierPool implements Verifier {
 
   #failAll(): void {
     this.#queue = [];
-    for (const batch of this.#batches) {
-      batch.reject(new X0tError('engine_failed', 'No verifier thread is left; restart the node'));
-    }
+    const cause = this.#lanes.find((lane) => !lane.isAlive())?.lastFailure();
+    const message = 'No verifier thread is left; restart the node';
+    const error = new X0tError('engine_failed', message, {}, { cause });
+    for (const batch of this.#batches) batch.reject(error);
     this.#batches.clear();
+    this.failed?.(error);
+    this.failed = undefined;
   }
 }
 

@@ -115,7 +115,10 @@ async function assemble(
     const what = 'the store was lost or set back';
     log.error({}, `${what}: this node follows, since it cannot know what it has signed`);
   }
-  const pool = await createVerifierPool(config.crypto);
+  // what ends the node, whenever it happens
+  const broken = Promise.withResolvers<never>();
+  broken.promise.catch(() => undefined);
+  const pool = await createVerifierPool({ ...config.crypto, failed: broken.reject });
   const verifier = quickVerifier(pool, await loadEngine(config.crypto.engine), systemClock);
   closers.push(() => verifier.close());
   const self: Self = {
@@ -132,6 +135,7 @@ async function assemble(
   const core = await Core.open(chain, schema, self, config, ports);
   opened.core = core;
   closers.push(() => core.stop());
+  core.onFailure(broken.reject);
   core.attach();
   reachValidators(core, network, self.actor, log);
 
@@ -205,8 +209,8 @@ async function assemble(
       if (failure === undefined) resolve();
       else reject(failure);
     })());
-  core.onFailure((error) => {
-    log.error({ code: codeOf(error) }, 'the store failed: the node ends');
+  broken.promise.catch((error: unknown) => {
+    log.error({ code: codeOf(error) }, 'the store or the verifier failed: the node ends');
     void stop(error);
   });
   return { core, network, api, config, store, metrics, url, status, ended, stop: () => stop() };

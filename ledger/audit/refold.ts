@@ -7,7 +7,8 @@ import { Fold } from '#ledger/fold.ts';
 import type { Summary } from '#ledger/fold.ts';
 import type { Ref } from '#ledger/header.ts';
 import { textOf } from '#ledger/ids.ts';
-import { compareRefs } from '#ledger/linearise.ts';
+import { GC_DEPTH } from '#ledger/limits.ts';
+import { compareRefs, gcRoundAfter } from '#ledger/linearise.ts';
 import { Orderer } from '#ledger/orderer.ts';
 import type { OrdererState } from '#ledger/orderer.ts';
 import type { Id, StoreOp } from '#ledger/ports.ts';
@@ -187,8 +188,14 @@ export class Refold {
     }
   }
 
-  /** Throws `audit_missing_parent` for the lowest block that waits, if any does. */
+  /**
+   * Throws `audit_missing_parent` for the lowest block that waits, if any does. The last commit of
+   * an epoch leaves the horizon where it is, until a node starts again: that one took blocks whose
+   * parents only others could still reach.
+   */
   #assertWhole(): void {
+    const { isEnded, state } = this.#orderer;
+    if (isEnded) this.#waiting.horizon(gcRoundAfter(state.last.leaderRound, GC_DEPTH));
     const { first } = this.#waiting;
     if (!first) return;
     const { block, parent } = first;

@@ -1,16 +1,18 @@
-import { statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { Option } from 'commander';
 import type { Command } from 'commander';
 import { X0tError } from '#ledger/errors.ts';
 import { chainOf } from '#ledger/genesis.ts';
 import { parseId, textOf } from '#ledger/ids.ts';
+import type { Id } from '#ledger/ports.ts';
 import type { EngineName } from '#native/engine.ts';
 import { auditCar, auditStore } from '#node/audit/index.ts';
 import type { AuditOptions, AuditReport } from '#node/audit/index.ts';
 import { schema } from '#projections/index.ts';
 import { addCommand, wholeNumber } from './command.ts';
 import { EXIT } from './exit-codes.ts';
-import { columns } from './output.ts';
+import { readGenesisFile } from './genesis-file.ts';
+import { columns, counted } from './output.ts';
 import { startProgress } from './progress.ts';
 import { withStore } from './stopped-store.ts';
 
@@ -27,11 +29,14 @@ export function registerAudit(program: Command): void {
     'verify a log from its genesis on: an export, or the data directory of a stopped node';
   const { command, does } = addCommand<Options>(program, 'audit <file|dir>', about, [
     'x0t audit log.car',
-    'x0t audit log.car --genesis bafyrei… --json',
+    'x0t audit log.car --genesis genesis.cbor --json',
     'x0t audit ./data',
   ]);
   command
-    .option('--genesis <cid>', 'the chain that it must be (a directory: that of its genesis.cbor)')
+    .option(
+      '--genesis <file|cid>',
+      'the network that it must be: its genesis.cbor, or the id of its chain',
+    )
     .addOption(
       new Option('--engine <name>', 'what verifies')
         .choices(['liboqs', 'openssl'])
@@ -46,7 +51,7 @@ export function registerAudit(program: Command): void {
 }
 
 async function audit(path: string, { genesis, engine, workers }: Options): Promise<AuditReport> {
-  const wanted = genesis === undefined ? undefined : parseId(genesis);
+  const wanted = genesis === undefined ? undefined : await chainNamed(genesis);
   const bar = startProgress('audit', 'units');
   const options: AuditOptions = {
     schema,
@@ -63,6 +68,13 @@ async function audit(path: string, { genesis, engine, workers }: Options): Promi
   } finally {
     bar.stop();
   }
+}
+
+/** The chain of a genesis file, or the one whose id is given. */
+async function chainNamed(genesis: string): Promise<Id> {
+  if (!existsSync(genesis)) return parseId(genesis);
+  const { chain } = await readGenesisFile(genesis);
+  return chain.id;
 }
 
 function isDirectory(path: string): boolean {
@@ -85,7 +97,7 @@ function jsonOf({ chain, reported, ...rest }: AuditReport): object {
 function describe(report: AuditReport, options: Options): string {
   const { ok, finding, chain, summary } = report;
   const { workers, engine } = report;
-  const by = `${workers} threads, ${engine || options.engine}`;
+  const by = `${counted(workers, 'thread')}, ${engine || options.engine}`;
   const rate = `${Math.round(report.signaturesPerSecond)}/s, ${by}`;
   const counts = columns([
     ['chain', chain === undefined ? 'not read' : textOf(chain)],

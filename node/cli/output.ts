@@ -55,6 +55,11 @@ export function columns(rows: readonly (readonly [string, string | number])[]): 
   return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');
 }
 
+/** `1 validator`, `4 validators`. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 /** A UTC time, ISO 8601 with milliseconds. */
 export function utc(ms: number): string {
   return new Date(ms).toISOString();

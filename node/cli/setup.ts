@@ -1,13 +1,11 @@
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { openChain } from '#ledger/chain.ts';
-import type { Chain } from '#ledger/chain.ts';
-import { X0tError, codeOf } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
 import type { PartialConfig } from '#node/config.ts';
 import { createNodeKeys, finishDataDir, makeGenesis } from '#node/data-dir.ts';
 import { createKeyFile } from '#node/keys.ts';
 import { systemClock } from '#node/system.ts';
+import { readGenesisFile } from './genesis-file.ts';
 import { operatorKeyFile } from './places.ts';
 
 /** A data directory that was just made. */
@@ -58,37 +56,8 @@ export async function initialiseObserver(
   genesisFile: string,
   config: PartialConfig,
 ): Promise<Initialised> {
-  const genesis = await readGenesis(genesisFile);
-  const chain = chainOf(genesis, genesisFile);
+  const { genesis, chain } = await readGenesisFile(genesisFile);
   const { actor, peer } = await createNodeKeys(directory);
   await finishDataDir(directory, genesis, config);
   return { directory: resolve(directory), role: 'observer', chain: textOf(chain.id), actor, peer };
-}
-
-async function readGenesis(file: string): Promise<Uint8Array> {
-  try {
-    return await readFile(file);
-  } catch (cause) {
-    throw new X0tError(
-      'genesis_unreadable',
-      "The genesis file cannot be read: copy genesis.cbor from a node's data directory.",
-      { file },
-      { cause },
-    );
-  }
-}
-
-function chainOf(genesis: Uint8Array, file: string): Chain {
-  try {
-    return openChain(genesis);
-  } catch (cause) {
-    const reason = codeOf(cause);
-    if (reason === 'unknown_policy') throw cause;
-    throw new X0tError(
-      'genesis_invalid',
-      `${file} is no genesis: copy genesis.cbor from a node's data directory.`,
-      { file, reason },
-      { cause },
-    );
-  }
 }

@@ -123,6 +123,8 @@ function hints(node: Node, data: string): string {
   const { name } = core.chain.genesis;
   // the own key of an observer is no member's
   const canWrite = node.status().role !== 'observer' || existsSync(operatorKeyFile(data));
+  // whoever follows or forms a network has one already
+  const isOwnNetwork = core.chain.committee.size === 1 && node.status().role !== 'observer';
   const place = resolve(data) === resolve(DATA_DIRECTORY) ? '' : ` --data ${data}`;
   return [
     `The node of network "${name}" runs. Data: ${resolve(data)}`,
@@ -135,7 +137,7 @@ function hints(node: Node, data: string): string {
       ? [`  npx x0t kv put greeting hello --wait${place}`, `  npx x0t kv get greeting${place}`]
       : [`  npx x0t kv list${place}`, `  npx x0t kv put KEY VALUE --key FILE-OF-A-MEMBER${place}`]),
     `  npx x0t log --follow${place}`,
-    '  npx x0t testnet --nodes 4',
+    ...(isOwnNetwork ? ['  npx x0t testnet --nodes 4'] : []),
     '',
     'Ctrl-C stops it.',
     '',

@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { NodeStatus } from '#node/api/status.ts';
 import { addCommand } from './command.ts';
-import { columns } from './output.ts';
+import { columns, counted } from './output.ts';
 import { clientOf, withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 
@@ -39,7 +39,7 @@ function describe(status: NodeStatus, url: string): string {
     ['api', url],
     ['network', status.network],
     ['chain', status.chain],
-    ['role', `${status.role}, ${status.n} validators, quorum ${status.quorum}`],
+    ['role', `${status.role}, ${counted(status.n, 'validator')}, quorum ${status.quorum}`],
     ['epoch', `${status.epoch}${status.epochEnding ? ', ending' : ''}`],
     ['actor', status.actor],
     ['peer', status.peer],

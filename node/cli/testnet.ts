@@ -11,6 +11,7 @@ import {
 } from '#node/testnet.ts';
 import type { Testnet } from '#node/testnet.ts';
 import { addCommand, portNumber, wholeNumber } from './command.ts';
+import { counted } from './output.ts';
 import type { Output } from './output.ts';
 import { startProgress } from './progress.ts';
 import { stopRequest } from './signals.ts';
@@ -143,7 +144,7 @@ function announce({ directory, chain, nodes, operators }: Testnet, out: Output):
   const started = { type: 'started', directory, chain, nodes, operators };
   out.show(started, () =>
     [
-      `${nodes.length} validators run in ${directory}; each logs to node.log there.`,
+      `${counted(nodes.length, 'validator')} in ${directory}; the log of each is node.log there.`,
       `  npx x0t kv put greeting hello --wait ${first}`,
       ...(operators[0] === undefined
         ? []

@@ -11,7 +11,7 @@ import type { EngineName } from '#native/engine.ts';
 import { addCommand } from './command.ts';
 import { EXIT, exitCodeOf } from './exit-codes.ts';
 import { readInput } from './files.ts';
-import { columns, utc } from './output.ts';
+import { columns, counted, utc } from './output.ts';
 
 interface VerifyOptions {
   readonly genesis: string;
@@ -98,7 +98,7 @@ function describe(proven: Proven, isTrusted: boolean): string {
   const { event } = entry;
   const { size, epoch, ts_ms } = checkpoint;
   const author = signedBy === 'actor' ? 'by its actor' : "by its actor's block";
-  const signed = `${signers.length} of ${proven.committeeSize} validators`;
+  const signed = `${signers.length} of ${counted(proven.committeeSize, 'validator')}`;
   return `VALID\n${columns([
     ['network', network],
     ['chain', textOf(chain)],

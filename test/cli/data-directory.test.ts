@@ -111,6 +111,8 @@ test.serial('a log is exported, audited and rebuilt; a changed byte is found', a
   t.is(found.code, 1);
   t.like(json(found), { ok: false });
   t.truthy(json(found).finding.place.kind);
+  const named = await x0t(cwd, 'audit', 'log.car', '--genesis', join('d', 'genesis.cbor'));
+  t.is(named.code, 0, named.stderr);
   const other = await x0t(cwd, 'audit', 'log.car', '--genesis', 'f'.repeat(64));
   t.is(other.code, 1);
   t.regex(other.stdout, /^FAULT: .*\(audit_other_network\)$/m);

@@ -41,12 +41,11 @@ test('what is signed is in the store before, and survives a power cut then', asy
   t.is(survivors?.get(storeKeys.signedCheckpoint(periodic))?.toHex(), periodic.id);
 });
 
-test('a store that cannot be written ends the node, and nothing is signed', async (t) => {
+test('where the store cannot be written nothing is signed', async (t) => {
   const made = await certifierOf(seats[0]);
   const refusal = new X0tError('store_failed', 'The disk is full.');
   made.store.write = () => Promise.reject(refusal);
   await cut(made, periodic);
-  t.deepEqual(made.failures, [refusal]);
   t.deepEqual(made.signed, []);
 });
 

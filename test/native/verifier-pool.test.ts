@@ -75,9 +75,11 @@ test.serial('with two threads, batches that the dead one held nothing of go thro
 
 test.serial('a thread that dies again and again is given up, and the pool says so', async (t) => {
   const threads: Worker[] = [];
+  const told: unknown[] = [];
+  const failed = (error: unknown): void => void told.push(error);
   const pool = await watchingThreads(
     (worker) => threads.push(worker),
-    () => createVerifierPool({ engine: 'liboqs', workers: 1 }),
+    () => createVerifierPool({ engine: 'liboqs', workers: 1, failed }),
   );
   const jobs = await validJobs(800);
   t.deepEqual(await pool.verify(jobs.slice(0, 1)), [true]);
@@ -98,6 +100,7 @@ test.serial('a thread that dies again and again is given up, and the pool says s
   t.is(started, 4);
   const refused = await t.throwsAsync(pool.verify(jobs), { code: 'engine_failed' });
   t.regex(refused.message, /No verifier thread is left/);
+  t.like(told, { length: 1, 0: { code: 'engine_failed' } });
   await pool.close();
   await t.throwsAsync(pool.verify(jobs), { code: 'engine_closed' });
 });

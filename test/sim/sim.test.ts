@@ -8,9 +8,9 @@ import { SEEDS } from './seeds.ts';
 
 /** Fixed seeds with a word on each, some fresh ones, and that a seed is a run. */
 
-for (const { seed, story } of SEEDS) {
+for (const { seed, options, story } of SEEDS) {
   test(`seed ${seed}: ${story}`, async (t) => {
-    const { verdict, findings } = await play(scenarioOf(seed));
+    const { verdict, findings } = await play(scenarioOf(seed, options));
     t.is(verdict, 'pass', JSON.stringify(findings, undefined, 1));
   });
 }

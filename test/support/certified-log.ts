@@ -30,7 +30,7 @@ export async function observerCertifier(
 ): Promise<Certifier> {
   const clock = new VirtualClock(0);
   const self = net.operators[0] as TestActor;
-  const host = { publish: nothing, haltFinality: nothing, mayVote: () => false, failed: nothing };
+  const host = { publish: nothing, haltFinality: nothing, mayVote: () => false };
   const held = await CheckpointStore.read(store);
   return new Certifier(net.chain, self, { clock, store, verifier, log: silentLog }, host, held);
 }

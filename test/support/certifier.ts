@@ -18,7 +18,6 @@ export interface MadeCertifier {
   readonly sent: Vote[];
   readonly halts: number[];
   readonly signed: number[];
-  readonly failures: unknown[];
 }
 
 /** Makes certifiers that begin with these rows; `onSign` runs while a signature is made. */
@@ -37,7 +36,6 @@ export async function certifiersOf(chain: Chain): Promise<CertifierMaker> {
       sent: [] as Vote[],
       halts: [] as number[],
       signed: [] as number[],
-      failures: [] as unknown[],
     };
     const signer: Signer = {
       ...who.signer,
@@ -54,7 +52,6 @@ export async function certifiersOf(chain: Chain): Promise<CertifierMaker> {
       {
         publish: (vote) => made.sent.push(decodeVote(vote)),
         haltFinality: () => made.halts.push(1),
-        failed: (error) => made.failures.push(error),
         mayVote: () => true,
       },
       await CheckpointStore.read(store),

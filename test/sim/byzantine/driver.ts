@@ -193,9 +193,10 @@ export class TraitorDriver {
     standing.last = block.ref;
     for (const parent of proposal.parents) standing.referenced.set(parent.author, parent.round);
     treason.keep(block);
-    // another epoch has begun meanwhile
+    // another epoch may have begun while it was signed, and while it was taken
     if (core.replica.committee !== committee) return;
     await core.intake.take(encodeBlock(block), undefined);
+    if (core.replica.committee !== committee) return;
     await this.#spread(treason, habits, block);
   }
 
