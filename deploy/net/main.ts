@@ -16,6 +16,7 @@ steps, done in the order given; each but up, down and status is checked:
   kill         node-3 is killed and started again
   disconnect   node-4 is cut off from its peers and connected again
   split        node-3 and node-4 are cut off: no quorum is left; then healed
+  heal         connects and starts every node, where a step was interrupted
   chaos        the containers of the profile chaos cut and heal for a while
   add          the observer becomes a validator, by an event of the operator
   remove       it gives up its seat again

@@ -68,6 +68,18 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     return `no quorum: nothing final, ${load.acknowledged.size - writes} accepted; healed`;
   },
 
+  heal: async ({ net }) => {
+    for (const name of NODES) {
+      await net.compose.connect(name);
+      await net.compose.start(name);
+      await net.untilReady(name);
+    }
+    for (const name of NODES) {
+      await net.untilStatus(name, 'sees a quorum', (status) => status.quorumReachable);
+    }
+    return 'all nodes connected and started';
+  },
+
   add: async ({ net }) => {
     const { epoch, n } = await net.api('node-1').status();
     await operator(net, 'add', 'http://observer.api:8420');

@@ -53,9 +53,13 @@ test.serial('the stand-in base is byte-identical when it is made again', async (
 
 ifReproducible('a second build without cached layers gives the same digests', async (t) => {
   t.timeout(10 * MINUTE_MS);
+  const tag = imageName().replace('x0t:', '');
+  const beside = ['cdx', 'provenance'].map((kind) => join(ROOT, `dist/x0t-${tag}.${kind}.json`));
+  const before = await Promise.all(beside.map(sha256));
   const { code, stdout, all } = await shell('deploy/build --again');
   t.is(code, 0, all);
   t.is(stdout, built);
+  t.deepEqual(await Promise.all(beside.map(sha256)), before, 'what stands beside is the same, too');
 });
 
 test.serial('bill of materials and provenance name the image and its parts', async (t) => {
