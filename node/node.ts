@@ -16,8 +16,7 @@ import type { NodeStatus, Readiness } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
 import type { ManagedNetwork } from '#p2p/index.ts';
 import { schema } from '#projections/index.ts';
-import { openIdentity } from '#node/identity/open.ts';
-import type { IdentityService } from '#node/identity/service.ts';
+import { LazyIdentity } from '#node/identity/lazy.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
@@ -112,7 +111,7 @@ async function assemble(
     signer: data.signer,
   };
   // links are made only after the core is open
-  const opened: { core?: Core; identity?: IdentityService } = {};
+  const opened: { core?: Core } = {};
   const committee = () => opened.core?.replica.committee ?? chain.committee;
   const network = await openNetwork(data, config, self, verifier, log, committee);
   closers.push(() => network.stop());
@@ -135,13 +134,21 @@ async function assemble(
     key: Buffer.from(data.coseKey).toString('base64'),
     addrs: [...network.status().addrs],
     ...statusOf(core, self, network.peers()),
-    ...(opened.identity && { identity: opened.identity.status }),
-    limitations: [...limitationsOf(config, core), ...(opened.identity?.limitations ?? [])],
+    ...(identity.status && { identity: identity.status }),
+    limitations: [...limitationsOf(config, core), ...identity.limitations],
     startedAt,
     uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
   });
   const metrics = createMetrics(core, systemClock);
   registerNetworkMetrics(metrics.registry, network);
+  const identity = new LazyIdentity({
+    config: config.identity,
+    environment: process.env,
+    core,
+    actor: self.actor,
+    log,
+    registry: metrics.registry,
+  });
   const api = await createApi({
     core,
     store,
@@ -152,7 +159,7 @@ async function assemble(
     status,
     isReady: () => readiness(core, isUp),
     isQuorumReachable: () => isQuorumReachable(core, network.peers()),
-    identity: { bundle: () => opened.identity?.bundleDocument },
+    identity,
   });
   closers.push(() => api.close());
 
@@ -163,16 +170,8 @@ async function assemble(
     throw new X0tError('listen_failed', message, (error as X0tError).data, { cause: error });
   });
   core.start();
-  const identity = await openIdentity({
-    config: config.identity,
-    environment: process.env,
-    core,
-    actor: self.actor,
-    log,
-    registry: metrics.registry,
-  });
-  opened.identity = identity;
   closers.push(() => identity.close());
+  await identity.start();
   const url = await listen(api, config);
   isUp = true;
   log.info(
