@@ -8,6 +8,7 @@ import { abuse } from './abuse.ts';
 import { auditRatio } from './audit-ratio.ts';
 import { authored, bytesOnDisk, isolatedLatency, loadOf, sendLoad } from './measures.ts';
 import type { Load } from './measures.ts';
+import { policyCost } from './policy.ts';
 import { makeActors } from './presign.ts';
 
 /** What the bench measures, in order; sections on one network follow each other on it. */
@@ -20,6 +21,8 @@ export interface Plan {
   readonly coldEvents: number;
   /** Events of the net that an observer joins by a snapshot; each sets a key of its own node. */
   readonly snapshotEvents: number;
+  /** Events that are decided with 200 policies, and with one. */
+  readonly policyEvents: number;
   readonly isolated: number;
   /** Client-signed and node-authored events per second at full load of four nodes. */
   readonly perSecond: number;
@@ -188,6 +191,9 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
     const full = await joined(context, node, 'full');
     return { snapshot, full };
   },
+
+  /** One node in this process: events with 200 policies and with one. */
+  policy: ({ plan, say }) => policyCost(plan.policyEvents, say),
 
   /** On a network of its own: what members, clients and peers can do to others' traffic. */
   async abuse(context) {

@@ -22,6 +22,9 @@ const HARMLESS = new Set([
   ...OWN_FAILURES,
 ]);
 
+/** What the policies do not take now; the sender may hold older ones. */
+const OF_POLICY = 'policy_';
+
 /** The way of pool events from peers to the pool, and what is held against who sent them. */
 export class EventIntake {
   readonly #submissions: Submissions;
@@ -68,7 +71,7 @@ export class EventIntake {
         isVerified = false;
         const code = codeOf(result.reason);
         this.#submissions.refused(code);
-        if (HARMLESS.has(code)) continue;
+        if (HARMLESS.has(code) || code.startsWith(OF_POLICY)) continue;
         isForged = true;
         this.#network.penalise(from, code);
       }

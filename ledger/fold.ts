@@ -6,7 +6,7 @@ import { Committee } from './committee.ts';
 import { Cuts } from './cuts.ts';
 import { fail } from './errors.ts';
 import type { Entry } from './event.ts';
-import { chainOf, encodeGenesis } from './genesis.ts';
+import { MEMBERS_POLICY, chainOf, encodeGenesis } from './genesis.ts';
 import type { Genesis } from './genesis.ts';
 import type { Ref } from './header.ts';
 import { bytesOf, idOf, sha256 } from './ids.ts';
@@ -16,7 +16,7 @@ import { TREE_LEVEL_MIN, finalLeaf } from './log-tree.ts';
 import { MerkleLog } from './merkle.ts';
 import type { Hash } from './merkle.ts';
 import type { OrdererState } from './orderer.ts';
-import type { Id, StoreOp } from './ports.ts';
+import type { Id, PolicyDecision, StoreOp } from './ports.ts';
 import type { Seats } from './projection.ts';
 import { Reducer } from './reducer.ts';
 import type { Digests, Schema } from './reducer.ts';
@@ -33,6 +33,8 @@ export interface FinalEvent {
   readonly commit: number;
   readonly ts_ms: number;
   readonly block: Ref;
+  /** What the policies said as it was applied, where they were asked; not hashed, not kept. */
+  readonly decision?: PolicyDecision;
 }
 
 /** What two replicas compare: after the same final events all of it is equal. */
@@ -207,7 +209,9 @@ export class Fold {
     });
     this.#overlay.put(storeKeys.final(seq), row);
     this.#overlay.put(storeKeys.finalOfEvent(entry.id), encodeNumber(seq));
-    return { seq, verdict, entry, commit: commit.index, ts_ms: commit.ts_ms, block };
+    const { decision } = this.reducer;
+    const final = { seq, verdict, entry, commit: commit.index, ts_ms: commit.ts_ms, block };
+    return decision ? { ...final, decision } : final;
   }
 
   /** All that changed since the last `written`, with the state to go on from. */
@@ -284,6 +288,11 @@ function assertGenesisFits(genesis: Genesis, schema: Schema): void {
         projections: wanted,
       },
     );
+  }
+  const engine = schema.policy?.engine ?? MEMBERS_POLICY;
+  if (genesis.policy !== engine) {
+    const message = 'This network decides by another policy engine: use its release.';
+    fail('policy_engine_differs', message, { network: genesis.policy, engine });
   }
 }
 

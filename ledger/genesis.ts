@@ -30,11 +30,18 @@ export interface Genesis {
   readonly kinds: readonly string[];
   /** Active projections with their versions, sorted by name. */
   readonly projections: readonly (readonly [string, number])[];
-  /** Name of the policy: `members/1` lets every member author every active kind. */
+  /**
+   * Name of the policy: `members/1` lets every member author every active kind; else the version of
+   * the engine that decides by the policies on the ledger, e.g. `cedar/4.13.0/9ed10461f45bceab`.
+   */
   readonly policy: string;
   /** 16 to 64 fresh bytes: two networks of the same make differ. */
   readonly salt: Uint8Array;
 }
+
+/** No policies on the ledger: members may author, and each projection has its own rules. */
+export const MEMBERS_POLICY = 'members/1';
+const ENGINE = /^cedar\/[0-9.]{1,24}\/[0-9a-f]{16}$/;
 
 const KNOWN = new Set([
   't',
@@ -86,7 +93,7 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
     policy: field.textOfField(fields, 'policy', 64),
     salt,
   };
-  if (genesis.policy !== 'members/1') {
+  if (genesis.policy !== MEMBERS_POLICY && !ENGINE.test(genesis.policy)) {
     fail(
       'unknown_policy',
       'This network runs a policy that this software does not know: update it.',

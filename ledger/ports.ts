@@ -68,6 +68,73 @@ export interface Verifier {
   close(): Promise<void>;
 }
 
+/** What a policy speaks of: an entity by its type and id, e.g. `Role` and `operator`. */
+export interface PolicyEntity {
+  readonly type: string;
+  readonly id: string;
+}
+
+/** Values that policies compare: no floats; a whole number is within 2^53. */
+export type PolicyValue = string | number | boolean | readonly string[];
+
+/** An entity with what it is in and what is known of it. It does not change once it was passed. */
+export interface PolicySubject extends PolicyEntity {
+  readonly parents: readonly PolicyEntity[];
+  readonly attrs: Readonly<Record<string, PolicyValue>>;
+}
+
+/** One question. What no policy looks at is not computed: hence the functions, which are pure. */
+export interface PolicyRequest {
+  readonly action: string;
+  readonly principal: () => PolicySubject;
+  readonly resource: () => PolicySubject;
+  readonly context: () => Readonly<Record<string, PolicyValue>>;
+}
+
+/** Allowed only if a policy permits and none forbids. */
+export interface PolicyDecision {
+  readonly isAllowed: boolean;
+  /** Ids of the policies that decided, sorted; none where nothing permitted. */
+  readonly reasons: readonly string[];
+  /** Ids of policies whose evaluation failed, sorted: they did not apply. */
+  readonly errors: readonly string[];
+}
+
+/** A whole policy set as text. */
+export interface PolicyTexts {
+  /** By id: one static policy each. */
+  readonly policies: ReadonlyMap<string, string>;
+  /** What the node says of itself: entity types, actions, their contexts. */
+  readonly base: string;
+  /** The schema that policies are checked against: it says all that `base` says. */
+  readonly schema: string;
+}
+
+/** A policy set that was parsed and validated. */
+export interface PolicyProgram {
+  /** What people should know: policies that can never apply. One sentence each. */
+  readonly warnings: readonly string[];
+  /** Never throws; the same answer for the same question, always and everywhere. */
+  decide(request: PolicyRequest): PolicyDecision;
+  /** Ids of a type that the scopes and conditions of its policies name, sorted. */
+  mentioned(type: string): readonly string[];
+}
+
+/**
+ * Decides who may do what. Pure and synchronous: no clock, no entropy, so it may run in a reducer.
+ * Two engines of one `version` give the same answer to every question.
+ */
+export interface PolicyEngine {
+  /** Name, release and digest of the code, e.g. `cedar/4.13.0/9ed10461f45bceab`. */
+  readonly version: string;
+  /**
+   * Parses a set and validates it strictly. Throws `policy_invalid` (a text does not parse or is
+   * nested too deep), `policy_schema_invalid` (the schema does not parse, or lacks what `base`
+   * says), or `policy_contradicts_schema`; their data names the policy.
+   */
+  compile(texts: PolicyTexts): PolicyProgram;
+}
+
 export type StoreOp =
   | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
   | { readonly type: 'del'; readonly key: string };

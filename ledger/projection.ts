@@ -2,7 +2,7 @@ import type { Validator } from './committee.ts';
 import type { Event } from './event.ts';
 import type { Genesis } from './genesis.ts';
 import type { KindSpec } from './kinds.ts';
-import type { Id } from './ports.ts';
+import type { Id, PolicyDecision, PolicyEntity, PolicyValue } from './ports.ts';
 import type { VerdictName } from './verdicts.ts';
 
 /**
@@ -39,9 +39,58 @@ export interface Projection {
   start(genesis: Genesis, rows: Rows): void;
   /**
    * Applies one event of its kinds, whose body fits the schema. Anything but `applied` leaves the
-   * rows as they were.
+   * rows as they were. `standingOf` tells what the members' projection knows of an actor.
    */
-  apply(ordered: OrderedEvent, rows: Rows): VerdictName;
+  apply(ordered: OrderedEvent, rows: Rows, standingOf?: StandingOf): VerdictName;
+}
+
+/** What policies may know of a member. The same object as long as nothing of it changes. */
+export interface Standing {
+  /** E.g. `validator`, `operator`. */
+  readonly roles: readonly string[];
+  readonly labels: readonly string[];
+}
+
+/** `undefined`: no member. */
+export type StandingOf = (actor: Id) => Standing | undefined;
+
+/** A question that is not put by an event: what a caller of a node's API wants to do. */
+export interface PolicyCall {
+  readonly principal: PolicyEntity;
+  readonly action: string;
+  readonly resource: PolicyEntity;
+  /** What is known besides the time: `operation` of a call, `onBehalfOf` of an event. */
+  readonly context: Readonly<Record<string, PolicyValue>>;
+}
+
+/** What the fold asks of the projection that knows the policies. */
+export interface Permission {
+  /** The engine's version; a genesis names it. */
+  readonly engine: string;
+  /** Whether the event may be applied now. `ts_ms`: the commit's time; at admission the clock's. */
+  permits(
+    event: Pick<Event, 'actor' | 'onBehalfOf' | 'kind' | 'body'>,
+    ts_ms: number,
+    rows: Pick<Rows, 'get'>,
+    standingOf: StandingOf,
+  ): PolicyDecision;
+  /** Whether a caller may do what it asks for. */
+  permitsCall(
+    call: PolicyCall,
+    ts_ms: number,
+    rows: Pick<Rows, 'get'>,
+    standingOf: StandingOf,
+  ): PolicyDecision;
+  /**
+   * Throws the coded error that tells why an event of its kinds would not be applied now, for its
+   * author; nothing for other kinds.
+   */
+  assertFits(
+    event: Event,
+    ts_ms: number,
+    rows: Pick<Rows, 'get'>,
+    standingOf: StandingOf,
+  ): void;
 }
 
 /** A committee as state: who sits in it from which epoch on. */
@@ -63,6 +112,8 @@ export interface Membership {
   endCommit(rows: Rows): boolean;
   /** Whether evidence of equivocation against an author of an epoch is recorded. */
   isConvicted(epoch: number, author: number, rows: Pick<Rows, 'get'>): boolean;
+  /** What policies may know of a member; a projection without it says only who is one. */
+  standing?(actor: Id, rows: Pick<Rows, 'get'>): Standing | undefined;
   /** The committee of the epoch in which the next commit stands. */
   seats(rows: Pick<Rows, 'get'>): Seats;
 }

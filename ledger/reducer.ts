@@ -3,8 +3,10 @@ import { signingKeyId } from './event.ts';
 import type { Kinds } from './kinds.ts';
 import { decodeNumber, encodeNumber, storeKeys } from './keys.ts';
 import { LANES_MAX, REMEMBERED_EVENTS } from './limits.ts';
-import type { Id } from './ports.ts';
-import type { Membership, OrderedEvent, Projection, Rows } from './projection.ts';
+import type { Id, PolicyDecision } from './ports.ts';
+import type {
+  Membership, OrderedEvent, Permission, PolicyCall, Projection, Rows, StandingOf,
+} from './projection.ts';
 import { isFree, topOf, use } from './replay.ts';
 import type { LaneRow } from './replay.ts';
 import { HashedRows, projectionRows } from './rows.ts';
@@ -19,6 +21,8 @@ export interface Schema {
   readonly projections: readonly Projection[];
   /** One of `projections`. */
   readonly members: Projection & Membership;
+  /** One of `projections`, where a network has policies on its ledger. */
+  readonly policy?: Projection & Permission;
   /** `REMEMBERED_EVENTS`, unless a test has less. */
   readonly remembered?: number;
 }
@@ -27,6 +31,9 @@ export interface Schema {
 export function rememberedBy({ remembered = REMEMBERED_EVENTS }: Schema): number {
   return remembered;
 }
+
+/** A member of whom nothing more is known. */
+const PLAIN = { roles: [], labels: [] };
 
 /** What is judged before an event's own projection is asked. */
 export type Foreseen = Extract<
@@ -57,12 +64,16 @@ export class Reducer {
   readonly #rows = new Map<string, Rows>();
   readonly #owners = new Map<string, Projection>();
   readonly #members: Projection & Membership;
+  readonly #policy: (Projection & Permission) | undefined;
   readonly #remembered: number;
+  /** What the policies said of the event that was applied last; for people, not hashed. */
+  decision: PolicyDecision | undefined;
 
   constructor(schema: Schema, kinds: Kinds, overlay: Overlay, digests?: Digests) {
     this.kinds = kinds;
     this.#overlay = overlay;
     this.#members = schema.members;
+    this.#policy = schema.policy;
     this.#remembered = rememberedBy(schema);
     this.#lanes = new HashedRows(overlay, (key) => key, digests?.replay);
     for (const projection of schema.projections) {
@@ -109,6 +120,30 @@ export class Reducer {
     return row !== undefined && isFree(row, seq);
   }
 
+  readonly #standingOf: StandingOf = (actor) => {
+    const rows = this.rowsOf(this.#members.name);
+    if (this.#members.standing) return this.#members.standing(actor, rows);
+    return this.#members.isMember(actor, rows) ? PLAIN : undefined;
+  };
+
+  /** What the policies say of an event; `undefined` in a network that has none on its ledger. */
+  permission(event: Event, ts_ms: number): PolicyDecision | undefined {
+    const policy = this.#policy;
+    return policy?.permits(event, ts_ms, this.rowsOf(policy.name), this.#standingOf);
+  }
+
+  /** As `permission`, for a caller of the API. */
+  callPermission(call: PolicyCall, ts_ms: number): PolicyDecision | undefined {
+    const policy = this.#policy;
+    return policy?.permitsCall(call, ts_ms, this.rowsOf(policy.name), this.#standingOf);
+  }
+
+  /** Throws why a change of policies would not be applied now; nothing for other kinds. */
+  assertPolicyFits(event: Event, ts_ms: number): void {
+    const policy = this.#policy;
+    policy?.assertFits(event, ts_ms, this.rowsOf(policy.name), this.#standingOf);
+  }
+
   /** The verdict that the event would get now, without its own projection's say. */
   foresee(event: Event, ts_ms: number): Foreseen {
     const row = this.#lanes.get(storeKeys.lane(event.actor, event.lane));
@@ -143,6 +178,7 @@ export class Reducer {
     const lane = storeKeys.lane(event.actor, event.lane);
     const row = this.#lanes.get(lane);
     const verdict = this.#judge(event, row, ts_ms, seq);
+    this.decision = undefined;
     if (verdict === 'replayed' || verdict === 'too_many_lanes') return verdict;
     if (!row) {
       const count = encodeNumber(this.#laneCount(event.actor) + 1);
@@ -150,8 +186,10 @@ export class Reducer {
     }
     this.#lanes.put(lane, use(row, event.seq));
     if (verdict !== 'applied') return verdict;
+    this.decision = this.permission(event, ts_ms);
+    if (this.decision?.isAllowed === false) return 'denied';
     const owner = this.#owners.get(event.kind) as Projection;
-    return owner.apply(ordered, this.rowsOf(owner.name));
+    return owner.apply(ordered, this.rowsOf(owner.name), this.#standingOf);
   }
 
   #laneCount(actor: Id): number {

@@ -15,7 +15,7 @@ import type { Body, Entry, Event } from './event.ts';
 import { innerJobs } from './evidence.ts';
 import { HybridClock } from './hlc.ts';
 import { sha256, textOf } from './ids.ts';
-import type { Clock, Id, SignatureJob, Signer, Verifier } from './ports.ts';
+import type { Clock, Id, PolicyDecision, SignatureJob, Signer, Verifier } from './ports.ts';
 import type { Replica } from './replica.ts';
 import { Shares } from './shares.ts';
 import type { VerdictName } from './verdicts.ts';
@@ -58,6 +58,8 @@ export class Submissions {
   readonly #underWay = new Shares(UNDER_WAY_MAX);
   #nextSeq: number;
   #hasJumped = false;
+  /** Hears what the policies said of events that came here; must not throw. */
+  onDecision: ((event: Event, decision: PolicyDecision) => void) | undefined;
   readonly counters: SubmissionCounters = { accepted: 0, refused: new Map() };
 
   constructor(
@@ -124,6 +126,8 @@ export class Submissions {
       }
       this.#verified.add(leaf);
     }
+    // trying a change of policies costs far more than a signature: not for forged ones
+    if (!isElsewhere && !isKept) this.#assertPolicyFits(event);
     const due_ms = isOrigin ? 0 : this.dueTime_ms(id);
     await this.#replica.submit({ entry, coseKey, isOwn: isOrigin, due_ms }, true);
     this.counters.accepted += 1;
@@ -166,6 +170,7 @@ export class Submissions {
     const bytes = encodeEvent(draft);
     const event = decodeEvent(bytes);
     this.#admit(event, false);
+    this.#assertPolicyFits(event);
     this.#nextSeq = event.seq + 1;
     // a halted node seals nothing: what it authors has to stand by itself
     const { author, isHalted } = this.#replica;
@@ -234,7 +239,26 @@ export class Submissions {
       case 'applied':
       case 'dep_missing':
         // a missing dependency may still come before it in the final order
-        return undefined;
+        return isKept ? undefined : this.#assertPermitted(event);
+    }
+  }
+
+  /** Refuses changes of policies that would not be applied. */
+  #assertPolicyFits(event: Event): void {
+    this.#replica.fold.reducer.assertPolicyFits(event, this.#clock.wall_ms());
+  }
+
+  /** Refuses what the policies deny now. */
+  #assertPermitted(event: Event): void {
+    const decision = this.#replica.fold.reducer.permission(event, this.#clock.wall_ms());
+    if (!decision) return;
+    this.onDecision?.(event, decision);
+    if (!decision.isAllowed) {
+      fail('policy_denied', `The policies do not permit this: ${reasonOf(decision)}.`, {
+        actor: event.actor,
+        action: event.kind,
+        policies: decision.reasons,
+      });
     }
   }
 
@@ -262,6 +286,11 @@ export function rendezvous(id: Id, actors: readonly Id[]): Id[] {
     .map((actor) => ({ actor, weight: weight(actor) }))
     .toSorted((a, b) => (a.weight < b.weight ? 1 : -1))
     .map(({ actor }) => actor);
+}
+
+/** Who says no, in words. */
+export function reasonOf({ reasons }: PolicyDecision): string {
+  return reasons.length > 0 ? `forbidden by ${reasons.join(', ')}` : 'nothing permits it';
 }
 
 /** After all that this node authored before, final or not. */

@@ -17,6 +17,8 @@ export const VERDICTS = {
   bad_body: 5,
   /** The actor has all the lanes that it may have. */
   too_many_lanes: 6,
+  /** The policies on the ledger do not permit it. */
+  denied: 7,
   /** `ifSeq` of a kv event does not match the key's last change. */
   kv_precondition: 256,
   /** Only an operator of the genesis changes the committee. */
@@ -35,6 +37,22 @@ export const VERDICTS = {
   evidence_known: 518,
   /** The headers are of another network or committee, or the key is not the author's. */
   evidence_unfounded: 519,
+  /** The policies were changed since the version that the event names. */
+  policy_conflict: 768,
+  /** There is no such policy, or that version is not kept any more. */
+  policy_unknown: 769,
+  /** A policy's text does not parse, or is nested too deep. */
+  policy_invalid: 770,
+  /** The schema does not parse, or lacks what nodes say. */
+  policy_schema_invalid: 771,
+  /** A policy contradicts the schema. */
+  policy_contradicts_schema: 772,
+  /** There would be more policies, roles or bytes than may be. */
+  policy_bounds: 773,
+  /** Nobody could change policies any more. */
+  policy_lockout: 774,
+  /** Nobody could author any event besides changes of policies. */
+  policy_denies_everyone: 775,
   /** Only an operator changes entries, issuers and federation, or revokes what is another's. */
   identity_not_permitted: 1024,
   /** Only issuers publish authorities of the trust domain. */

@@ -7,9 +7,15 @@ import type { Readiness } from '#node/api/health.ts';
 import type { EventJson } from '#node/api/render.ts';
 import type { NodeStatus } from '#node/api/status.ts';
 import type { ReadEnvelope } from '#node/api/view.ts';
+import type {
+  DecisionsJson, ExplainedJson, PoliciesJson, PolicyHistoryJson,
+} from './client-policy.ts';
 import { errorOf, foreign, unreachable } from './client-errors.ts';
 import { messagesOf } from './event-stream.ts';
 
+export type {
+  DecisionsJson, ExplainedJson, PoliciesJson, PolicyHistoryJson,
+} from './client-policy.ts';
 export { ApiError } from './client-errors.ts';
 
 /** What became of a write. `seq`, `verdict` and `commit` are there once it is final. */
@@ -127,6 +133,23 @@ export class Client {
   /** The genesis object, DAG-CBOR. */
   async genesis(): Promise<Uint8Array> {
     return (await this.#send('/v1/genesis', {})).bytes();
+  }
+
+  /** Throws `no_such_route` in a network without policies on its ledger, as do the next ones. */
+  policies(): Promise<PoliciesJson> {
+    return this.#json('/v1/policy');
+  }
+
+  policyHistory(): Promise<PolicyHistoryJson> {
+    return this.#json('/v1/policy/history');
+  }
+
+  explainPolicy(query: Query): Promise<ExplainedJson> {
+    return this.#json('/v1/policy/explain', { query });
+  }
+
+  policyDecisions(query: Query): Promise<DecisionsJson> {
+    return this.#json('/v1/policy/decisions', { query });
   }
 
   /** The node authors the event. */

@@ -4,7 +4,8 @@ import { openChain } from '#ledger/chain.ts';
 import type { Chain } from '#ledger/chain.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import type { Validator } from '#ledger/committee.ts';
-import { encodeGenesis } from '#ledger/genesis.ts';
+import { MEMBERS_POLICY, encodeGenesis } from '#ledger/genesis.ts';
+import type { Genesis } from '#ledger/genesis.ts';
 import { equalBytes, textOf } from '#ledger/ids.ts';
 import { storeKeys } from '#ledger/keys.ts';
 import type { BlockStore, Id, StoreOp } from '#ledger/ports.ts';
@@ -49,12 +50,19 @@ export async function createNodeKeys(directory: string): Promise<NodeKeys> {
   return { ...key, peerKey, peer: peerNameOf(peerKey) };
 }
 
-/** The genesis object of a new network. */
+type Active = Pick<Genesis, 'kinds' | 'projections' | 'policy'>;
+const WITHOUT_POLICIES: Active = { ...genesisSchema(), policy: MEMBERS_POLICY };
+
+/**
+ * The genesis object of a new network. `active`: what runs in it; `newGenesisSchema` of `schema.ts`
+ * has policies on the ledger.
+ */
 export function makeGenesis(
   name: string,
   validators: readonly NodeKeys[],
   operators: readonly Id[],
   now_ms: number,
+  active: Active = WITHOUT_POLICIES,
 ): Uint8Array {
   const committee: Validator[] = validators.map(({ actor, coseKey, peer }) => ({
     actor,
@@ -67,8 +75,7 @@ export function makeGenesis(
     committee,
     operators,
     created_ms: now_ms,
-    ...genesisSchema(),
-    policy: 'members/1',
+    ...active,
     salt: systemEntropy.bytes(32),
   });
 }

@@ -8,6 +8,7 @@ import type { NodeConfig, PartialConfig } from './config.ts';
 import { createNodeKeys, finishDataDir, makeGenesis } from './data-dir.ts';
 import type { NodeKeys } from './data-dir.ts';
 import { createKeyFile, writeNewFile } from './keys.ts';
+import { newGenesisSchema } from './schema.ts';
 import { systemClock } from './system.ts';
 
 /**
@@ -83,7 +84,8 @@ export async function createTestnet(directory: string, options: TestnetOptions):
     operators.push((await createKeyFile(operatorFile(directory, i))).actor);
     progress?.(count + operators.length, total);
   }
-  const genesis = makeGenesis('testnet', keys, operators, systemClock.wall_ms());
+  const now_ms = systemClock.wall_ms();
+  const genesis = makeGenesis('testnet', keys, operators, now_ms, newGenesisSchema());
   const nodes = keys.map(({ actor, peer }, i) => {
     return { name: nodeName(i), apiPort: baseApiPort + i, p2pPort: baseP2pPort + i, actor, peer };
   });

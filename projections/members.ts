@@ -9,7 +9,9 @@ import { bytesOf } from '#ledger/ids.ts';
 import { COMMITTEE_MAX } from '#ledger/limits.ts';
 import type { Id } from '#ledger/ports.ts';
 import { RETURN_KIND } from '#ledger/returning.ts';
-import type { Membership, OrderedEvent, Projection, Rows, Seats } from '#ledger/projection.ts';
+import type {
+  Membership, OrderedEvent, Projection, Rows, Seats, Standing,
+} from '#ledger/projection.ts';
 import type { VerdictName } from '#ledger/verdicts.ts';
 import {
   CommitteeChange,
@@ -113,6 +115,8 @@ export const members: Projection & Membership = {
     return change(rows, add, remove.map((actor) => actor.toHex()));
   },
 
+  standing,
+
   isMember: (actor, rows) => rows.get(ofActor(actor)) !== undefined,
 
   endCommit(rows: Rows): boolean {
@@ -201,6 +205,21 @@ function convict(chain: Id, body: Body, seq: number, rows: Rows): VerdictName {
     rows.put(NEXT, encode(after.map(bytesOf)));
   }
   return 'applied';
+}
+
+/** By the row and the epoch that it follows from: policies ask at every event. */
+const standings = new WeakMap<Uint8Array, { readonly epoch: number; readonly of: Standing }>();
+
+function standing(actor: Id, rows: Reading): Standing | undefined {
+  const row = rows.get(ofActor(actor));
+  if (!row) return undefined;
+  const epoch = epochOf(rows);
+  const known = standings.get(row);
+  if (known?.epoch === epoch) return known.of;
+  const { roles = [] } = readMember(rows, actor) ?? {};
+  const of = { roles, labels: [] };
+  standings.set(row, { epoch, of });
+  return of;
 }
 
 type SeatsRow = readonly [id: Uint8Array, actors: readonly Uint8Array[]];

@@ -15,10 +15,13 @@ import type { Logger } from 'pino';
 import type { TSchema } from 'typebox';
 import type { Core } from '#ledger/core.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
+import { MEMBERS_POLICY } from '#ledger/genesis.ts';
 import { EVENT_BYTES_MAX } from '#ledger/limits.ts';
 import type { BlockStore, Clock } from '#ledger/ports.ts';
 import { Shares } from '#ledger/shares.ts';
 import type { NodeMetrics } from '#node/metrics.ts';
+import { DecisionLog } from '#node/policy/decision-log.ts';
+import { registerPolicyMetrics } from '#node/policy/metrics.ts';
 import { chainRoutes } from './chain.ts';
 import { checkpointRoutes } from './checkpoints.ts';
 import { RETRY_AFTER_S, coded, envelopeOf, httpStatusOf } from './errors.ts';
@@ -32,6 +35,9 @@ import { kvRoutes } from './kv.ts';
 import { logRoutes } from './log.ts';
 import { openApiOptions } from './openapi.ts';
 import type { Api, LedgerParts } from './parts.ts';
+import { byAddress, guardRoutes, keyFilter } from './permission.ts';
+import type { PrincipalResolver } from './permission.ts';
+import { policyRoutes } from './policy.ts';
 import type { NodeStatus } from './status.ts';
 import { Stopping } from './stopping.ts';
 import { FinalStream, STREAM_LIMITS } from './stream.ts';
@@ -57,6 +63,8 @@ export interface ApiOptions {
   readonly isQuorumReachable: () => boolean;
   readonly identity: IdentityApi;
   readonly streams?: Partial<StreamLimits>;
+  /** Who calls; by the address it comes from unless callers are authenticated. */
+  readonly principalOf?: PrincipalResolver;
   /** Events of callers under verification at once; default 8,192. */
   readonly eventsUnderWay_max?: number;
 }
@@ -122,11 +130,27 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     }
   });
 
+  const { policy } = core.chain.genesis;
+  const decisions = policy === MEMBERS_POLICY ? undefined : new DecisionLog(clock);
+  if (decisions) {
+    core.submissions.onDecision = (event, decision) => decisions.admission(event, decision);
+    const end = core.onFinal(decisions.finals);
+    app.addHook('onClose', async () => end());
+    registerPolicyMetrics(metrics.registry, decisions);
+  }
+  const { principalOf = byAddress } = options;
+  const guard = decisions && { core, clock, decisions, principalOf };
+  if (guard) guardRoutes(app, guard);
   const view = new ReadView(core, options.isQuorumReachable);
   const { eventsUnderWay_max = EVENTS_UNDER_WAY_MAX } = options;
   const stopping = new Stopping();
   const ledger = { core, store, clock, metrics, view };
-  const parts: LedgerParts = { ...ledger, stopping, eventsUnderWay_max };
+  const parts: LedgerParts = {
+    ...ledger,
+    stopping,
+    eventsUnderWay_max,
+    ...(guard && { keysFor: keyFilter(guard) }),
+  };
   const source = {
     finalSeq: () => view.finalSeq,
     at: (seq: number) => core.log.at(seq),
@@ -149,6 +173,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   await app.register((scope) => checkpointRoutes(scope as Api, parts));
   await app.register((scope) => logRoutes(scope as Api, parts, stream));
   await app.register((scope) => chainRoutes(scope as Api, parts));
+  if (decisions) await app.register((scope) => policyRoutes(scope as Api, parts, decisions));
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   await app.ready();
   return app;

@@ -9,6 +9,8 @@ import * as schemas from './schemas.ts';
 
 const LIMIT = 100;
 const LIMIT_MAX = 1000;
+/** Keys that a caller may not read: after so many the page ends, also an empty one. */
+const LEFT_OUT_MAX = 10_000;
 /** Bytes of values in one answer, so that a page of large values stays small. */
 const PAGE_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -53,7 +55,8 @@ export async function kvListRoutes(app: Api, parts: LedgerParts): Promise<void> 
         response: { 200: Page, default: schemas.ErrorReply },
       },
     },
-    async ({ query }) => {
+    async (asked) => {
+      const { query } = asked;
       const { prefix = '', after, limit = LIMIT, level = 'final' } = query;
       if (after !== undefined && !after.startsWith(prefix)) {
         fail('bad_request', 'after is a key of this listing: it starts with the prefix.', {
@@ -62,11 +65,18 @@ export async function kvListRoutes(app: Api, parts: LedgerParts): Promise<void> 
       }
       const read = parts.view.of(level);
       const entries: object[] = [];
+      const mayRead = parts.keysFor?.(asked) ?? (() => true);
       let bytes = 0;
+      let left = 0;
       let last: string | undefined;
       for await (const { value, ...rest } of entriesOf(parts, prefix, after, level)) {
+        if (!mayRead(rest.key)) {
+          last = rest.key;
+          if ((left += 1) === LEFT_OUT_MAX) return { ...read, entries, next: last } as never;
+          continue;
+        }
         bytes += value.length;
-        if (entries.length === limit || (bytes > PAGE_BYTES_MAX && last !== undefined)) {
+        if (entries.length === limit || (bytes > PAGE_BYTES_MAX && entries.length > 0)) {
           return { ...read, entries, next: last } as never;
         }
         entries.push({ ...rest, value: Buffer.from(value).toString('base64') });

@@ -25,6 +25,7 @@ export function openApiOptions(version: string): FastifyDynamicSwaggerOptions {
         { name: 'kv', description: 'Key-value pairs' },
         { name: 'events', description: 'Signed events' },
         { name: 'log', description: 'The final log' },
+        { name: 'policy', description: 'Who may do what' },
         { name: 'network', description: 'Members, genesis and event kinds' },
       ],
     },

@@ -6,6 +6,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { Core } from '#ledger/core.ts';
 import type { BlockStore, Clock } from '#ledger/ports.ts';
 import type { NodeMetrics } from '#node/metrics.ts';
+import type { KeyFilter } from './permission.ts';
 import type { Stopping } from './stopping.ts';
 import type { ReadView } from './view.ts';
 
@@ -27,6 +28,8 @@ export interface LedgerParts {
   readonly metrics: NodeMetrics;
   readonly view: ReadView;
   readonly stopping: Stopping;
+  /** In a network with policies on its ledger: which keys a caller may read. */
+  readonly keysFor?: KeyFilter;
   /** Events of callers under verification at once. */
   readonly eventsUnderWay_max: number;
 }

@@ -12,6 +12,7 @@ import type { Summary } from '#ledger/fold.ts';
 import { textOf } from '#ledger/ids.ts';
 import { storeKeys } from '#ledger/keys.ts';
 import type { Id } from '#ledger/ports.ts';
+import type { Genesis } from '#ledger/genesis.ts';
 import type { Schema } from '#ledger/reducer.ts';
 import type { EngineName } from '#native/engine.ts';
 import type { BlockResult, Chunk, ChunkResult, ChunkSource } from './chunks.ts';
@@ -19,7 +20,8 @@ import { startCrew } from './crew.ts';
 import type { Crew } from './crew.ts';
 
 export interface AuditOptions {
-  readonly schema: Schema;
+  /** The projections, or how they follow from the genesis that the log brings. */
+  readonly schema: Schema | ((genesis: Genesis) => Schema);
   /** The chain that must be found; any where it is not given. */
   readonly genesis?: Id;
   /** Worker threads; one per core by default. */
@@ -96,6 +98,11 @@ export async function auditSubject(
   }
 }
 
+/** The projections of a network. */
+export function schemaIn(schema: AuditOptions['schema'], genesis: Genesis): Schema {
+  return typeof schema === 'function' ? schema(genesis) : schema;
+}
+
 class AuditRun {
   readonly #options: AuditOptions;
   readonly #workers: number;
@@ -115,7 +122,8 @@ class AuditRun {
 
   async run(subject: Subject): Promise<AuditReport> {
     const { chain, reported, source, watcher } = subject;
-    const { genesis, engine = 'liboqs', schema } = this.#options;
+    const { genesis, engine = 'liboqs', schema: given } = this.#options;
+    const schema = schemaIn(given, chain.genesis);
     this.#subject = subject;
     if (genesis !== undefined && genesis !== chain.id) {
       fail('audit_other_network', 'This is the log of another network than the given one.', {

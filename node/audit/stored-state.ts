@@ -14,7 +14,8 @@ import { prefixRange, storeKeys } from '#ledger/keys.ts';
 import type { BlockStore, StoreOp } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
 import { assertNotRebuilding } from '#node/rebuild.ts';
-import type { Subject } from './audit.ts';
+import { schemaIn } from './audit.ts';
+import type { AuditOptions, Subject } from './audit.ts';
 import { StoreSource } from './store-source.ts';
 import { checkCertificates } from './stored-certificates.ts';
 import { checkEpochs, checkKeys, checkOwnLast, checkPending } from './stored-rows.ts';
@@ -25,8 +26,12 @@ type Store = Pick<BlockStore, 'get' | 'range'>;
 const FORMAT = 1;
 
 /** Reads what a store says of itself. Throws findings. */
-export async function openStoreSubject(store: Store, schema: Schema): Promise<Subject> {
+export async function openStoreSubject(
+  store: Store,
+  given: AuditOptions['schema'],
+): Promise<Subject> {
   const chain = chainOf(store);
+  const schema = schemaIn(given, chain.genesis);
   try {
     assertNotRebuilding(store);
   } catch (error) {
@@ -71,6 +76,9 @@ function chainOf(store: Store): Chain {
   }
 }
 
+/** The network runs what this software does not. */
+const OTHER_SOFTWARE = new Set(['schema_mismatch', 'policy_engine_differs']);
+
 /** The fold as the node would start from it. */
 function reportedBy(store: Store, chain: Chain, schema: Schema): Manifest {
   try {
@@ -81,7 +89,7 @@ function reportedBy(store: Store, chain: Chain, schema: Schema): Manifest {
       keys: 0,
     });
   } catch (cause) {
-    if (codeOf(cause) === 'schema_mismatch') throw placed(cause, { kind: 'genesis' });
+    if (OTHER_SOFTWARE.has(codeOf(cause))) throw placed(cause, { kind: 'genesis' });
     const message = 'The record of the fold cannot be read.';
     const place = { kind: 'state', row: storeKeys.fold };
     throw new X0tError('store_corrupt', message, place, { cause });

@@ -8,7 +8,7 @@ import type { Id } from '#ledger/ports.ts';
 import type { EngineName } from '#native/engine.ts';
 import { auditCar, auditStore } from '#node/audit/index.ts';
 import type { AuditOptions, AuditReport } from '#node/audit/index.ts';
-import { schema } from '#projections/index.ts';
+import { schemaFor } from '#node/schema.ts';
 import { addCommand, wholeNumber } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { readGenesisFile } from './genesis-file.ts';
@@ -54,7 +54,7 @@ async function audit(path: string, { genesis, engine, workers }: Options): Promi
   const wanted = genesis === undefined ? undefined : await chainNamed(genesis);
   const bar = startProgress('audit', 'units');
   const options: AuditOptions = {
-    schema,
+    schema: schemaFor,
     engine,
     ...(workers !== undefined && { workers }),
     progress: ({ done, total }) => bar.set(done, total),

@@ -23,7 +23,16 @@ const UNREACHABLE = new Set(['node_unreachable', 'node_timeout', 'not_x0t']);
 /** What the network said, found by asking again and again. */
 const REFUSED = new Set(['final_timeout', 'not_applied']);
 const LISTEN = new Set(['api_port_taken', 'listen_failed']);
-const FAILED_CHECK = new Set(['rebuild_differs', 'testnet_disagrees', 'testnet_node_ended']);
+const FAILED_CHECK = new Set([
+  'policy_contradicts_schema',
+  'policy_denies_everyone',
+  'policy_invalid',
+  'policy_lockout',
+  'policy_schema_invalid',
+  'rebuild_differs',
+  'testnet_disagrees',
+  'testnet_node_ended',
+]);
 const DATA_DIRECTORY = new Set([
   'config_invalid',
   'config_malformed',
@@ -37,6 +46,7 @@ const DATA_DIRECTORY = new Set([
   'not_empty',
   'not_initialised',
   'peer_key_invalid',
+  'policy_engine_differs',
   'pruned',
   'rebuild_interrupted',
   'schema_mismatch',

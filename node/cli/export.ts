@@ -4,7 +4,7 @@ import { textOf } from '#ledger/ids.ts';
 import { exportCar } from '#node/audit/index.ts';
 import type { ExportReport } from '#node/audit/index.ts';
 import { claimStore } from '#node/data-dir.ts';
-import { schema } from '#projections/index.ts';
+import { schemaFor } from '#node/schema.ts';
 import { addCommand } from './command.ts';
 import { columns } from './output.ts';
 import { withData } from './places.ts';
@@ -46,7 +46,7 @@ async function exportTo(directory: string, file: string): Promise<ExportReport> 
       const chain = openChain(genesis);
       await claimStore(store, chain);
       const progress = ({ done, total }: { done: number; total: number }) => bar.set(done, total);
-      return exportCar({ store, chain, schema, file, progress });
+      return exportCar({ store, chain, schema: schemaFor(chain.genesis), file, progress });
     });
   } finally {
     bar.stop();

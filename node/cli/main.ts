@@ -38,6 +38,7 @@ const GROUPS: Readonly<Record<string, () => Promise<(program: Command) => void>>
   checkpoint: async () => (await import('./receipt.ts')).registerCheckpoint,
   verify: async () => (await import('./verify.ts')).registerVerify,
   member: async () => (await import('./member.ts')).registerMember,
+  policy: async () => (await import('./policy.ts')).registerPolicy,
   key: async () => (await import('./key.ts')).registerKey,
   export: async () => (await import('./export.ts')).registerExport,
   audit: async () => (await import('./audit.ts')).registerAudit,

@@ -3,7 +3,7 @@ import { openChain } from '#ledger/chain.ts';
 import { claimStore } from '#node/data-dir.ts';
 import { rebuildProjections } from '#node/rebuild.ts';
 import type { RebuildReport } from '#node/rebuild.ts';
-import { schema } from '#projections/index.ts';
+import { schemaFor } from '#node/schema.ts';
 import { addCommand } from './command.ts';
 import { columns } from './output.ts';
 import { withData } from './places.ts';
@@ -41,6 +41,7 @@ async function rebuild(directory: string): Promise<RebuildReport> {
     return await withStore(directory, async (store, genesis) => {
       const chain = openChain(genesis);
       await claimStore(store, chain);
+      const schema = schemaFor(chain.genesis);
       return rebuildProjections(store, chain, schema, ({ phase, done, total }) => {
         if (phase === 'fold' && total !== undefined) bar.set(done, total);
       });

@@ -4,6 +4,7 @@ import { textOf } from '#ledger/ids.ts';
 import type { PartialConfig } from '#node/config.ts';
 import { createNodeKeys, finishDataDir, makeGenesis } from '#node/data-dir.ts';
 import { createKeyFile } from '#node/keys.ts';
+import { newGenesisSchema } from '#node/schema.ts';
 import { systemClock } from '#node/system.ts';
 import { readGenesisFile } from './genesis-file.ts';
 import { operatorKeyFile } from './places.ts';
@@ -34,7 +35,8 @@ export async function initialiseNetwork(
   const keys = await createNodeKeys(directory);
   const operatorKey = operatorKeyFile(directory);
   const operator = await createKeyFile(operatorKey);
-  const genesis = makeGenesis(name, [keys], [operator.actor], systemClock.wall_ms());
+  const now_ms = systemClock.wall_ms();
+  const genesis = makeGenesis(name, [keys], [operator.actor], now_ms, newGenesisSchema());
   await finishDataDir(directory, genesis, config);
   return {
     directory: resolve(directory),

@@ -27,3 +27,9 @@ test('a forged event is held against its sender, a failure of this node is not',
     t.deepEqual(await outcome(code), ['ignore', []], code);
   }
 });
+
+test('what policies deny here may have been permitted where it comes from', async (t) => {
+  for (const code of ['policy_denied', 'policy_lockout', 'policy_invalid', 'policy_conflict']) {
+    t.deepEqual(await outcome(code), ['ignore', []], code);
+  }
+});

@@ -27,6 +27,7 @@ test('verdicts have the numbers of the wire format', (t) => {
     unknown_kind: 4,
     bad_body: 5,
     too_many_lanes: 6,
+    denied: 7,
     kv_precondition: 256,
     not_operator: 512,
     already_validator: 513,
@@ -36,6 +37,14 @@ test('verdicts have the numbers of the wire format', (t) => {
     member_barred: 517,
     evidence_known: 518,
     evidence_unfounded: 519,
+    policy_conflict: 768,
+    policy_unknown: 769,
+    policy_invalid: 770,
+    policy_schema_invalid: 771,
+    policy_contradicts_schema: 772,
+    policy_bounds: 773,
+    policy_lockout: 774,
+    policy_denies_everyone: 775,
   });
   t.is(verdictName(4711), 'verdict_4711');
 });

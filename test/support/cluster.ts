@@ -12,7 +12,8 @@ import { loadEngine } from '#native/engine.ts';
 import { generateKeyPair } from '#native/oqs.ts';
 import { DEFAULT_CONFIG } from '#node/config.ts';
 import { systemEntropy } from '#node/system.ts';
-import { genesisSchema, schema } from '#projections/index.ts';
+import { schemaFor } from '#node/schema.ts';
+import { genesisSchema } from '#projections/index.ts';
 
 /** Networks for tests: keys, a genesis with fixed times, and the chain that follows. */
 
@@ -107,7 +108,7 @@ export async function openCore(
   };
   const core = await Core.open(
     net.chain,
-    schema,
+    schemaFor(net.chain.genesis),
     selfOf(net, actor),
     { ...DEFAULT_CONFIG, ...config },
     all,

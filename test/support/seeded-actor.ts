@@ -2,6 +2,7 @@ import { createPrivateKey, createPublicKey, hash, sign } from 'node:crypto';
 import { openChain } from '#ledger/chain.ts';
 import { coseKeyOf, keyId } from '#ledger/cose.ts';
 import { encodeGenesis } from '#ledger/genesis.ts';
+import type { Genesis } from '#ledger/genesis.ts';
 import { PUBLIC_KEY_BYTES } from '#ledger/limits.ts';
 import { genesisSchema } from '#projections/index.ts';
 import { CREATED_MS } from './cluster.ts';
@@ -25,12 +26,15 @@ export function seededActor(name: string): TestActor {
   return { actor: keyId(coseKey), coseKey, signer };
 }
 
+/** What a genesis lists; with `policy` it is another one than `members/1`. */
+export type ActiveSchema = ReturnType<typeof genesisSchema> & Partial<Pick<Genesis, 'policy'>>;
+
 /** As `makeNet`, with keys and salt that follow from the names. */
 export function seededNet(
   validators: number,
   operators = 1,
   name = 'test',
-  schema = genesisSchema(),
+  schema: ActiveSchema = genesisSchema(),
 ): TestNet {
   const seats = Array.from({ length: validators }, (_, i) => seededActor(`${name} validator ${i}`));
   const others = Array.from({ length: operators }, (_, i) => seededActor(`${name} operator ${i}`));
@@ -42,7 +46,7 @@ export function netOf(
   seats: readonly TestActor[],
   others: readonly TestActor[],
   name: string,
-  schema = genesisSchema(),
+  schema: ActiveSchema = genesisSchema(),
 ): TestNet {
   const chain = openChain(
     encodeGenesis({
@@ -55,8 +59,8 @@ export function netOf(
       })),
       operators: others.map(({ actor }) => actor),
       created_ms: CREATED_MS,
-      ...schema,
       policy: 'members/1',
+      ...schema,
       salt: new Uint8Array(32).fill(7),
     }),
   );

@@ -6,7 +6,7 @@ import { hash } from 'node:crypto';
 import type { Clock, Entropy, SignatureJob, Verifier } from '#ledger/ports.ts';
 import { loadEngine } from '#native/engine.ts';
 import { DEFAULT_CONFIG } from '#node/config.ts';
-import { schema } from '#projections/index.ts';
+import { schemaFor } from '#node/schema.ts';
 import { CREATED_MS, selfOf, silentLog } from './cluster.ts';
 import type { TestActor, TestNet } from './cluster.ts';
 import { DurableStore } from './durable-store.ts';
@@ -15,6 +15,7 @@ import type { LinkShape } from './fake-link.ts';
 import { FakeHub } from './fake-network.ts';
 import type { FakeNetwork } from './fake-network.ts';
 import { seededNet } from './seeded-actor.ts';
+import type { ActiveSchema } from './seeded-actor.ts';
 import { VirtualClock } from './virtual-clock.ts';
 
 export type Rows = Iterable<readonly [string, Uint8Array]>;
@@ -36,6 +37,8 @@ export interface SimNode {
 export interface SimOptions {
   readonly validators: number;
   readonly operators?: number;
+  /** What the genesis lists; by default a network without policies on its ledger. */
+  readonly active?: ActiveSchema;
   readonly seed?: number;
   readonly link?: Partial<LinkShape>;
   readonly config?: Partial<CoreConfig>;
@@ -60,7 +63,8 @@ export class SimCluster {
   private constructor(options: SimOptions, verifier: Verifier) {
     this.#options = options;
     this.#verifier = verifier;
-    this.net = seededNet(options.validators, options.operators ?? 1);
+    const { validators, operators = 1, active } = options;
+    this.net = seededNet(validators, operators, 'test', active);
     const seed = options.seed ?? 1;
     this.hub = new FakeHub({ clock: this.clock, seed, link: options.link ?? {} });
     const random = seeded(seed + 1);
@@ -106,6 +110,7 @@ export class SimCluster {
     };
     const config = { ...DEFAULT_CONFIG, ...this.#options.config, ...node.config };
     const { remembered } = this.#options;
+    const schema = schemaFor(this.net.chain.genesis);
     const active = remembered === undefined ? schema : { ...schema, remembered };
     const self = selfOf(this.net, node.who);
     node.core = await this.during(Core.open(this.net.chain, active, self, config, ports));

@@ -36,12 +36,16 @@ export interface SingleNodeOptions {
   readonly eventsUnderWay_max?: number;
   /** False: events are accepted and never final. Default: true. */
   readonly seals?: boolean;
+  /** One with a validator and an operator; a fresh one by default. */
+  readonly net?: TestNet;
+  /** Who calls, where it is not the loopback's operator. */
+  readonly principalOf?: ApiOptions['principalOf'];
   /** Validators of the genesis; with more than one nothing is final, since only one runs. */
   readonly validators?: number;
 }
 
 export async function startSingleNode(options: SingleNodeOptions = {}): Promise<SingleNode> {
-  const net = await makeNet(options.validators ?? 1);
+  const net = options.net ?? (await makeNet(options.validators ?? 1));
   const [validator, operator] = [net.validators[0] as TestActor, net.operators[0] as TestActor];
   const store = new MemoryStore();
   const network = new FakeHub({ clock: systemClock, seed: 1 }).join('peer-0', validator.actor);
@@ -82,6 +86,7 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
     isReady: () => state.readiness,
     isQuorumReachable: () => isQuorumReachable(core, network.peers()),
     identity: { bundle: () => Promise.resolve(state.bundle) },
+    ...(options.principalOf && { principalOf: options.principalOf }),
     ...(options.streams && { streams: options.streams }),
     ...(options.eventsUnderWay_max && { eventsUnderWay_max: options.eventsUnderWay_max }),
   });

@@ -1,0 +1,113 @@
+/**
+ * What policies speak of, and the policies that a network begins with (docs/policy.md). All of it
+ * is part of what the policy projection's version stands for: a change here is a new version.
+ */
+
+/** What an event's kind acts on, by the part of its name before the first dot. */
+const RESOURCE_OF: Readonly<Record<string, string>> = {
+  kv: 'Key',
+  committee: 'Member',
+  member: 'Member',
+  evidence: 'Member',
+  model: 'Model',
+  proposal: 'Proposal',
+};
+
+/** Which group a kind is in: what its rule of the shipped set is about. */
+const GROUP_OF: Readonly<Record<string, string>> = { kv: 'data', policy: 'policy' };
+
+/** Actions of the API: what callers do, whatever route they do it by. */
+export const API_ACTIONS = {
+  'api.kv.read': 'read',
+  'api.log.read': 'read',
+  'api.chain.read': 'read',
+  'api.proof.read': 'read',
+  'api.policy.read': 'read',
+  'api.status.read': 'read',
+  'api.audit.read': 'read',
+  'api.kv.write': 'write',
+  'api.event.submit': 'write',
+} as const;
+export type ApiAction = keyof typeof API_ACTIONS;
+
+/** Kinds that change policies; roles have their own resource. */
+export const POLICY_KINDS = [
+  'policy.assign/1',
+  'policy.delete/1',
+  'policy.put/1',
+  'policy.rollback/1',
+  'policy.schema/1',
+] as const;
+
+function familyOf(kind: string): string {
+  return kind.slice(0, kind.indexOf('.'));
+}
+
+/** The type of entity that events of a kind act on. */
+export function resourceTypeOf(kind: string): string {
+  if (kind === 'policy.assign/1') return 'Role';
+  return familyOf(kind) === 'policy' ? 'Policy' : (RESOURCE_OF[familyOf(kind)] ?? 'Kind');
+}
+
+function groupOf(kind: string): string {
+  if (kind === 'committee.change/1') return 'committee';
+  return GROUP_OF[familyOf(kind)] ?? 'protocol';
+}
+
+const PRINCIPALS = '[Actor, Spiffe, Local, Anonymous]';
+
+/** The schema of the network's kinds, in Cedar's own notation. */
+export function baseSchema(kinds: readonly string[]): string {
+  const events = kinds.toSorted().map(
+    (kind) => `action "${kind}" in ["${groupOf(kind)}"] appliesTo {
+  principal: [Actor, Spiffe],
+  resource: [${resourceTypeOf(kind)}],
+  context: { time_ms: Long, onBehalfOf?: String },
+};`,
+  );
+  const calls = Object.entries(API_ACTIONS).map(
+    ([action, group]) => `action "${action}" in ["${group}"] appliesTo {
+  principal: ${PRINCIPALS},
+  resource: [${action.startsWith('api.kv.') ? 'Key, KeyPrefix' : 'Api'}],
+  context: { time_ms: Long, operation: String },
+};`,
+  );
+  return `${TYPES}\n${[...events, ...calls].join('\n')}\n`;
+}
+
+const TYPES = `entity Role;
+entity Actor in [Role] { labels: Set<String> };
+entity Spiffe in [Role] { trustDomain: String, path: String };
+entity Local in [Role];
+entity Anonymous in [Role];
+entity KeyPrefix in [KeyPrefix];
+entity Key in [KeyPrefix] { key: String };
+entity Member { actor: String };
+entity Model;
+entity Proposal;
+entity Policy;
+entity Kind;
+entity Api;
+action "events";
+action "data" in ["events"];
+action "protocol" in ["events"];
+action "committee" in ["events"];
+action "policy" in ["events"];
+action "read";
+action "write";`;
+
+/** The shipped set, in the order of docs/policy.md: what a network without any change allows. */
+export const DEFAULT_POLICIES: Readonly<Record<string, string>> = {
+  'default.data': `// Every member writes keys.
+permit (principal, action in Action::"data", resource);`,
+  'default.protocol': `// Every member authors what nodes say of themselves and of each other.
+permit (principal, action in Action::"protocol", resource);`,
+  'default.committee': `// Operators change the committee.
+permit (principal in Role::"operator", action in Action::"committee", resource);`,
+  'default.policy': `// Operators change policies, their schema and roles.
+permit (principal in Role::"operator", action in Action::"policy", resource);`,
+  'default.read': `// Whoever reaches the API of a node reads.
+permit (principal, action in Action::"read", resource);`,
+  'default.write': `// Whoever reaches the API of a node hands events to it, and has it write keys.
+permit (principal, action in Action::"write", resource);`,
+};
