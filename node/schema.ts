@@ -6,6 +6,7 @@ import type { Projection } from '#ledger/projection.ts';
 import type { Schema } from '#ledger/reducer.ts';
 import { loadCedar } from '#native/cedar.ts';
 import { CEDAR } from '#native/cedar-version.ts';
+import { identity } from '#projections/identity.ts';
 import { schema } from '#projections/index.ts';
 
 /**
@@ -24,13 +25,14 @@ let cedar: PolicyEngine | undefined;
 
 /** All projections, with policies that `engine` decides by. */
 export function policySchema(engine: PolicyEngine): Schema {
-  const policy = policyProjection(engine, kindsOf(schema));
-  return { ...schema, projections: sorted([...schema.projections, policy]), policy };
+  const projections = sorted([...schema.projections, identity]);
+  const policy = policyProjection(engine, kindsOf({ projections }));
+  return { ...schema, projections: sorted([...projections, policy]), policy };
 }
 
 /** What the genesis of a new network lists. */
 export function newGenesisSchema(): Pick<Genesis, 'kinds' | 'projections' | 'policy'> {
-  const projections = sorted([...schema.projections, POLICY]);
+  const projections = sorted([...schema.projections, identity, POLICY]);
   return {
     kinds: kindsOf({ projections }),
     projections: projections.map(({ name, version }) => [name, version] as const),

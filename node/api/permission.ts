@@ -41,6 +41,8 @@ export const ACTIONS: Readonly<Record<string, ApiAction | 'open'>> = {
   listMembers: 'api.chain.read',
   getGenesis: 'api.chain.read',
   listKinds: 'api.chain.read',
+  // nobody is asked who he is (SPIFFE Federation, 5.2.1.3)
+  getIdentityBundle: 'open',
   getPolicies: 'api.policy.read',
   getPolicyHistory: 'api.policy.read',
   explainPolicy: 'api.policy.read',
