@@ -1,5 +1,6 @@
 import { closeSync, readFileSync } from 'node:fs';
-import koffi from 'koffi';
+import { createRequire } from 'node:module';
+import type * as Koffi from 'koffi';
 import { fail } from '#ledger/errors.ts';
 
 /**
@@ -42,14 +43,14 @@ export function peerKernel(): PeerKernel {
       arch: process.arch,
     });
   }
-  const { getsockopt, poll, pidfdOpen } = bind();
+  const { errno, getsockopt, poll, pidfdOpen } = bind();
   return {
     credentials(socketFd) {
       const value = Buffer.alloc(12);
       const length = [value.length];
       if (getsockopt(socketFd, SOL_SOCKET, SO_PEERCRED, value, length) !== 0) {
         return fail('caller_unknown', 'the kernel does not say who is connected', {
-          errno: koffi.errno(),
+          errno: errno(),
         });
       }
       const [pid, uid, gid] = [value.readInt32LE(0), value.readUInt32LE(4), value.readUInt32LE(8)];
@@ -88,6 +89,7 @@ type Getsockopt = (
 ) => number;
 
 interface Bound {
+  readonly errno: () => number;
   readonly getsockopt: Getsockopt;
   readonly poll: (asked: Buffer, count: number, timeout_ms: number) => number;
   /** Not in every C library. */
@@ -99,8 +101,11 @@ let bound: Bound | undefined;
 function bind(): Bound {
   if (bound) return bound;
   try {
+    // not imported: where its binary does not load, a node goes on without identities
+    const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi;
     const libc = koffi.load(null);
     bound = {
+      errno: () => koffi.errno(),
       getsockopt: libc.func(
         'int getsockopt(int fd, int level, int name, _Out_ void *value, _Inout_ uint32_t *size)',
       ) as Getsockopt,

@@ -15,8 +15,7 @@ import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
 import type { NodeStatus, Readiness } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
 import type { ManagedNetwork } from '#p2p/index.ts';
-import { openIdentity } from '#node/identity/open.ts';
-import type { IdentityService } from '#node/identity/service.ts';
+import { LazyIdentity } from '#node/identity/lazy.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
@@ -133,7 +132,7 @@ async function assemble(
     signer: data.signer,
   };
   // links are made only after the core is open
-  const opened: { core?: Core; identity?: IdentityService } = {};
+  const opened: { core?: Core } = {};
   const committee = () => opened.core?.replica.committee ?? chain.committee;
   const network = await openNetwork(data, config, self, verifier, log, committee);
   closers.push(() => network.stop());
@@ -158,15 +157,23 @@ async function assemble(
       key: Buffer.from(data.coseKey).toString('base64'),
       addrs: [...network.status().addrs],
       ...ledger,
-      ...(opened.identity && { identity: opened.identity.status }),
+      ...(identity.status && { identity: identity.status }),
       alarms: [...ledger.alarms, ...(overseer?.alarms() ?? [])],
-      limitations: [...limitationsOf(config, core, data), ...(opened.identity?.limitations ?? [])],
+      limitations: [...limitationsOf(config, core, data), ...identity.limitations],
       startedAt,
       uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
     };
   };
   const metrics = createMetrics(core, systemClock);
   registerNetworkMetrics(metrics.registry, network);
+  const identity = new LazyIdentity({
+    config: config.identity,
+    environment: process.env,
+    core,
+    actor: self.actor,
+    log,
+    registry: metrics.registry,
+  });
   const api = await createApi({
     core,
     store,
@@ -178,7 +185,7 @@ async function assemble(
     status,
     isReady: () => readiness(core, isUp, overseer?.reasons() ?? []),
     isQuorumReachable: () => isQuorumReachable(core, network.peers()),
-    identity: { bundle: () => opened.identity?.bundleDocument },
+    identity,
   });
   closers.push(() => api.close());
 
@@ -189,16 +196,8 @@ async function assemble(
     throw new X0tError('listen_failed', message, (error as X0tError).data, { cause: error });
   });
   core.start();
-  const identity = await openIdentity({
-    config: config.identity,
-    environment: process.env,
-    core,
-    actor: self.actor,
-    log,
-    registry: metrics.registry,
-  });
-  opened.identity = identity;
   closers.push(() => identity.close());
+  await identity.start();
   const url = await listen(api, config);
   isUp = true;
   log.info(

@@ -3,7 +3,7 @@ import { X0tError } from '#ledger/errors.ts';
 import type { Genesis } from '#ledger/genesis.ts';
 import { bytesOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
-import type { OrderedEvent, Projection, Rows } from '#ledger/projection.ts';
+import type { OrderedEvent, Projection, Rows, StandingOf } from '#ledger/projection.ts';
 import type { VerdictName } from '#ledger/verdicts.ts';
 import { parseEntry } from './identity-entries.ts';
 import type { EntryText, RegistrationEntry } from './identity-entries.ts';
@@ -42,14 +42,13 @@ interface EntryBody extends Omit<EntryText, 'id' | 'nodes'> {
 }
 
 /**
- * Rows: `domain` → name of the trust domain, `operators` → [actor...], `issuers` → [actor...],
- * `entries` → [id...] in the order of their coming, `entry/<id>` → body, `authorities/<actor>` →
- * {held}, `federations` → [name...], `federation/<name>` → document, `sequence` → number of the
- * event that last changed the bundle.
+ * Rows: `domain` → name of the trust domain, `issuers` → [actor...], `entries` → [id...] in
+ * the order of their coming, `entry/<id>` → body, `authorities/<actor>` → {held}, `federations` →
+ * [name...], `federation/<name>` → document, `sequence` → number of the event that last changed the
+ * bundle.
  */
 const row = {
   domain: 'domain',
-  operators: 'operators',
   issuers: 'issuers',
   entries: 'entries',
   federations: 'federations',
@@ -63,8 +62,8 @@ type Reading = Pick<Rows, 'get'>;
 
 /**
  * Who has which SPIFFE identity: registration entries, the authorities of the nodes that issue, and
- * the bundles of foreign trust domains. Operators of the genesis change entries, issuers and
- * federation; issuers, at first the validators of the genesis, publish their own authorities.
+ * the bundles of foreign trust domains. Operators change entries, issuers and federation; issuers,
+ * at first the validators of the genesis, publish their own authorities.
  */
 export const identity: Projection = {
   name: 'identity',
@@ -98,20 +97,23 @@ export const identity: Projection = {
   ],
 
   start(genesis: Genesis, rows: Rows): void {
-    const { committee, operators } = genesis;
+    const { committee } = genesis;
     rows.put(row.domain, encode(trustDomainOf(genesis)));
-    rows.put(row.operators, encode(operators.map(bytesOf)));
     rows.put(row.issuers, encode(committee.slice(0, ISSUERS_MAX).map((one) => bytesOf(one.actor))));
     rows.put(row.sequence, encode(0));
   },
 
-  apply({ event, seq, ts_ms }: OrderedEvent, rows: Rows): VerdictName {
+  apply(
+    { event, seq, ts_ms }: OrderedEvent,
+    rows: Rows,
+    standingOf: StandingOf = () => undefined,
+  ): VerdictName {
     const { actor, kind } = event;
     const body = event.body as unknown;
     if (kind === 'identity.authority/1') {
       return publish(actor, body as AuthorityRow, seq, ts_ms, rows);
     }
-    const isOperator = actorsIn(rows, row.operators).includes(actor);
+    const isOperator = standingOf(actor)?.roles.includes('operator') === true;
     if (kind === 'identity.revocation/1') {
       const { actor: owner, kid } = body as { actor: Uint8Array; kid: string };
       if (!isOperator && owner.toHex() !== actor) return 'identity_not_permitted';

@@ -5,14 +5,14 @@ import * as schemas from './schemas.ts';
 
 export interface IdentityApi {
   /** The own trust domain's bundle (JSON); `undefined` in a network without identities. */
-  readonly bundle: () => string | undefined;
+  bundle(): Promise<string | undefined>;
 }
 
 /**
  * The SPIFFE bundle of this network's trust domain, for those who federate with it. It is public,
  * and no caller is asked who it is (Federation, 5.2.1.3).
  */
-export async function identityRoutes(app: Api, { bundle }: IdentityApi): Promise<void> {
+export async function identityRoutes(app: Api, identity: IdentityApi): Promise<void> {
   app.get(
     '/v1/identity/bundle',
     {
@@ -28,8 +28,8 @@ export async function identityRoutes(app: Api, { bundle }: IdentityApi): Promise
         },
       },
     },
-    (_request, reply) => {
-      const document = bundle();
+    async (_request, reply) => {
+      const document = await identity.bundle();
       if (document === undefined) {
         fail('identity_inactive', 'this network has no identities on its ledger');
       }

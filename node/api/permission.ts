@@ -42,6 +42,7 @@ export const ACTIONS: Readonly<Record<string, ApiAction | 'open'>> = {
   getIdentityBundle: 'open',
   getGenesis: 'api.chain.read',
   listKinds: 'api.chain.read',
+  // nobody is asked who he is (SPIFFE Federation, 5.2.1.3)
   getPolicies: 'api.policy.read',
   getPolicyHistory: 'api.policy.read',
   explainPolicy: 'api.policy.read',

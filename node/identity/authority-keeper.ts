@@ -30,6 +30,8 @@ export class AuthorityKeeper {
   #next: Authority | undefined;
   #published_ms = 0;
   #isWorking = false;
+  /** Code of what went wrong last: said once. */
+  #problem: string | undefined;
 
   constructor(parts: KeeperParts) {
     this.#parts = parts;
@@ -49,8 +51,11 @@ export class AuthorityKeeper {
     this.#isWorking = true;
     try {
       await this.#advance();
+      this.#problem = undefined;
     } catch (error) {
-      this.#parts.log.warn({ code: codeOf(error) }, 'the next authority is not published yet');
+      const code = codeOf(error);
+      if (code !== this.#problem) this.#parts.log.warn({ code }, 'an authority is not published');
+      this.#problem = code;
     } finally {
       this.#isWorking = false;
     }

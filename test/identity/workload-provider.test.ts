@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { Agent, request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
 import { status } from '@grpc/grpc-js';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -189,6 +191,18 @@ test('a uid that calls too often is told to come later', async (t) => {
   t.is(rig.refused.filter((code) => code === 'workload_busy').length, 2);
   await clock.run(100);
   t.is((await raw.first('ValidateJWTSVID')).code, status.PERMISSION_DENIED);
+});
+
+test('a uid has a bounded share of the connections', async (t) => {
+  const { rig } = await rigFor(t);
+  const sockets = Array.from({ length: 70 }, () => connect(rig.socket));
+  t.teardown(() => sockets.map((socket) => socket.destroy()));
+  await Promise.all(sockets.map((socket) => once(socket, 'connect')));
+  while (rig.refused.length < 6) await new Promise(setImmediate);
+  t.is(rig.server.connections, 64);
+  t.true(rig.refused.every((code) => code === 'workload_busy'));
+  sockets[0]?.destroy();
+  while (rig.server.connections > 63) await new Promise(setImmediate);
 });
 
 test('the socket answers nothing that is not gRPC', async (t) => {

@@ -86,8 +86,8 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
     }),
     isReady: () => state.readiness,
     isQuorumReachable: () => isQuorumReachable(core, network.peers()),
+    identity: { bundle: () => Promise.resolve(state.bundle) },
     ...(options.principalOf && { principalOf: options.principalOf }),
-    identity: { bundle: () => state.bundle },
     ...(options.streams && { streams: options.streams }),
     ...(options.eventsUnderWay_max && { eventsUnderWay_max: options.eventsUnderWay_max }),
   });

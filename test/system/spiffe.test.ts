@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { chmodSync, mkdtempSync, readFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createServer } from 'node:tls';
 import type { AddressInfo } from 'node:net';
 import test from 'ava';
@@ -23,6 +23,10 @@ const OTHER_UID = 65_534;
 
 const judge = buildJudge();
 const program = 'program' in judge ? judge.program : '';
+
+test.after.always(() => {
+  if (program !== '') rmSync(dirname(program), { recursive: true });
+});
 
 /** A skipped test says why in its title. */
 const withGo: (title: string, run: (t: ExecutionContext) => Promise<void>) => void =

@@ -1,0 +1,54 @@
+import type { IdentityOptions } from './open.ts';
+import type { IdentityService, IdentityStatus } from './service.ts';
+import { locateEndpoint } from './workload-endpoint.ts';
+
+/**
+ * SPIFFE of a node, loaded when it is needed: gRPC and the readers of certificates take most of a
+ * second, which a node without them does not spend.
+ */
+export class LazyIdentity {
+  readonly #options: IdentityOptions;
+  #opening: Promise<IdentityService> | undefined;
+  #service: IdentityService | undefined;
+
+  constructor(options: IdentityOptions) {
+    this.#options = options;
+  }
+
+  /** Opens what the configuration or the environment names. Fails as `IdentityService.open`. */
+  async start(): Promise<void> {
+    const { config, environment } = this.#options;
+    const isWanted = config.socket !== '' || locateEndpoint(config.agent, environment) !== '';
+    if (isWanted) await this.#open();
+  }
+
+  /** `undefined` while nothing of it was needed. */
+  get status(): IdentityStatus | undefined {
+    return this.#service?.status;
+  }
+
+  /** What does not run and why, in sentences. */
+  get limitations(): readonly string[] {
+    return this.#service?.limitations ?? [];
+  }
+
+  /** The bundle of the own trust domain; `undefined` in a network without identities. */
+  async bundle(): Promise<string | undefined> {
+    return (await this.#open()).bundleDocument;
+  }
+
+  async close(): Promise<void> {
+    await (await this.#opening)?.close();
+  }
+
+  #open(): Promise<IdentityService> {
+    this.#opening ??= this.#load();
+    return this.#opening;
+  }
+
+  async #load(): Promise<IdentityService> {
+    const { openIdentity } = await import('./open.ts');
+    this.#service = await openIdentity(this.#options);
+    return this.#service;
+  }
+}
