@@ -143,17 +143,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'lost-payload',
-    about: 'events of blocks that fell below the horizon do not return to the pool',
-    edits: [
-      {
-        file: 'ledger/replica.ts',
-        find: 'for (const { id } of lost) this.#run.payloads.release(id, this.#run.self);',
-        replace: 'void lost;',
-      },
-    ],
-  },
-  {
     name: 'arrival',
     about: 'blocks are ordered as they arrived',
     edits: [
@@ -235,17 +224,6 @@ export const MUTANTS: readonly Mutant[] = [
         file: 'ledger/intake.ts',
         find: 'return twins.length >= TWINS_MAX && !this.#replica.waiting.isWanted(ref.id);',
         replace: 'return twins.length >= TWINS_MAX;',
-      },
-    ],
-  },
-  {
-    name: 'slot-claims',
-    about: 'a reference is believed whatever slot it gives a held block',
-    edits: [
-      {
-        file: 'ledger/dag.ts',
-        find: 'return held?.round !== round || held.author !== author;',
-        replace: 'return !held;',
       },
     ],
   },
