@@ -78,9 +78,8 @@ function notInImage(root: string): ReadonlySet<string> {
     const isHere = [os].flat().includes('linux') && [cpu].flat().includes(process.arch);
     return optional === true && (!isHere || path.startsWith('node_modules/node-'));
   });
-  return new Set(
-    others.map(([path, { version }]) => `pkg:npm/${path.replace(/.*node_modules\//, '')}@${version}`),
-  );
+  const nameOf = (path: string): string => path.replace(/.*node_modules\//, '');
+  return new Set(others.map(([path, { version }]) => `pkg:npm/${nameOf(path)}@${version}`));
 }
 
 function debianPackages(file: string): Component[] {
