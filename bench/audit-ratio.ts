@@ -4,7 +4,7 @@ import { storeKeys } from '#ledger/keys.ts';
 import { auditCar, exportCar } from '#node/audit/index.ts';
 import { dataPaths } from '#node/data-dir.ts';
 import { LevelStore } from '#node/store.ts';
-import { schema } from '#projections/index.ts';
+import { schemaFor } from '#node/schema.ts';
 import { rawVerifyRate } from './raw-verify.ts';
 
 /** Threads of both: one per core of the test machine. */
@@ -20,12 +20,12 @@ export async function auditRatio(directory: string, rawSeconds: number): Promise
   const file = join(directory, 'bench.car');
   const store = await LevelStore.open(dataPaths(directory).store);
   const chain = openChain(store.get(storeKeys.genesis) as Uint8Array);
-  const exported = await exportCar({ store, chain, schema, file });
+  const exported = await exportCar({ store, chain, schema: schemaFor(chain.genesis), file });
   await store.close();
   const rounds = [];
   for (let i = 0; i < ROUNDS; i++) {
     const raw = await rawVerifyRate({ workers: WORKERS, seconds: rawSeconds });
-    const report = await auditCar(file, { schema, workers: WORKERS });
+    const report = await auditCar(file, { schema: schemaFor, workers: WORKERS });
     if (!report.ok) throw new Error(`the audit found a fault: ${report.finding?.message ?? ''}`);
     rounds.push({
       ratio: report.signaturesPerSecond / raw.signaturesPerSecond,

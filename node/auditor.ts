@@ -4,11 +4,11 @@ import { codeOf } from '#ledger/errors.ts';
 import type { Summary } from '#ledger/fold.ts';
 import { textOf } from '#ledger/ids.ts';
 import type { Clock, Log } from '#ledger/ports.ts';
-import { schema } from '#projections/index.ts';
 import { auditStore } from '#node/audit/index.ts';
 import type { AuditReport } from '#node/audit/index.ts';
 import { Client } from './client.ts';
 import type { Node, Overseer } from './node.ts';
+import { schemaFor } from './schema.ts';
 
 /** Names of the metrics that an auditor adds to its node's. */
 export const AUDIT_METRICS = {
@@ -109,7 +109,7 @@ export class Auditor implements Overseer {
     const frozen = store.frozen();
     let report: AuditReport;
     try {
-      report = await auditStore(frozen, { schema, genesis: core.chain.id, workers });
+      report = await auditStore(frozen, { schema: schemaFor, genesis: core.chain.id, workers });
     } finally {
       await frozen.close();
     }

@@ -10,6 +10,7 @@ import { dataPaths, finishDataDir, isInitialised, makeGenesis } from './data-dir
 import type { NodeKeys } from './data-dir.ts';
 import { createKeyFile, readKeyFile } from './keys.ts';
 import { replaceFile, writeNewFile } from './private-file.ts';
+import { newGenesisSchema } from './schema.ts';
 import { systemClock } from './system.ts';
 
 /**
@@ -74,7 +75,8 @@ export async function prepareNetwork(plan: NetworkPlan): Promise<PlannedNetwork>
   const file = join(directory, PUBLIC, 'genesis.cbor');
   const isNew = !existsSync(file);
   if (isNew) {
-    const genesis = makeGenesis(plan.name, seats, operators, systemClock.wall_ms());
+    const now_ms = systemClock.wall_ms();
+    const genesis = makeGenesis(plan.name, seats, operators, now_ms, newGenesisSchema());
     await mkdir(join(directory, PUBLIC), { recursive: true });
     await replaceFile(file, genesis);
     await chmod(file, PUBLIC_MODE);

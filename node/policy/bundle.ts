@@ -7,7 +7,7 @@ import { X0tError, fail } from '#ledger/errors.ts';
 import type { PolicyDecision, PolicyEntity, PolicyProgram, PolicyValue } from '#ledger/ports.ts';
 import type { Standing } from '#ledger/projection.ts';
 import { loadCedar } from '#native/cedar.ts';
-import { schema as projections } from '#projections/index.ts';
+import { newGenesisSchema } from '#node/schema.ts';
 
 /** A policy set outside of a network: from files, or as a node shows it. */
 export interface Bundle {
@@ -29,11 +29,12 @@ const ROLES = 'roles.json';
 
 /** What nodes of this release say of principals, actions and resources. */
 export function shippedSchema(): string {
-  return baseSchema([...ordinaryKinds(), ...POLICY_KINDS]);
+  return baseSchema(newGenesisSchema().kinds);
 }
 
 function ordinaryKinds(): string[] {
-  return projections.projections.flatMap(({ kinds }) => kinds.map(({ kind }) => kind));
+  const ofPolicies = new Set<string>(POLICY_KINDS);
+  return newGenesisSchema().kinds.filter((kind) => !ofPolicies.has(kind));
 }
 
 /**

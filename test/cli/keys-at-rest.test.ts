@@ -23,7 +23,7 @@ function withPassphrases(t: ExecutionContext): string {
 const textOf = (cwd: string, file: string): string => readFileSync(join(cwd, file), 'utf8');
 const isSealed = (text: string): boolean => text.startsWith('-----BEGIN AGE ENCRYPTED FILE-----');
 
-test('a key is encrypted, opened, given another passphrase, and decrypted', async (t) => {
+test.serial('a key is encrypted, opened, given another passphrase, and decrypted', async (t) => {
   const cwd = withPassphrases(t);
   const key = (...args: string[]): Promise<Ran> => x0t(cwd, 'key', ...args, '--json');
   const made = json(await key('new', 'me.key', '--passphrase-file', 'first'));
@@ -52,7 +52,7 @@ test('a key is encrypted, opened, given another passphrase, and decrypted', asyn
   t.notRegex(textOf(cwd, 'me.pub'), /PRIVATE/);
 });
 
-test('an encrypted key that is damaged is said to be so', async (t) => {
+test.serial('an encrypted key that is damaged is said to be so', async (t) => {
   const cwd = withPassphrases(t);
   await x0t(cwd, 'key', 'new', 'me.key', '--passphrase-file', 'first');
   const lines = textOf(cwd, 'me.key').split('\n');
@@ -63,7 +63,7 @@ test('an encrypted key that is damaged is said to be so', async (t) => {
   t.is(ran.code, 5);
 });
 
-test('a node runs on encrypted keys and shows none of them anywhere', async (t) => {
+test.serial('a node runs on encrypted keys and shows none of them anywhere', async (t) => {
   const cwd = withPassphrases(t);
   const sealed = ['--passphrase-file', 'first'];
   await x0t(cwd, 'init', '--data', 'd', ...sealed);
@@ -112,7 +112,7 @@ function formsOf(bytes: Uint8Array): string[] {
   ];
 }
 
-test('a backup makes the node again, which follows, since its store is gone', async (t) => {
+test.serial('a backup makes the node again, which follows, since its store is gone', async (t) => {
   const cwd = withPassphrases(t);
   const made = json(await x0t(cwd, 'init', '--data', 'd', '--json'));
   const out = ['-o', 'd.age', '--passphrase-file', 'first'];

@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'node', 'cli', 'main.ts');
-const READY_MS = 30_000;
+const READY_MS = 60_000;
 
 export interface Ran {
   readonly code: number | NodeJS.Signals | null;
