@@ -23,6 +23,10 @@ type Scenario = (context: Context) => Promise<string>;
 
 const FINAL_MS = 30_000;
 const UP_S = 240;
+/** Two slots of the default length, and time to start. */
+const CHAOS_MS = 150_000;
+/** Under load an event is final after much less. */
+const STILL_MS = 3000;
 
 export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   load: async ({ hold_ms }) => {
@@ -116,9 +120,9 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     const services = VALIDATORS.map((_, i) => `chaos-${i + 1}`);
     await net.compose.run('up', '--detach', '--no-deps', ...services);
     try {
-      await poll('a validator is cut off', 120_000, async () => {
-        const all = await Promise.all(VALIDATORS.map((name) => net.api(name).status()));
-        return all.some(({ quorumReachable }) => !quorumReachable);
+      await poll('a validator is cut off and stands still', CHAOS_MS, async () => {
+        const told = await net.compose.run('logs', '--no-log-prefix', ...services);
+        return /cut off: [1-9]/.test(told) && (await standsStill(net));
       });
       await sleep(hold_ms);
     } finally {
@@ -131,6 +135,16 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     return 'validators cut off in turn, from within their networks';
   },
 };
+
+/** Whether a validator that holds events makes none final, while others do. */
+async function standsStill(net: Network): Promise<boolean> {
+  const look = () => Promise.all(VALIDATORS.map((name) => net.api(name).status()));
+  const before = await look();
+  await sleep(STILL_MS);
+  const after = await look();
+  const stands = after.map(({ finalSeq }, i) => finalSeq === before[i]?.finalSeq);
+  return stands.some((still, i) => still && (after[i]?.pending ?? 0) > 0) && stands.includes(false);
+}
 
 /** `x0t member ...` with the operator's key, in the one container that has it. */
 function operator(net: Network, change: string, what: string): Promise<string> {

@@ -34,8 +34,12 @@ test.before('the network is not in use', async (t) => {
   t.false(isThere, 'a network of the name x0t is there: end it with `deploy/testnet down`');
 });
 
+/** Made by tests, not by the README's commands. */
+const images: string[] = [];
+
 test.after.always('nothing is left', async () => {
   await shell('deploy/testnet down');
+  for (const image of images) await docker('image', 'rm', '--force', image);
 });
 
 /** Every row of `deploy/testnet` says ok. */
@@ -127,6 +131,7 @@ ifApt('Prometheus finds all nodes, and has data for every panel and alert', asyn
   const folder = await mkdtemp(join(tmpdir(), 'x0t-prometheus-'));
   t.teardown(() => rm(folder, { recursive: true }));
   await buildPrometheus(folder);
+  images.push(PROMETHEUS_IMAGE);
   const compose = `PROMETHEUS_IMAGE=${PROMETHEUS_IMAGE} PROMETHEUS_PORT=0 ${COMPOSE}`;
   const up = await shell(`${compose} --profile metrics up -d --no-deps prometheus`);
   t.is(up.code, 0, up.all);
@@ -183,6 +188,7 @@ test.serial('all nodes change to another image, one after the other, under load'
   const before = imageName();
   const image = await nextImage(folder);
   t.not(image, before);
+  images.push(image, image.replace('x0t:', 'x0t-chaos:'));
   const { code, stdout, all } = await shell(`deploy/testnet --seconds 2 --image ${image} roll`);
   t.is(code, 0, all);
   t.log(stdout);
@@ -195,7 +201,8 @@ test.serial('without a quorum nothing is final; cuts from within, in turn, heal'
   t.timeout(15 * MINUTE_MS);
   await docker('kill', 'x0t-node-2-1');
   await docker('network', 'disconnect', 'x0t_mesh', 'x0t-node-3-1');
-  const { code, stdout, all } = await shell('deploy/testnet --seconds 2 heal split chaos');
+  const command = 'X0T_CHAOS_S=30 deploy/testnet --seconds 2 heal split chaos';
+  const { code, stdout, all } = await shell(command);
   t.is(code, 0, all);
   t.log(stdout);
   t.notThrows(() => assertRows(stdout, ['heal', 'split', 'chaos']));
