@@ -23,7 +23,7 @@ const ACTORS = 100;
 const TEAMS = 50;
 /** Submissions under way at once: the pool takes so many of one actor. */
 const UNDER_WAY = 512;
-const ROUNDS = 1;
+const ROUNDS = 3;
 
 interface Setting {
   readonly policies: Readonly<Record<string, string>>;
@@ -62,6 +62,20 @@ unless { principal in Role::"keeper-${i}" };`,
   roles: true,
 };
 
+/** The same, and a condition on the key: each event is another question to Cedar. */
+const ASKING: Setting = {
+  ...MANY,
+  policies: Object.fromEntries(
+    Object.entries(MANY.policies).map(([id, text]) => {
+      return [id, id.startsWith('tmp-') ? text.replaceAll('"kv.delete/1"', '"kv.put/1"') : text];
+    }),
+  ),
+};
+
+const SETTINGS = { one: ONE, many: MANY, asking: ASKING };
+type Name = keyof typeof SETTINGS;
+const NAMES: readonly Name[] = ['one', 'many', 'asking'];
+
 function team(i: number, effect: string, action: string, prefix: string): string {
   const who = `principal in Role::"team-${i}"`;
   return `${effect} (${who}, action == Action::${action}, resource in ${prefix});`;
@@ -76,10 +90,13 @@ export interface PolicyBench {
   /** Medians over rounds that alternate. */
   readonly one: Rate;
   readonly many: Rate;
+  /** With 200, and a condition that makes each event a question of its own. */
+  readonly asking: Rate;
   /** Final events per second with 200 policies, as a share of those with one. */
   readonly share: number;
   /** The same by processor time instead of wall time: others on the machine matter less. */
   readonly cpuShare: number;
+  readonly askingCpuShare: number;
 }
 
 interface Rate {
@@ -111,15 +128,14 @@ export async function policyCost(
     failed: () => undefined,
   });
   const verifier = quickVerifier(pool, engine, systemClock);
-  const rates: Record<'one' | 'many', Rate[]> = { one: [], many: [] };
+  const rates: Record<Name, Rate[]> = { one: [], many: [], asking: [] };
   // the clock's timers do not keep a process alive
   const alive = setInterval(() => undefined, 60_000);
   try {
     for (let round = 0; round < ROUNDS; round++) {
-      for (const name of ['one', 'many'] as const) {
-        const setting = name === 'one' ? ONE : MANY;
-        const rate = await measure(net, operator, actors, setting, load, verifier);
-        say(`policy: ${JSON.stringify(rate)}`);
+      for (const name of NAMES) {
+        const rate = await measure(net, operator, actors, SETTINGS[name], load, verifier);
+        say(`policy: ${name} ${JSON.stringify(rate)}`);
         rates[name].push(rate);
       }
     }
@@ -128,12 +144,15 @@ export async function policyCost(
     await verifier.close();
   }
   const [one, many] = [median(rates.one), median(rates.many)];
+  const asking = median(rates.asking);
   return {
     events: count,
     one,
     many,
+    asking,
     share: rounded(many.finalPerSecond / one.finalPerSecond),
     cpuShare: rounded(one.cpu_us_perEvent / many.cpu_us_perEvent),
+    askingCpuShare: rounded(one.cpu_us_perEvent / asking.cpu_us_perEvent),
   };
 }
 
@@ -237,9 +256,15 @@ async function untilFinal(core: Core, size: number): Promise<void> {
   });
 }
 
+/** Each figure's own median. */
 function median(rates: readonly Rate[]): Rate {
-  const sorted = rates.toSorted((a, b) => a.finalPerSecond - b.finalPerSecond);
-  return sorted[Math.floor(sorted.length / 2)] as Rate;
+  const middle = (values: readonly number[]): number =>
+    values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+  return {
+    policies: rates[0]?.policies ?? 0,
+    finalPerSecond: middle(rates.map(({ finalPerSecond }) => finalPerSecond)),
+    cpu_us_perEvent: middle(rates.map(({ cpu_us_perEvent }) => cpu_us_perEvent)),
+  };
 }
 
 function rounded(value: number): number {

@@ -87,15 +87,17 @@ export class Program implements PolicyProgram {
   #ask(request: PolicyRequest, fitting: readonly Footprint[]): PolicyDecision {
     const { action, principal, resource, context } = request;
     const parents = [...(this.#groups.get(action) ?? [])].filter((group) => group !== action);
-    const staticPolicies = Object.fromEntries(fitting.map(({ id, text }) => [id, text]));
     try {
+      const set = this.#cedar.setOf(fitting.map(({ index }) => index).join(), () =>
+        Object.fromEntries(fitting.map(({ id, text }) => [id, text])),
+      );
       const answer = this.#cedar.use((api) =>
-        api.isAuthorized({
+        api.statefulIsAuthorized({
           principal: uidOf(principal()),
           action: { type: 'Action', id: action },
           resource: uidOf(resource()),
           context: context() as Cedar.Context,
-          policies: { staticPolicies },
+          preparsedPolicySetId: set,
           entities: [
             ...entitiesOf(principal(), resource()),
             {

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import * as fc from 'fast-check';
 import test from 'ava';
+import { CedarModule, load } from '#native/cedar-module.ts';
 import { loadCedar } from '#native/cedar.ts';
 import { CEDAR } from '#native/cedar-version.ts';
 import { fail } from '#ledger/errors.ts';
@@ -227,4 +228,30 @@ test('what was refused is refused again, and what was parsed before decides the 
   t.is(codeIn(() => compile(bad)), 'policy_contradicts_schema');
   const mixed = { ...bad, b: 'permit (principal, action' };
   t.is(codeIn(() => compile(mixed)), 'policy_invalid');
+});
+
+test('more slices than stay parsed inside Cedar are told apart all the same', (t) => {
+  const count = 300;
+  const policies: Record<string, string> = {};
+  for (let i = 0; i < count; i++) {
+    policies[`p${i}`] = `permit (principal, action == Action::"kv.put/1", resource == Key::"k${i}")
+      when { context.time_ms == ${i} };`;
+  }
+  const program = compile(policies);
+  const may = (i: number, time_ms: number) => program.decide({
+    action: 'kv.put/1', principal: () => actor('a', [], []),
+    resource: () => key(`k${i}`), context: () => ({ time_ms }),
+  });
+  for (let i = 0; i < count; i++) t.deepEqual(may(i, i).reasons, [`p${i}`]);
+  for (let i = 0; i < count; i++) t.false(may(i, i + 1).isAllowed);
+});
+
+test('a module that broke down is loaded anew and answers', (t) => {
+  const module = new CedarModule(load.resolve('@cedar-policy/cedar-wasm/nodejs'));
+  const policies = () => ({ a: 'permit (principal, action, resource);' });
+  t.is(module.setOf('a', policies), 'set-0');
+  t.is(codeIn(() => module.use(() => { throw new RangeError('stack'); })), 'engine_failed');
+  t.is(module.setOf('a', policies), 'set-0');
+  t.is(module.use((api) => api.getCedarVersion()), '4.13.0');
+  t.is(codeIn(() => module.setOf('bad', () => ({ a: 'permit' }))), 'engine_failed');
 });
