@@ -52,6 +52,7 @@ function describe(status: NodeStatus, url: string): string {
     ['pending events', status.pending],
     ['certified', certified(status)],
     ['state hash', status.summaryHash],
+    ...identityOf(status),
     ['engine', status.engine],
     ['version', status.version],
     ['running for', `${Math.round(status.uptime_ms / 1000)} s, since ${status.startedAt}`],
@@ -60,6 +61,17 @@ function describe(status: NodeStatus, url: string): string {
   const alarms = status.alarms.map(({ code, message }) => `alarm: ${message} (${code})\n`);
   const limits = status.limitations.map((sentence) => `limited: ${sentence}\n`);
   return [rows, catchUp, ...alarms, ...limits].join('');
+}
+
+/** Nothing where SPIFFE is off. */
+function identityOf({ identity }: NodeStatus): [string, string][] {
+  if (!identity) return [];
+  const { trustDomain = 'none', provider, client, spiffeId } = identity;
+  const own = spiffeId === undefined ? '' : ` as ${spiffeId}`;
+  return [
+    ['trust domain', `${trustDomain}, Workload API ${provider}`],
+    ['own identity', `${client}${own}`],
+  ];
 }
 
 /** What is being fetched, and how much of how much; empty for a node in step. */

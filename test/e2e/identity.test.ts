@@ -50,6 +50,8 @@ test('a new network gives workloads identities, and takes them away', async (t) 
   const { id } = validateX509Svid(chain, { x509AuthoritiesOf: () => x509 }, Date.now());
   t.is(id.uri, entry.spiffeId);
   t.is((await status()).identity?.callers, 1);
+  const shown = await x0t(cwd, 'status', '--url', url);
+  t.true(shown.stdout.includes(`${trustDomain}, Workload API ready`), shown.stdout);
 
   t.like(await say({ id: 'test' }), { state: 'final' });
   await until(client, () => client.current.status === 'denied');
