@@ -6,7 +6,7 @@
 import { parseArgs } from 'node:util';
 import { Load } from './load.ts';
 import { Network, VALIDATORS } from './network.ts';
-import { SCENARIOS, down, up } from './scenarios.ts';
+import { SCENARIOS, down, startAll, up } from './scenarios.ts';
 
 const HELP = `deploy/testnet [OPTION...] STEP...
 
@@ -86,6 +86,7 @@ async function scenario(net: Network, step: string, number: number): Promise<Row
   const run = `testnet/${Date.now().toString(36)}-${number}-${step}`;
   const load = new Load(`${run}/load`);
   try {
+    if (step === 'heal') await startAll(net);
     await net.find();
     load.start(net.apis(VALIDATORS));
     const hold_ms = Number(values.seconds) * 1000;

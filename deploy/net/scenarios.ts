@@ -73,11 +73,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   },
 
   heal: async ({ net }) => {
-    for (const name of NODES) {
-      await net.compose.connect(name);
-      await net.compose.start(name);
-      await net.untilReady(name);
-    }
+    for (const name of NODES) await net.untilReady(name);
     for (const name of NODES) {
       await net.untilStatus(name, 'sees a quorum', (status) => status.quorumReachable);
     }
@@ -151,6 +147,14 @@ function operator(net: Network, change: string, what: string): Promise<string> {
   const node = ['--url', 'http://node-1.api:8420', '--key', '/net/operators/operator-1.key'];
   const command = ['member', change, what, '--wait', '--timeout', '60', ...node];
   return net.compose.run('run', '--rm', '--no-deps', '-T', 'operator', ...command);
+}
+
+/** Connects and starts every node; what is connected and runs stays as it is. */
+export async function startAll({ compose }: Network): Promise<void> {
+  for (const name of NODES) {
+    await compose.connect(name);
+    await compose.start(name);
+  }
 }
 
 /** Brings all up, or what is not up yet. */
