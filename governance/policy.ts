@@ -1,5 +1,5 @@
 import { encode } from '#ledger/codec.ts';
-import { X0tError } from '#ledger/errors.ts';
+import { X0tError, fail } from '#ledger/errors.ts';
 import type { Event } from '#ledger/event.ts';
 import type { Genesis } from '#ledger/genesis.ts';
 import { bytesOf, idOf } from '#ledger/ids.ts';
@@ -194,7 +194,8 @@ export class Policies implements Projection, Permission {
 
   /** Policies of the present version, by the row that names it. */
   #presentOf(rows: Reading): Present {
-    const head = headRow(rows) as Uint8Array;
+    const head =
+      headRow(rows) ?? fail('installing', 'A snapshot is being put in place: try again later.');
     const known = this.#present.get(head);
     if (known) return known;
     const version = readVersion(rows, readHead(rows).version) as Version;
@@ -252,7 +253,6 @@ function rolesIn({ roles }: Present): (principal: string) => readonly string[] {
 /** An engine that broke down over a set has not taken it. */
 function verdictOf(error: unknown): VerdictName {
   if (!(error instanceof X0tError)) throw error;
-  if (error.code === 'engine_failed') return 'policy_invalid';
   if (!Object.hasOwn(VERDICTS, error.code)) throw error;
   return error.code as VerdictName;
 }

@@ -28,6 +28,7 @@ export function fail(code: string, message: string, data: ErrorData = {}): never
 export const OWN_FAILURES: ReadonlySet<string> = new Set([
   'engine_closed',
   'engine_failed',
+  'installing',
   'stopping',
   'store_failed',
 ]);

@@ -1,4 +1,3 @@
-import { X0tError } from '#ledger/errors.ts';
 import type {
   PolicyDecision, PolicyProgram, PolicyRequest, PolicySubject,
 } from '#ledger/ports.ts';
@@ -87,43 +86,41 @@ export class Program implements PolicyProgram {
   #ask(request: PolicyRequest, fitting: readonly Footprint[]): PolicyDecision {
     const { action, principal, resource, context } = request;
     const parents = [...(this.#groups.get(action) ?? [])].filter((group) => group !== action);
-    try {
-      const set = this.#cedar.setOf(fitting.map(({ index }) => index).join(), () =>
-        Object.fromEntries(fitting.map(({ id, text }) => [id, text])),
-      );
-      const answer = this.#cedar.use((api) =>
-        api.statefulIsAuthorized({
-          principal: uidOf(principal()),
-          action: { type: 'Action', id: action },
-          resource: uidOf(resource()),
-          context: context() as Cedar.Context,
-          preparsedPolicySetId: set,
-          entities: [
-            ...entitiesOf(principal(), resource()),
-            {
-              uid: { type: 'Action', id: action },
-              attrs: {},
-              parents: parents.map((id) => ({ type: 'Action', id })),
-            },
-          ],
-        }),
-      );
-      if (answer.type === 'failure') return BROKEN;
-      const { decision, diagnostics } = answer.response;
-      return {
-        isAllowed: decision === 'allow',
-        reasons: diagnostics.reason.toSorted(),
-        errors: diagnostics.errors.map(({ policyId }) => policyId).toSorted(),
-      };
-    } catch (error) {
-      if (error instanceof X0tError) return BROKEN;
-      throw error;
-    }
+    const set = this.#cedar.setOf(fitting.map(({ index }) => index).join(), () =>
+      Object.fromEntries(fitting.map(({ id, text }) => [id, text])),
+    );
+    const answer = this.#cedar.use((api) =>
+      api.statefulIsAuthorized({
+        principal: uidOf(principal()),
+        action: { type: 'Action', id: action },
+        resource: uidOf(resource()),
+        context: context() as Cedar.Context,
+        preparsedPolicySetId: set,
+        entities: [
+          ...entitiesOf(principal(), resource()),
+          {
+            uid: { type: 'Action', id: action },
+            attrs: {},
+            parents: parents.map((id) => ({ type: 'Action', id })),
+          },
+        ],
+      }),
+    );
+    if (answer.type === 'failure') return BROKEN;
+    const { decision, diagnostics } = answer.response;
+    return {
+      isAllowed: decision === 'allow',
+      reasons: diagnostics.reason.toSorted(),
+      errors: diagnostics.errors.map(({ policyId }) => policyId).toSorted(),
+    };
   }
 }
 
 const NOTHING_PERMITS: PolicyDecision = { isAllowed: false, reasons: [], errors: [] };
-/** The engine did not answer: nobody is allowed what nobody decided. */
+/**
+ * The engine took the question for none, as it does on every node: nobody is allowed what nobody
+ * decided. Where it breaks down, which depends on the machine, `engine_failed` ends the node.
+ */
 const BROKEN: PolicyDecision = { isAllowed: false, reasons: [], errors: ['engine'] };
 
 function narrow(prints: readonly Footprint[]): Narrowed {

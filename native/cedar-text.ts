@@ -6,7 +6,7 @@ import { fail } from '#ledger/errors.ts';
  * What is refused here lies far below, so that no text can break the engine.
  */
 const NESTING_MAX = 24;
-/** Of `+ - * ! .` and `if` in one policy. */
+/** Of `+ - * ! . && ||`, `if`, `when` and `unless` in one policy. */
 const OPERATORS_MAX = 128;
 
 /** Strings and comments, whose contents nest nothing. */
@@ -32,7 +32,7 @@ function deepestIn(code: string, opening: string, closing: string): number {
 /** Throws `policy_invalid` where a text is nested too deep or has too long chains. */
 export function assertShallow(policy: string, text: string): void {
   const code = text.replaceAll(OPAQUE, '""');
-  const operators = code.match(/[-+*!.]|\bif\b/g)?.length ?? 0;
+  const operators = code.match(/[-+*!.]|&&|\|\||\b(?:if|when|unless)\b/g)?.length ?? 0;
   if (deepestIn(code, '([{', ')]}') > NESTING_MAX || operators > OPERATORS_MAX) {
     const message =
       `The policy ${policy} is nested deeper than ${NESTING_MAX}, ` +

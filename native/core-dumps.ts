@@ -2,6 +2,8 @@ import { load } from 'koffi';
 
 /** `RLIMIT_CORE` of Linux (`asm-generic/resource.h`). */
 const RLIMIT_CORE = 4;
+/** Of Linux (`linux/prctl.h`). */
+const PR_SET_DUMPABLE = 4;
 
 /**
  * A crash of this process leaves no image of its memory, in which keys are (setrlimit(2)); children
@@ -12,7 +14,10 @@ export function forbidCoreDumps(): boolean {
   try {
     const libc = load('libc.so.6');
     const setrlimit = libc.func('int setrlimit(int resource, const uint64_t *limits)');
-    return setrlimit(RLIMIT_CORE, new BigUint64Array(2)) === 0;
+    // a handler of the kernel's core_pattern gets no image either (prctl(2))
+    const prctl = libc.func('int prctl(int option, unsigned long value)');
+    const isUndumpable = prctl(PR_SET_DUMPABLE, 0) === 0;
+    return setrlimit(RLIMIT_CORE, new BigUint64Array(2)) === 0 && isUndumpable;
   } catch {
     return false;
   }

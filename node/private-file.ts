@@ -1,4 +1,5 @@
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { X0tError } from '#ledger/errors.ts';
 import { passphraseSource } from './passphrase.ts';
@@ -64,6 +65,8 @@ export async function writeNewFile(file: string, content: string | Uint8Array): 
     await writeFile(file, content, { flag: 'wx', mode: PRIVATE_MODE, flush: true });
   } catch (cause) {
     const isThere = (cause as NodeJS.ErrnoException).code === 'EEXIST';
+    // a part of a key is no key
+    if (!isThere) await rm(file, { force: true });
     throw isThere
       ? new X0tError(
           'key_exists',
@@ -82,7 +85,12 @@ export async function writeNewFile(file: string, content: string | Uint8Array): 
 
 /** Replaces a file whole or not at all. */
 export async function replaceFile(file: string, content: string | Uint8Array): Promise<void> {
-  const fresh = `${file}.new`;
-  await writeFile(fresh, content, { mode: PRIVATE_MODE, flush: true });
-  await rename(fresh, file);
+  const fresh = `${file}.${randomUUID()}.new`;
+  try {
+    await writeFile(fresh, content, { flag: 'wx', mode: PRIVATE_MODE, flush: true });
+    await rename(fresh, file);
+  } catch (error) {
+    await rm(fresh, { force: true });
+    throw error;
+  }
 }

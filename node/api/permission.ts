@@ -13,10 +13,18 @@ import type { Api } from './parts.ts';
  */
 export type PrincipalResolver = (request: FastifyRequest) => PolicyEntity;
 
-/** Until callers are authenticated: who calls from the machine itself is its operator. */
-export const byAddress: PrincipalResolver = ({ ip }) =>
-  LOOPBACK.has(ip) ? { type: 'Local', id: 'operator' } : { type: 'Anonymous', id: 'remote' };
+/**
+ * Until callers are authenticated: who calls from the machine itself is its operator, unless a
+ * proxy says that it speaks for others, or the caller means another host (a page in a browser).
+ */
+export const byAddress: PrincipalResolver = ({ ip, hostname, headers }) => {
+  const isPassedOn = PASSED_ON.some((name) => headers[name] !== undefined);
+  const isLocal = LOOPBACK.has(ip) && LOCAL_NAMES.has(hostname) && !isPassedOn;
+  return isLocal ? { type: 'Local', id: 'operator' } : { type: 'Anonymous', id: 'remote' };
+};
 const LOOPBACK = new Set(['127.0.0.1', '::1', '::ffff:127.0.0.1']);
+const LOCAL_NAMES = new Set(['localhost', '127.0.0.1', '[::1]', '::1']);
+const PASSED_ON = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'];
 
 /** What each operation is for policies. One that is missing here is nobody's. */
 export const ACTIONS: Readonly<Record<string, ApiAction | 'open'>> = {

@@ -151,21 +151,20 @@ function registerBackup(group: Command): void {
     out.show(shown, () => columns([['file', options.out], ['holds', parts.join(', ')]]));
   });
 
-  const restored = addCommand<FilesOptions>(
+  const restored = addCommand<FilesOptions & { readonly plain?: boolean }>(
     group,
     'restore <file>',
     'make a data directory of a backup; its node follows until it may seal again',
     ['x0t key restore alpha.age --data ./alpha'],
   );
-  withPassphrase(withData(restored.command)).option(
-    '--new-passphrase-file <file>',
-    'encrypt the restored keys with this passphrase',
-  );
+  withPassphrase(withData(restored.command))
+    .option('--new-passphrase-file <file>', NEW_PASSPHRASE)
+    .option('--plain', 'do not encrypt the restored keys');
   restored.does(async (out, options, file = '') => {
-    const { data, newPassphraseFile } = options;
+    const { data, plain = false } = options;
     const parts = await restoreBackup(file, data, {
       old: passphraseOf(options),
-      ...(newPassphraseFile !== undefined && { fresh: freshOf(options) }),
+      ...(!plain && { fresh: freshOf(options) }),
     });
     const shown = { directory: data, parts };
     out.show(shown, () => columns([['directory', data], ['holds', parts.join(', ')]]));

@@ -45,6 +45,13 @@ test('verdicts have the numbers of the wire format', (t) => {
     policy_bounds: 773,
     policy_lockout: 774,
     policy_denies_everyone: 775,
+    identity_not_permitted: 1024,
+    identity_not_issuer: 1025,
+    identity_invalid: 1026,
+    identity_other_domain: 1027,
+    identity_unknown: 1028,
+    identity_known: 1029,
+    identity_bounds: 1030,
   });
   t.is(verdictName(4711), 'verdict_4711');
 });
