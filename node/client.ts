@@ -4,8 +4,6 @@ import { codeOf, fail } from '#ledger/errors.ts';
 import type { Level } from '#ledger/core.ts';
 import type { CheckpointJson } from '#node/api/checkpoints.ts';
 import type { Readiness } from '#node/api/health.ts';
-import { signRequest } from '#node/auth/request-signature.ts';
-import type { SigningParts } from '#node/auth/request-signature.ts';
 import type { EventJson } from '#node/api/render.ts';
 import type { NodeStatus } from '#node/api/status.ts';
 import type { ReadEnvelope } from '#node/api/view.ts';
@@ -79,8 +77,6 @@ export interface ClientOptions {
   readonly timeout_ms?: number;
   /** Ends every request that is under way, with `node_unreachable`, and refuses later ones. */
   readonly signal?: AbortSignal;
-  /** Every request is signed with this actor's key (RFC 9421). */
-  readonly signer?: SigningParts;
 }
 
 type Query = Readonly<Record<string, string | number | undefined>>;
@@ -114,13 +110,11 @@ export class Client {
   readonly url: string;
   readonly #timeout_ms: number;
   readonly #signal: AbortSignal | undefined;
-  readonly #signer: SigningParts | undefined;
 
-  constructor(url: string, { timeout_ms = TIMEOUT_MS, signal, signer }: ClientOptions = {}) {
+  constructor(url: string, { timeout_ms = TIMEOUT_MS, signal }: ClientOptions = {}) {
     this.url = baseOf(url);
     this.#timeout_ms = timeout_ms;
     this.#signal = signal;
-    this.#signer = signer;
   }
 
   status(): Promise<NodeStatus> {
@@ -313,14 +307,11 @@ export class Client {
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) target.searchParams.set(name, `${value}`);
     }
-    const signer = this.#signer;
     const signals = [signal, this.#signal].filter((one) => one !== undefined);
     try {
       return await fetch(target, {
         method,
-        headers: signer
-          ? await signRequest({ method, url: target, headers }, body, signer)
-          : headers,
+        headers,
         redirect: 'error',
         ...(body && { body: body as Uint8Array<ArrayBuffer> }),
         ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),

@@ -178,7 +178,6 @@ async function assemble(
     core,
     store,
     clock: systemClock,
-    verifier,
     metrics,
     log,
     version: VERSION,

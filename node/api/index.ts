@@ -17,12 +17,11 @@ import type { Core } from '#ledger/core.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { MEMBERS_POLICY } from '#ledger/genesis.ts';
 import { EVENT_BYTES_MAX } from '#ledger/limits.ts';
-import type { BlockStore, Clock, Verifier } from '#ledger/ports.ts';
+import type { BlockStore, Clock } from '#ledger/ports.ts';
 import { Shares } from '#ledger/shares.ts';
 import type { NodeMetrics } from '#node/metrics.ts';
 import { DecisionLog } from '#node/policy/decision-log.ts';
 import { registerPolicyMetrics } from '#node/policy/metrics.ts';
-import { authenticateCallers } from './callers.ts';
 import { chainRoutes } from './chain.ts';
 import { checkpointRoutes } from './checkpoints.ts';
 import { RETRY_AFTER_S, coded, envelopeOf, httpStatusOf } from './errors.ts';
@@ -36,7 +35,7 @@ import { kvRoutes } from './kv.ts';
 import { logRoutes } from './log.ts';
 import { openApiOptions } from './openapi.ts';
 import type { Api, LedgerParts } from './parts.ts';
-import { guardRoutes, keyFilter } from './permission.ts';
+import { byAddress, guardRoutes, keyFilter } from './permission.ts';
 import type { PrincipalResolver } from './permission.ts';
 import { policyRoutes } from './policy.ts';
 import type { NodeStatus } from './status.ts';
@@ -64,9 +63,7 @@ export interface ApiOptions {
   readonly isQuorumReachable: () => boolean;
   readonly identity: IdentityApi;
   readonly streams?: Partial<StreamLimits>;
-  /** Checks the signatures of callers. */
-  readonly verifier: Pick<Verifier, 'verify'>;
-  /** Who calls; found out by `callers.ts` where it is not given. */
+  /** Who calls; by the address it comes from unless callers are authenticated. */
   readonly principalOf?: PrincipalResolver;
   /** Events of callers under verification at once; default 8,192. */
   readonly eventsUnderWay_max?: number;
@@ -141,7 +138,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     app.addHook('onClose', async () => end());
     registerPolicyMetrics(metrics.registry, decisions);
   }
-  const principalOf = options.principalOf ?? authenticateCallers(app, options);
+  const { principalOf = byAddress } = options;
   const guard = decisions && { core, clock, decisions, principalOf };
   if (guard) guardRoutes(app, guard);
   const view = new ReadView(core, options.isQuorumReachable);

@@ -8,7 +8,7 @@ import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
 import type { ApiOptions, NodeStatus, Readiness } from '#node/api/index.ts';
 import { createMetrics } from '#node/metrics.ts';
 import { systemClock } from '#node/system.ts';
-import { directVerifier, makeNet, openCore, selfOf } from './cluster.ts';
+import { makeNet, openCore, selfOf } from './cluster.ts';
 import type { TestActor, TestNet } from './cluster.ts';
 import { FakeHub } from './fake-network.ts';
 import { MemoryStore } from './memory-store.ts';
@@ -65,7 +65,6 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
     readiness: { ready: true, reasons: [] },
   };
   const api = await createApi({
-    verifier: await directVerifier(),
     core,
     store,
     clock: systemClock,
