@@ -123,11 +123,14 @@ test.serial('a backup makes the node again, which follows, since its store is go
   const from = ['restore', 'd.age', '--data', 'e'];
   const wrong = await x0t(cwd, 'key', ...from, '--passphrase-file', 'second', '--json');
   t.is(envelope(wrong).code, 'passphrase_wrong');
-  const restored = await x0t(cwd, 'key', ...from, '--passphrase-file', 'first');
+  const restored = await x0t(cwd, 'key', ...from, '--plain', '--passphrase-file', 'first');
   t.is(restored.code, 0, restored.stderr);
   for (const file of ['node.key', 'operator.key', 'peer.key', 'genesis.cbor', 'config.json']) {
     t.deepEqual(readFileSync(join(cwd, 'e', file)), readFileSync(join(cwd, 'd', file)), file);
   }
+  const into = ['restore', 'd.age', '--data', 'f', '--passphrase-file', 'first'];
+  t.is((await x0t(cwd, 'key', ...into)).code, 0);
+  t.true(isSealed(textOf(cwd, join('f', 'node.key'))), 'encrypted unless it is to be plain');
   const ports = ['--api-port', '0', '--listen', '/ip4/127.0.0.1/tcp/0'];
   const { started, stop } = await start(t, cwd, '--data', 'e', ...ports);
   const status = (await (await fetch(`${started.url}/v1/status`)).json()) as {
