@@ -205,22 +205,26 @@ async function prepare(
   actors: readonly TestActor[],
   { policies, roles }: Setting,
 ): Promise<number> {
-  const changes: (readonly [string, Body])[] = [
+  const additions: (readonly [string, Body])[] = [
     ...Object.entries(policies).map(([id, text]) => ['policy.put/1', { id, text }] as const),
     ...(roles ? actors : []).map(({ actor }, i) => {
       const body = { principal: actor, roles: [`team-${i % TEAMS}`] };
       return ['policy.assign/1', body] as const;
     }),
-    ...['committee', 'data', 'policy', 'protocol', 'read', 'write'].map(
-      (id) => ['policy.delete/1', { id: `default.${id}` }] as const,
-    ),
   ];
-  for (const [seq, [kind, body]] of changes.entries()) {
-    const entry = await signed(net, operator, seq, kind, body);
-    await core.submit(entry.bytes, operator.coseKey);
+  const removals = ['committee', 'data', 'policy', 'protocol', 'read', 'write'].map(
+    (id) => ['policy.delete/1', { id: `default.${id}` }] as const,
+  );
+  let seq = 0;
+  // what takes the place of the shipped set has to hold before that may go
+  for (const changes of [additions, removals]) {
+    for (const [kind, body] of changes) {
+      const entry = await signed(net, operator, seq++, kind, body);
+      await core.submit(entry.bytes, operator.coseKey);
+    }
+    await untilFinal(core, seq);
   }
-  await untilFinal(core, changes.length);
-  return changes.length;
+  return seq;
 }
 
 function signed(
