@@ -3,20 +3,23 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { pino } from 'pino';
 import { fail } from '#ledger/errors.ts';
+import { forbidCoreDumps } from '#native/core-dumps.ts';
 import { addressFile } from '#node/address-file.ts';
 import { Auditor } from '#node/auditor.ts';
 import { readDataDir } from '#node/data-dir.ts';
 import { becomeFrugal } from '#node/frugal.ts';
-import { replaceFile } from '#node/private-file.ts';
 import { startNode } from '#node/node.ts';
+import { replaceFile } from '#node/private-file.ts';
 import { systemClock } from '#node/system.ts';
 import { addCommand, wholeNumber } from './command.ts';
 import { EXIT } from './exit-codes.ts';
+import { passphraseOf, withPassphrase } from './passphrases.ts';
+import type { PassphraseOption } from './passphrases.ts';
 import { withData } from './places.ts';
 import type { DataOption } from './places.ts';
 import { stopRequest } from './signals.ts';
 
-interface Options extends DataOption {
+interface Options extends DataOption, PassphraseOption {
   readonly watch?: readonly string[];
   readonly every: number;
   readonly workers: number;
@@ -32,7 +35,7 @@ export function registerAuditor(program: Command): void {
     'x0t auditor --data ./watch',
     'x0t auditor --data ./watch --every 60 --watch http://192.0.2.7:8420 http://192.0.2.8:8420',
   ]);
-  withData(command)
+  withPassphrase(withData(command))
     .option('--watch <url...>', 'APIs of nodes whose roots must be the audited ones')
     .option(
       '--every <seconds>',
@@ -43,8 +46,10 @@ export function registerAuditor(program: Command): void {
     .option('--workers <count>', 'threads that verify', wholeNumber(1, WORKERS_MAX), 1);
   does(async (out, options) => {
     becomeFrugal();
+    forbidCoreDumps();
     const { data } = options;
-    const { config } = await readDataDir(data);
+    const passphrase = passphraseOf(options);
+    const { config } = await readDataDir(data, passphrase);
     if (config.retention !== undefined && config.retention !== 'archive') {
       fail('pruned', 'An auditor keeps the whole log: take `retention` out of config.json.');
     }
@@ -59,7 +64,7 @@ export function registerAuditor(program: Command): void {
       clock: systemClock,
       log,
     });
-    const node = await startNode({ directory: data, log, overseer: auditor });
+    const node = await startNode({ directory: data, log, overseer: auditor, passphrase });
     await replaceFile(addressFile(data), `${node.url}\n`);
     const stopped = new AbortController();
     const end = async (): Promise<void> => {
