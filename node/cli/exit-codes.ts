@@ -64,6 +64,9 @@ const DATA_DIRECTORY = new Set([
   'unknown_policy',
 ]);
 
+/** Also an engine for signatures or policies that broke down: nothing that was given is wrong. */
+const INTERNAL = new Set(['internal', 'engine_failed']);
+
 /** The exit code for anything that a command threw. */
 export function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
@@ -74,7 +77,7 @@ export function exitCodeOf(error: unknown): number {
   if (LISTEN.has(error.code)) return EXIT.listen;
   if (FAILED_CHECK.has(error.code)) return EXIT.failedCheck;
   if (DATA_DIRECTORY.has(error.code)) return EXIT.dataDirectory;
-  if (error.code === 'internal') return EXIT.internal;
+  if (INTERNAL.has(error.code)) return EXIT.internal;
   // what is left are faults of what was given: a file, an id, an address
   return EXIT.usage;
 }
