@@ -18,6 +18,9 @@ export class LevelStore implements BlockStore {
   readonly #level: Level<string, Uint8Array>;
   #failure: unknown;
 
+  /** The last batch that was asked for; never rejects. */
+  #last: Promise<void> = Promise.resolve();
+
   private constructor(level: Level<string, Uint8Array>) {
     this.#level = level;
   }
@@ -62,7 +65,14 @@ export class LevelStore implements BlockStore {
     return this.#level.getSync(key);
   }
 
-  async write(ops: readonly StoreOp[], { sync }: { readonly sync: boolean }): Promise<void> {
+  /** One batch after the other: LevelDB's threads would take two at once in any order. */
+  write(ops: readonly StoreOp[], { sync }: { readonly sync: boolean }): Promise<void> {
+    const done = this.#last.then(() => this.#batch(ops, sync));
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+
+  async #batch(ops: readonly StoreOp[], sync: boolean): Promise<void> {
     if (this.#failure !== undefined) {
       fail('store_failed', 'The database has failed before: restart the node.');
     }
@@ -112,7 +122,8 @@ export class LevelStore implements BlockStore {
     ).compactRange(from, to);
   }
 
-  close(): Promise<void> {
-    return this.#level.close();
+  async close(): Promise<void> {
+    await this.#last;
+    await this.#level.close();
   }
 }
