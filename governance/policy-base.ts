@@ -124,10 +124,11 @@ permit (principal in Role::"operator", action in Action::"policy", resource);`,
 permit (principal, action in Action::"read", resource);`,
   'default.write': `// Whoever reaches the API of a node hands events to it, and has it write keys.
 permit (principal, action in Action::"write", resource);`,
-  'default.isolation': `// Restricted members read and mind their membership; graver ones do nothing.
+  'default.isolation': `// Isolated members read and mind their membership, or do nothing at all.
 forbid (principal, action, resource)
 when {
   principal in [Role::"isolated.quarantined", Role::"isolated.blocked"] ||
-  (principal in Role::"isolated.restricted" && !(action in [Action::"read", Action::"own"]))
+  (principal in Role::"isolated.restricted" &&
+    !(action in [Action::"read", Action::"own"]))
 };`,
 };
