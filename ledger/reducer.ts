@@ -134,13 +134,17 @@ export class Reducer {
   }
 
   readonly #standingOf: StandingOf = (actor) => {
-    const rows = this.rowsOf(this.#members.name);
-    const standing = this.#members.standing
-      ? this.#members.standing(actor, rows)
-      : this.#members.isMember(actor, rows) ? PLAIN : undefined;
+    const standing = this.standingOf(actor);
     const grade = standing && this.isolationOf(actor, this.#now_ms);
     return grade === undefined ? standing : this.#withGrade(standing as Standing, grade);
   };
+
+  /** What the members' projection knows of an actor; `undefined` for no member. */
+  standingOf(actor: Id): Standing | undefined {
+    const rows = this.rowsOf(this.#members.name);
+    if (this.#members.standing) return this.#members.standing(actor, rows);
+    return this.#members.isMember(actor, rows) ? PLAIN : undefined;
+  }
 
   readonly #seatsOf = (): Seats => this.#members.seats(this.rowsOf(this.#members.name));
 

@@ -14,7 +14,7 @@ import { createVerifierPool } from '#native/verifier-pool.ts';
 import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
 import type { NodeStatus, Readiness } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
-import type { ManagedNetwork } from '#p2p/index.ts';
+import type { Access, ManagedNetwork } from '#p2p/index.ts';
 import { LazyIdentity } from '#node/identity/lazy.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
@@ -25,6 +25,8 @@ import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
+import { isolationAccess } from '#node/posture/access.ts';
+import { PostureService } from '#node/posture/service.ts';
 import { schemaFor } from './schema.ts';
 import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
@@ -134,7 +136,11 @@ async function assemble(
   // links are made only after the core is open
   const opened: { core?: Core } = {};
   const committee = () => opened.core?.replica.committee ?? chain.committee;
-  const network = await openNetwork(data, config, self, verifier, log, committee);
+  const access = (_peer: string, actor: string): Access => {
+    if (!opened.core) return { isAdmitted: false, code: 'starting' };
+    return isolationAccess(opened.core, actor, systemClock);
+  };
+  const network = await openNetwork(data, config, self, verifier, log, committee, access);
   closers.push(() => network.stop());
   const ports = { clock: systemClock, entropy: systemEntropy, store, verifier, network, log };
   const core = await Core.open(chain, schemaFor(chain.genesis), self, config, ports);
@@ -158,7 +164,7 @@ async function assemble(
       addrs: [...network.status().addrs],
       ...ledger,
       ...(identity.status && { identity: identity.status }),
-      alarms: [...ledger.alarms, ...(overseer?.alarms() ?? [])],
+      alarms: [...ledger.alarms, ...posture.alarms(), ...(overseer?.alarms() ?? [])],
       limitations: [...limitationsOf(config, core, data), ...identity.limitations],
       startedAt,
       uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
@@ -166,6 +172,16 @@ async function assemble(
   };
   const metrics = createMetrics(core, systemClock);
   registerNetworkMetrics(metrics.registry, network);
+  const posture = new PostureService({
+    core,
+    network,
+    self: self.actor,
+    clock: systemClock,
+    log,
+    registry: metrics.registry,
+    fallback_ms: config.fallback_ms,
+  });
+  closers.push(() => posture.close());
   const identity = new LazyIdentity({
     config: config.identity,
     environment: process.env,
@@ -195,6 +211,7 @@ async function assemble(
     throw new X0tError('listen_failed', message, (error as X0tError).data, { cause: error });
   });
   core.start();
+  posture.start();
   closers.push(() => identity.close());
   await identity.start();
   const url = await listen(api, config);
@@ -288,6 +305,7 @@ function openNetwork(
   verifier: Verifier,
   log: Logger,
   committee: () => Committee,
+  access: (peer: string, actor: string) => Access,
 ): Promise<ManagedNetwork> {
   return createNetwork({
     key: data.peerKey,
@@ -297,6 +315,7 @@ function openNetwork(
     bootstrap: p2p.bootstrap,
     mdns: p2p.mdns,
     hello: helloAuth(data.chain, self, verifier, committee),
+    access,
     clock: systemClock,
     log,
   });

@@ -32,10 +32,10 @@ const HOUR_MS = 3_600_000;
 
 /** What reports say a member did: milli-points for each time. */
 export const FAULTS = {
-  /** Forged or malformed: no honest node sends it. */
-  invalid_message: 5 * POINT,
+  /** Forged or malformed: no honest node sends it. Two or three in a minute ban a peer anyway. */
+  invalid_message: 10 * POINT,
   /** It claimed an identity that its proof does not give. */
-  failed_attestation: 5 * POINT,
+  failed_attestation: 10 * POINT,
   /** More than it may send; load does that, too. */
   flooding: POINT,
   /** No fault by itself: in the long run it is worth a look, never more. */
@@ -121,6 +121,14 @@ export function supportOf(faulty: number): number {
 /** The gravest level that is due. */
 export function dueLevel(score: number): number {
   return THRESHOLDS.findLastIndex((threshold) => score >= threshold);
+}
+
+/**
+ * Whether a score lies so far below what a level takes that it is lowered: a fifth, so that a grade
+ * does not come and go at its threshold.
+ */
+export function isOver(score: number, level: number): boolean {
+  return score * 5 < (THRESHOLDS[level] as number) * 4;
 }
 
 /** Milliseconds that an isolation by rule holds at most. */

@@ -17,6 +17,8 @@ export interface PostureView {
   readonly canSpare: boolean;
   readonly isConvicted: boolean;
   readonly isolation?: {
+    /** As it was given; `grade` is milder while the committee can spare nobody. */
+    readonly level: number;
     readonly since_ms: number;
     readonly until_ms: number;
     readonly by: 'rule' | 'operator';
@@ -31,6 +33,8 @@ export interface PostureView {
     readonly count: number;
     readonly points: number;
     readonly at_ms: number;
+    /** End of the span that the last report is about. */
+    readonly to_ms: number;
     /** The newest last. */
     readonly ids: readonly Id[];
   }[];
@@ -59,6 +63,7 @@ export function readPosture(
     isConvicted: conviction !== undefined,
     ...(isolation && level > 0 && {
       isolation: {
+        level: isolation.level,
         since_ms: isolation.since_ms,
         until_ms: isolation.until_ms,
         by: isolation.by,
@@ -67,13 +72,14 @@ export function readPosture(
         recovers_ms: isolation.since_ms + (isolation.isLowered ? RECOVER_MS : STAY_MS),
       },
     }),
-    reports: subject.reports.map(({ reporter, what, count, points, at_ms, ids }) => {
+    reports: subject.reports.map(({ reporter, what, count, points, at_ms, to_ms, ids }) => {
       return {
         reporter: reporter.toHex(),
         what,
         count,
         points,
         at_ms,
+        to_ms,
         ids: ids.map((one) => one.toHex()),
       };
     }),

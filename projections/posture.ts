@@ -9,6 +9,7 @@ import type {
 import type { VerdictName } from '#ledger/verdicts.ts';
 import {
   GRADES, ORDERED_MS_MAX, PERIOD_MS, RECOVER_MS, SEVERE_LEVEL, STAY_MS, added, convicted, holds_ms,
+  isOver,
 } from './posture-grades.ts';
 import type { Grade } from './posture-grades.ts';
 import {
@@ -167,8 +168,8 @@ function recover(body: RecoverBody, ts_ms: number, rows: Rows, seats: Seats): Ve
   const isolation = subject?.isolation;
   if (!isolation || isolation.until_ms <= ts_ms) return 'posture_unknown';
   if (body.by === 'rule') {
-    const { due } = judge(subject, actor, ts_ms, seats);
-    if (isolation.by === 'operator' || due >= isolation.level) return 'posture_not_due';
+    const { score } = judge(subject, actor, ts_ms, seats);
+    if (isolation.by === 'operator' || !isOver(score, isolation.level)) return 'posture_not_due';
   }
   const stays_ms = isolation.isLowered ? RECOVER_MS : STAY_MS;
   if (ts_ms < isolation.since_ms + stays_ms) return 'posture_too_soon';

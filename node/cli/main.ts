@@ -39,6 +39,7 @@ const GROUPS: Readonly<Record<string, () => Promise<(program: Command) => void>>
   verify: async () => (await import('./verify.ts')).registerVerify,
   member: async () => (await import('./member.ts')).registerMember,
   policy: async () => (await import('./policy.ts')).registerPolicy,
+  posture: async () => (await import('./posture.ts')).registerPosture,
   key: async () => (await import('./key.ts')).registerKey,
   export: async () => (await import('./export.ts')).registerExport,
   audit: async () => (await import('./audit.ts')).registerAudit,
