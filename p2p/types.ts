@@ -74,6 +74,8 @@ export interface TargetStatus {
   readonly addrs: readonly string[];
   readonly failures: number;
   readonly lastFailure: string | undefined;
+  /** With `hello_refused`: the code that the peer gave. */
+  readonly lastReason: string | undefined;
   /** Milliseconds until the next dial; 0 when it is due. */
   readonly nextDial_ms: number;
 }

@@ -8,7 +8,7 @@ import { GRADES } from '#projections/posture-grades.ts';
 import { listPosture } from '#projections/posture-view.ts';
 import type { PostureView } from '#projections/posture-view.ts';
 import { posture } from '#projections/posture.ts';
-import { reviewOnFinal } from './access.ts';
+import { ISOLATED, reviewOnFinal } from './access.ts';
 import { isAuthoritySound } from './attestation.ts';
 import { LOOK_MS, PostureKeeper } from './keeper.ts';
 
@@ -21,7 +21,7 @@ export const POSTURE_METRICS = {
 
 export interface PostureOptions {
   readonly core: Core;
-  readonly network: Pick<ManagedNetwork, 'review' | 'onPenalty'>;
+  readonly network: Pick<ManagedNetwork, 'review' | 'onPenalty' | 'status'>;
   readonly self: Id;
   readonly clock: Clock;
   readonly log: Log;
@@ -92,10 +92,19 @@ export class PostureService {
     if (!this.#keeper) return [];
     const { self } = this.#options;
     const own = this.list().find(({ actor }) => actor === self);
-    if (!own || own.grade === 'none') return [];
+    if (!own || own.grade === 'none') return this.#refusals();
     const until = new Date(own.isolation?.until_ms ?? 0).toISOString();
     const why = `by ${own.isolation?.by}, ${own.isolation?.reason}`;
     const message = `The network isolates this node as ${own.grade} until ${until}: ${why}.`;
+    return [{ code: 'node_isolated', message }];
+  }
+
+  /** Who is cut off may never see the event that says so. */
+  #refusals(): { readonly code: string; readonly message: string }[] {
+    const { missing } = this.#options.network.status();
+    const count = missing.filter(({ lastReason }) => lastReason === ISOLATED).length;
+    if (count === 0) return [];
+    const message = `Peers refuse this node, since the network isolates it: ${count} of them.`;
     return [{ code: 'node_isolated', message }];
   }
 

@@ -2,6 +2,7 @@ import { Registry } from 'prom-client';
 import type { Id } from '#ledger/ports.ts';
 import { isolationAccess } from '#node/posture/access.ts';
 import { PostureService } from '#node/posture/service.ts';
+import type { NetworkStatus } from '#p2p/index.ts';
 import { newGenesisSchema } from '#node/schema.ts';
 import { silentLog } from './cluster.ts';
 import { SimCluster } from './sim-cluster.ts';
@@ -38,6 +39,7 @@ export class PostureCluster {
       network: {
         review: () => this.#review(node),
         onPenalty: (listener) => (hear = listener),
+        status: () => ({ missing: [] }) as unknown as NetworkStatus,
       },
       self: who.actor,
       clock: this.sim.clockOf(who),
