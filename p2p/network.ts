@@ -89,7 +89,9 @@ class Libp2pNetwork implements ManagedNetwork {
     const self = host.peerId.toString();
     const counters = this.#counters;
     const penalise = (peer: PeerName, code: string): void => this.penalise(peer, code);
-    const refused = (peer: PeerName): boolean => this.#refusedFor_ms(peer) > 0;
+    const refused = (peer: PeerName): boolean => {
+      return this.#refusedFor_ms(peer) > 0 || this.#access.isWorn(peer);
+    };
     this.self = self;
     this.#options = options;
     this.#host = host;

@@ -8,7 +8,7 @@ import { GRADES } from '#projections/posture-grades.ts';
 import { listPosture } from '#projections/posture-view.ts';
 import type { PostureView } from '#projections/posture-view.ts';
 import { posture } from '#projections/posture.ts';
-import { ISOLATED, reviewOnFinal } from './access.ts';
+import { ISOLATED, gradeOf, reviewOnFinal } from './access.ts';
 import { isAuthoritySound } from './attestation.ts';
 import { LOOK_MS, PostureKeeper } from './keeper.ts';
 
@@ -17,6 +17,7 @@ export const POSTURE_METRICS = {
   members: 'x0t_posture_members',
   authored: 'x0t_posture_authored_total',
   reviews: 'x0t_posture_reviews_total',
+  faults: 'x0t_posture_faults_total',
 } as const;
 
 export interface PostureOptions {
@@ -63,7 +64,11 @@ export class PostureService {
       authored: (kind) => authored.inc({ kind }),
     });
     const keeper = this.#keeper;
+    const faults = counted(POSTURE_METRICS.faults, 'Penalties of peers, by grade', ['grade']);
     network.onPenalty((actor, code) => {
+      const grade = gradeOf(core, actor, clock) ?? 'none';
+      faults.inc({ grade });
+      if (grade !== 'none') log.info({ actor, code, grade }, 'an isolated member misbehaves');
       keeper.observations.penalised(actor, code, clock.wall_ms());
     });
     this.#stops.push(core.onFinal((events) => this.#heard(events)));

@@ -1,5 +1,6 @@
 import test from 'ava';
 import { bytesOf } from '#ledger/ids.ts';
+import { VERDICTS } from '#ledger/verdicts.ts';
 import type { Node } from '#node/node.ts';
 import { MemberNet, until } from '#test/support/member-net.ts';
 
@@ -79,8 +80,9 @@ test('a restricted member stays linked without gossip, and its events are denied
   const order = { actor: bytesOf(actor), reason: 'a drill', by: 'operator' };
   const until_ms = Date.now() + 60_000;
   await net.operate('posture.isolate/1', { ...order, grade: 'restricted', until_ms });
-  const peer = net.first.network.status().peers[0];
-  t.deepEqual([peer?.actor, peer?.share, peer?.gossips], [actor, 0.1, false]);
+  const peer = () => net.first.network.status().peers[0];
+  await until(() => peer()?.share === 0.1, 'its share');
+  t.deepEqual([peer()?.actor, peer()?.gossips], [actor, false]);
   t.true(net.isLinked);
   // its store still follows, by requests
   const final = await net.operate('kv.put/1', { key: 'a', value: new Uint8Array(1) });
@@ -91,4 +93,33 @@ test('a restricted member stays linked without gossip, and its events are denied
     net.member.core.author('kv.put/1', { key: 'b', value: new Uint8Array(1) }, true),
     { code: 'policy_denied' },
   );
+});
+
+test('a quorum goes on with a quarantined validator where it needs its blocks', async (t) => {
+  t.timeout(120_000);
+  const net = await MemberNet.start(4);
+  t.teardown(() => net.stop());
+  const [first, second, third, fourth] = net.validators as [Node, Node, Node, Node];
+  const order = { reason: 'a drill', by: 'operator', until_ms: Date.now() + 600_000 };
+  const quarantine = ({ status }: Node, grade = 'quarantined') =>
+    net.operate('posture.isolate/1', { ...order, grade, actor: bytesOf(status().actor) });
+  t.is((await quarantine(fourth)).verdict, 0);
+  const seen = () => {
+    return first.network.status().peers.find(({ peer }) => peer === fourth.network.self);
+  };
+  await until(() => seen()?.share === 0.05, 'its share');
+  t.false(seen()?.gossips);
+  // no committee of four spares two
+  t.is((await quarantine(second)).verdict, VERDICTS.posture_quorum);
+  t.is((await quarantine(second, 'blocked')).verdict, VERDICTS.posture_quorum);
+  // three of four, and one of them speaks when it is asked only
+  await third.stop();
+  for (let n = 0; n < 3; n += 1) {
+    const written = await net.operate('kv.put/1', { key: `k${n}`, value: new Uint8Array(1) });
+    t.is(written.verdict, 0);
+  }
+  const { size } = first.core.replica.fold;
+  const others = [second, fourth].map(({ core }) => core.replica);
+  await until(() => others.every(({ fold }) => fold.size === size), 'all of them follow');
+  t.is(first.core.replica.fold.size, size);
 });

@@ -4,6 +4,7 @@ import { signEvent } from '#ledger/event.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
 import { verdictName } from '#ledger/verdicts.ts';
 import { GRADES } from '#projections/posture-grades.ts';
+import { Rogue } from '#test/support/rogue.ts';
 import { PostureCluster } from '#test/support/posture-cluster.ts';
 
 /** What happened to the subject, in the order of the log. */
@@ -141,5 +142,25 @@ test('one liar gets nobody isolated; two validators that agree do', async (t) =>
   const since = stepsIn(sim.at(3).finals).slice(1);
   t.deepEqual(since, [{ kind: 'posture.isolate/1', grade: 'monitored', verdict: 'applied' }]);
   t.is(new Set(sim.summaries()).size, 1);
+  await cluster.stop();
+});
+
+test('evidence of equivocation blocks its author without any report', async (t) => {
+  const cluster = await PostureCluster.start(4, [3]);
+  const { sim } = cluster;
+  const rogue = new Rogue(sim, 3);
+  for (const key of ['a', 'b']) {
+    const block = await rogue.seal(1, key);
+    if (!block) throw new Error('no quorum');
+    await rogue.give(block, [0, 1, 2]);
+  }
+  const steps = () => sim.nodes.map(({ finals }) => stepsIn(finals));
+  t.true(await sim.until(() => steps().every((one) => one.length > 0), 60_000));
+  await sim.run(60_000);
+  const blocked = [{ kind: 'posture.isolate/1', grade: 'blocked', verdict: 'applied' }];
+  t.deepEqual(steps(), [blocked, blocked, blocked]);
+  const [view] = cluster.services[0]?.list() ?? [];
+  t.like(view, { grade: 'blocked', isConvicted: true, reports: [] });
+  t.is(view?.actor, sim.net.validators[3]?.actor);
   await cluster.stop();
 });

@@ -21,8 +21,10 @@ export class PostureCluster {
     for (const service of this.services) service.start();
   }
 
-  static async start(validators: number): Promise<PostureCluster> {
-    return new PostureCluster(await SimCluster.start({ validators, active: newGenesisSchema() }));
+  /** Of `validators`, but those in `absent` are played by hand. */
+  static async start(validators: number, absent: readonly number[] = []): Promise<PostureCluster> {
+    const active = newGenesisSchema();
+    return new PostureCluster(await SimCluster.start({ validators, active }, absent));
   }
 
   #serve(node: SimNode): PostureService {
