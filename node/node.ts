@@ -137,7 +137,7 @@ async function assemble(
   const opened: { core?: Core } = {};
   const committee = () => opened.core?.replica.committee ?? chain.committee;
   const access = (_peer: string, actor: string): Access => {
-    if (!opened.core) return { isAdmitted: false, code: 'starting' };
+    if (!opened.core) return { isAdmitted: false, code: 'installing' };
     return isolationAccess(opened.core, actor, systemClock);
   };
   const network = await openNetwork(data, config, self, verifier, log, committee, access);

@@ -3,7 +3,7 @@ import type { NodeStatus } from '#node/api/index.ts';
 import type { PostureJson } from '#node/client.ts';
 import { envelope, folder, json, start, x0t } from './support.ts';
 
-test('an operator isolates, sees it everywhere, and what follows from the log agrees', async (t) => {
+test('an operator isolates, sees it everywhere, and an audit agrees', async (t) => {
   t.timeout(120_000);
   const cwd = folder(t);
   const ports = ['--api-port', '0', '--p2p-port', '0'];
