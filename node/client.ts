@@ -4,6 +4,7 @@ import { codeOf, fail } from '#ledger/errors.ts';
 import type { Level } from '#ledger/core.ts';
 import type { CheckpointJson } from '#node/api/checkpoints.ts';
 import type { Readiness } from '#node/api/health.ts';
+import type { IdentitiesJson } from '#node/api/identity.ts';
 import type { EventJson } from '#node/api/render.ts';
 import type { NodeStatus } from '#node/api/status.ts';
 import type { ReadEnvelope } from '#node/api/view.ts';
@@ -128,6 +129,11 @@ export class Client {
 
   members(): Promise<MembersJson> {
     return this.#json('/v1/members');
+  }
+
+  /** Throws `identity_inactive` in a network without identities on its ledger. */
+  identities(): Promise<IdentitiesJson> {
+    return this.#json('/v1/identity');
   }
 
   /** The genesis object, DAG-CBOR. */

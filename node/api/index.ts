@@ -166,7 +166,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
 
   await app.register(swagger, openApiOptions(version));
   await app.register((scope) => healthRoutes(scope as Api, options));
-  await app.register((scope) => identityRoutes(scope as Api, options.identity));
+  await app.register((scope) => identityRoutes(scope as Api, options.identity, options));
   await app.register((scope) => kvRoutes(scope as Api, parts));
   await app.register((scope) => kvListRoutes(scope as Api, parts));
   await app.register((scope) => eventRoutes(scope as Api, parts));

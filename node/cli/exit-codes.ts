@@ -19,9 +19,20 @@ export const EXIT = {
   internal: 70,
 } as const;
 
-const UNREACHABLE = new Set(['node_unreachable', 'node_timeout', 'not_x0t']);
-/** What the network said, found by asking again and again. */
-const REFUSED = new Set(['final_timeout', 'not_applied']);
+const UNREACHABLE = new Set([
+  'node_unreachable',
+  'node_timeout',
+  'not_x0t',
+  'workload_unavailable',
+]);
+/** What the network said, found by asking again and again; what a Workload API said. */
+const REFUSED = new Set([
+  'final_timeout',
+  'not_applied',
+  'workload_denied',
+  'workload_no_svid',
+  'workload_refused',
+]);
 const LISTEN = new Set(['api_port_taken', 'listen_failed']);
 const FAILED_CHECK = new Set([
   'policy_contradicts_schema',

@@ -39,6 +39,8 @@ const GROUPS: Readonly<Record<string, () => Promise<(program: Command) => void>>
   verify: async () => (await import('./verify.ts')).registerVerify,
   member: async () => (await import('./member.ts')).registerMember,
   policy: async () => (await import('./policy.ts')).registerPolicy,
+  identity: async () => (await import('./identity.ts')).registerIdentity,
+  svid: async () => (await import('./svid.ts')).registerSvid,
   key: async () => (await import('./key.ts')).registerKey,
   export: async () => (await import('./export.ts')).registerExport,
   audit: async () => (await import('./audit.ts')).registerAudit,
