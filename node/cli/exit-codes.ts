@@ -20,6 +20,7 @@ export const EXIT = {
 } as const;
 
 const UNREACHABLE = new Set([
+  'bundle_endpoint_failed',
   'node_unreachable',
   'node_timeout',
   'not_x0t',

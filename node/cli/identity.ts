@@ -4,11 +4,12 @@ import type { Body } from '#ledger/event.ts';
 import { parseEntry } from '#projections/identity-entries.ts';
 import type { IdentitiesJson } from '#node/api/identity.ts';
 import { addCommand, collect, wholeNumber } from './command.ts';
-import { readInput } from './files.ts';
 import { columns, utc } from './output.ts';
 import type { Output } from './output.ts';
 import { clientOf, withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
+import { foreignBundle } from './foreign-bundle.ts';
+import type { EndpointOptions } from './foreign-bundle.ts';
 import { signingKey, submitSigned } from './signing.ts';
 import { describeWritten, withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
@@ -112,20 +113,32 @@ function registerTrust(group: Command): void {
     change(out, options, 'identity.revocation/1', { actor: actorOf(actor), kid }),
   );
 
-  const federate = addCommand<WritingOptions & { readonly end?: boolean }>(
+  const federate = addCommand<FederateOptions>(
     group,
-    'federate <domain> [file]',
-    'hold the bundle of a foreign trust domain; a file of -, and it is read from stdin',
-    ['x0t identity federate other.example bundle.json --wait'],
+    'federate <domain> [source]',
+    'hold the bundle of a foreign trust domain, from its endpoint or a file (-: stdin)',
+    [
+      'x0t identity federate other.example https://other.example/bundle.json --wait',
+      'x0t identity federate other.example https://192.0.2.7:8443/ ' +
+        '--endpoint-id spiffe://other.example/bundle --bundle first.json --wait',
+      'x0t identity federate other.example bundle.json --wait',
+    ],
   );
-  withWriting(federate.command).option('--end', 'hold it no more');
-  federate.does((out, options, trustDomain = '', file) => {
+  withWriting(federate.command)
+    .option('--endpoint-id <spiffe-id>', 'the endpoint shows an X.509-SVID of this ID')
+    .option('--bundle <file>', "with --endpoint-id: the bundle of the endpoint's trust domain")
+    .option('--end', 'hold it no more');
+  federate.does(async (out, options, trustDomain = '', source) => {
     const { end = false } = options;
-    if (end === (file !== undefined)) fail('usage', 'Give a file with the bundle, or --end.');
-    if (file === undefined) return change(out, options, 'identity.federation/1', { trustDomain });
-    const bundle = readInput(file === '-' ? 0 : file);
-    return change(out, options, 'identity.federation/1', { trustDomain, bundle });
+    if (end === (source !== undefined)) fail('usage', 'Give a source of the bundle, or --end.');
+    const bundle = source && (await foreignBundle(trustDomain, source, options));
+    const body = { trustDomain, ...(bundle && { bundle }) };
+    await change(out, options, 'identity.federation/1', body);
   });
+}
+
+interface FederateOptions extends WritingOptions, EndpointOptions {
+  readonly end?: boolean;
 }
 
 function actorOf(text: string): Uint8Array {
