@@ -6,7 +6,7 @@ import { fail } from '#ledger/errors.ts';
 import * as field from '#ledger/fields.ts';
 import { equalBytes, linkOf } from '#ledger/ids.ts';
 import type { Id, Verifier } from '#ledger/ports.ts';
-import type { Self } from '#ledger/submissions.ts';
+import type { Self } from '#ledger/held-keys.ts';
 import type { HelloAuth } from '#p2p/index.ts';
 
 const KNOWN = new Set(['t', 'v', 'chain', 'actor', 'peer', 'challenge']);

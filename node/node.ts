@@ -7,7 +7,7 @@ import { Core } from '#ledger/core.ts';
 import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
 import type { Verifier } from '#ledger/ports.ts';
-import type { Self } from '#ledger/submissions.ts';
+import type { Self } from '#ledger/held-keys.ts';
 import { loadEngine } from '#native/engine.ts';
 import { quickVerifier } from '#native/quick-verifier.ts';
 import { createVerifierPool } from '#native/verifier-pool.ts';
