@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises';
+import { readdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { keyId } from '#ledger/cose.ts';
 import { fail } from '#ledger/errors.ts';
@@ -6,7 +6,6 @@ import type { HeldKey } from '#ledger/held-keys.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { EngineName } from '#native/engine.ts';
 import { createNextKeyFile, readKeyFile } from './keys.ts';
-import type { ActorKey } from './keys.ts';
 import type { PassphraseSource } from './passphrase.ts';
 
 /** More files than this are not read: a node needs the present key, the next and the one before. */
@@ -90,12 +89,17 @@ export class Keyring {
     return isNew;
   }
 
-  /** Makes a key in a new file; encrypted where a passphrase is given. */
-  async create(passphrase?: PassphraseSource): Promise<ActorKey> {
-    const fileOf = (id: Id) => this.fileOf(id);
-    const key = await createNextKeyFile(fileOf, this.#actor, passphrase);
-    this.#held.set(keyId(key.coseKey), key);
-    return key;
+  /**
+   * Makes a key in a new file, whole or not at all; encrypted where a passphrase is given. Throws
+   * `store_failed`.
+   */
+  async create(passphrase?: PassphraseSource): Promise<HeldKey & { readonly id: Id }> {
+    const partOf = (one: Id) => `${this.fileOf(one)}.part`;
+    const { coseKey, signer } = await createNextKeyFile(partOf, this.#actor, passphrase);
+    const id = keyId(coseKey);
+    await rename(partOf(id), this.fileOf(id));
+    this.#held.set(id, { coseKey, signer });
+    return { id, coseKey, signer };
   }
 
   /** Where a key of this id has its file. */
