@@ -145,7 +145,8 @@ async function assemble(
   opened.core = core;
   closers.push(() => core.stop());
   core.onFailure(broken.reject);
-  followOwnKeys(core, self, data.keyring, log);
+  const unfollow = followOwnKeys(core, self, data.keyring, log);
+  closers.push(() => Promise.resolve(unfollow()));
   core.attach();
   reachValidators(core, network, self.actor, log);
 
@@ -160,6 +161,7 @@ async function assemble(
       engine: verifier.engine,
       peer: data.peer,
       key: (presentKey(core, self) ?? self).coseKey.toBase64(),
+      heldKeys: [...data.keyring.held.keys()],
       addrs: [...network.status().addrs],
       ...ledger,
       ...(identity.status && { identity: identity.status }),

@@ -40,25 +40,47 @@ export function helloKeys(opened: { core?: Core }, self: Self, keyring: Keyring)
   };
 }
 
+/** How often new key files are looked for: who rotates waits for it. Reads names only. */
+const LOOK_MS = 1000;
+
 /**
- * Reads the files of keys again when the ledger changes those of this node: the command that rotates
- * has made one beside it. The returned function ends it.
+ * Reads new key files while the node runs: the command that rotates makes one beside it, and binds
+ * it only after this node shows that it can sign with it. Says so when the ledger changes the keys
+ * of this node. The returned function ends it.
  */
 export function followOwnKeys(core: Core, self: Self, keyring: Keyring, log: Log): () => void {
+  let trouble: string | undefined;
+  let isLooking = false;
   const look = async (): Promise<void> => {
-    await keyring.refresh();
-    core.keysChanged();
-    const key = core.replica.fold.reducer.keyOf(self.actor);
-    if (key === undefined) log.error({}, "this node's key is revoked: what it says does not count");
-    else if (heldKey(self, key)) log.info({ key }, 'this node signs with another key');
-    else log.error({ key }, 'the ledger binds a key to this node that it does not hold');
+    if (isLooking) return;
+    isLooking = true;
+    try {
+      if (await keyring.refresh()) core.keysChanged();
+      trouble = undefined;
+    } catch (error) {
+      const code = codeOf(error);
+      if (code !== trouble) log.error({ code }, 'a key of this node cannot be read');
+      trouble = code;
+    } finally {
+      isLooking = false;
+    }
   };
-  return core.onFinal((events) => {
-    if (!events.some((event) => isAboutKeysOf(event, self.actor))) return;
-    look().catch((error: unknown) => {
-      log.error({ code: codeOf(error) }, 'the keys of this node cannot be read');
-    });
+  const timer = setInterval(() => void look(), LOOK_MS);
+  timer.unref();
+  const unfollow = core.onFinal((events) => {
+    if (events.some((event) => isAboutKeysOf(event, self.actor))) tell(core, self, log);
   });
+  return () => {
+    clearInterval(timer);
+    unfollow();
+  };
+}
+
+function tell(core: Core, self: Self, log: Log): void {
+  const key = core.replica.fold.reducer.keyOf(self.actor);
+  if (key === undefined) log.error({}, "this node's key is revoked: what it says does not count");
+  else if (heldKey(self, key)) log.info({ key }, 'the ledger names the key of this node');
+  else log.error({ key }, 'the ledger binds a key to this node that it does not hold');
 }
 
 function isAboutKeysOf({ entry: { event }, verdict }: FinalEvent, actor: string): boolean {

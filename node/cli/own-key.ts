@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { keyId } from '#ledger/cose.ts';
 import { fail } from '#ledger/errors.ts';
 import type { HeldKey } from '#ledger/held-keys.ts';
@@ -93,7 +94,27 @@ export async function keysOfNode(client: Client, options: RotateOptions): Promis
   const left = [...keyring.held].find(([id]) => !known.has(id));
   const isSealed = await isSealedFile(present.file);
   const next = left?.[1] ?? (await keyring.create(isSealed ? passphraseOf(options) : undefined));
+  await untilRead(client, present.actor, keyId(next.coseKey));
   return { present, next, file: keyring.fileOf(keyId(next.coseKey)), lane: LANE_BESIDE_NODE };
+}
+
+/** A node looks for new keys every second, and opening an encrypted one takes another. */
+const READ_MS_MAX = 30_000;
+const LOOK_MS = 200;
+
+/**
+ * Waits until the node can sign with its next key: one that is bound before would leave it without.
+ * A node elsewhere cannot be asked. Throws `key_not_read`.
+ */
+async function untilRead(client: Client, actor: Id, key: Id): Promise<void> {
+  for (let waited_ms = 0; waited_ms < READ_MS_MAX; waited_ms += LOOK_MS) {
+    const status = await client.status();
+    if (status.actor !== actor || status.heldKeys?.includes(key)) return;
+    await sleep(LOOK_MS);
+  }
+  fail('key_not_read', 'The node has not read its new key, nothing was changed: see its log.', {
+    key,
+  });
 }
 
 /** Of a participant: its key file, and the new one, which may be left of an earlier try. */
