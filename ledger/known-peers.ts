@@ -1,4 +1,6 @@
-import type { GossipVerdict, Id, Network, PeerInfo, PeerName, Protocol, RequestOptions, Topic } from './ports.ts';
+import type {
+  GossipVerdict, Id, Network, PeerInfo, PeerName, Protocol, RequestOptions, Topic,
+} from './ports.ts';
 
 /**
  * The network with its peers under the names that the ledger gives them. A hello proves that a peer

@@ -86,7 +86,7 @@ function partsOf(message: Uint8Array): {
 } {
   const parts = decode(message);
   const isList = Array.isArray(parts) && parts.every((part) => part instanceof Uint8Array);
-  const [object, ...rest] = isList ? (parts as Uint8Array[]) : [];
+  const [object, ...rest] = isList ? parts : [];
   const count = rest.length / 2;
   if (!object || !Number.isInteger(count) || count < 1 || count > PROOFS_MAX) {
     return fail('hello_invalid', 'A hello is an object, its signature and a key.');

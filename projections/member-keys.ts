@@ -90,12 +90,12 @@ const Revoke = Type.Object(
 export const KEY_KIND_SPECS: readonly KindSpec[] = [
   {
     kind: ROTATE_KIND,
-    about: 'The actor signs with another key from the next event on. Of a validator: ends the epoch.',
+    about: 'The actor signs with another key from now on. Of a validator: ends the epoch.',
     body: Rotate,
   },
   {
     kind: REVOKE_KIND,
-    about: 'What a key signs is void from now on. By an operator, or by its actor with another key.',
+    about: 'What a key signs is void from now on; by an operator, or its actor with another.',
     body: Revoke,
   },
   {
@@ -114,7 +114,11 @@ export interface Committees {
 }
 
 /** Applies an event of `KEY_KIND_SPECS`. */
-export function applyToKeys(ordered: OrderedEvent, rows: Rows, committees: Committees): VerdictName {
+export function applyToKeys(
+  ordered: OrderedEvent,
+  rows: Rows,
+  committees: Committees,
+): VerdictName {
   const { event, seq } = ordered;
   const { actor } = event;
   if (event.kind === ROTATE_KIND) {
@@ -189,7 +193,7 @@ function putKey(rows: Rows, id: Id, row: KeyRow): void {
   rows.put(ofKey(id), encode(row));
 }
 
-/** The row of a key that is or was an actor's; an inception key has none before the first change. */
+/** The row of a key that is or was an actor's; the first key has none before a change. */
 function keyRow(rows: Reading, id: Id, actor: Id): KeyRow {
   const row = rows.get(ofKey(id));
   return row ? (decode(row) as KeyRow) : { actor: bytesOf(actor), since: 0 };

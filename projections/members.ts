@@ -56,8 +56,9 @@ interface Row {
 /**
  * Rows: `list` → [actor...] in the order of their coming, `actor/<64 hex digits>` → Row, `epoch` →
  * number, `committee/<epoch>` → [committee's id, [actor...], [key...]] for every epoch (evidence
- * may concern an old one; keys only where one is not the inception key), `next` → [actor...] only inside a commit that changes the committee,
- * `evidence/<epoch>/<author>` → [number of the event, round]. Those of keys: `member-keys.ts`.
+ * may concern an old one; keys only where one is not the first), `next` → [actor...] only inside a
+ * commit that changes the committee, `evidence/<epoch>/<author>` → [number of the event,
+ * round]. Those of keys: `member-keys.ts`.
  */
 const LIST = 'list';
 const EPOCH = 'epoch';

@@ -73,7 +73,7 @@ export const StatusReply = Type.Object(
     peer: Type.String({ description: 'libp2p peer id' }),
     key: Type.String({ description: "the actor's present COSE_Key, base64" }),
     heldKeys: Type.Optional(
-      Type.Array(Type.String(), { description: 'SHA-256 of the further keys that it can sign with' }),
+      Type.Array(Type.String(), { description: 'SHA-256 of further keys that it can sign with' }),
     ),
     addrs: Type.Array(Type.String(), { description: 'multiaddrs at which it can be reached' }),
     ...LEDGER,

@@ -45,7 +45,8 @@ test.serial('a node rotates its encrypted key, goes on, restarts, and proves it 
   t.is(rotated.verdict, 'applied');
   const [file = ''] = readdirSync(join(cwd, 'd', 'keys'));
   t.is(file, `${rotated.key.slice(0, 16)}.key`);
-  t.regex(readFileSync(join(cwd, 'd', 'keys', file), 'utf8'), /^-----BEGIN AGE ENCRYPTED FILE-----/);
+  const kept = readFileSync(join(cwd, 'd', 'keys', file), 'utf8');
+  t.regex(kept, /^-----BEGIN AGE ENCRYPTED FILE-----/);
   const status = await untilEpoch(node.started.url, 1);
   t.is(status.role, 'validator');
   const put = await fetch(`${node.started.url}/v1/kv/b`, { method: 'PUT', body: 'by the node' });
@@ -55,8 +56,8 @@ test.serial('a node rotates its encrypted key, goes on, restarts, and proves it 
   t.is(written.seq, 4, 'nothing was lost on the way');
   const shown = await (await fetch(`${node.started.url}/v1/events/${id}`)).text();
   t.true(shown.includes('applied'));
-  const list = json(await x0t(cwd, 'key', 'list', actor, '--data', 'd', '--json')) as unknown as unknown[];
-  t.like(list, [
+  const list = json(await x0t(cwd, 'key', 'list', actor, '--data', 'd', '--json')) as unknown;
+  t.like(list as readonly object[], [
     { id: actor, state: 'retired', since: 0, until: 2 },
     { id: rotated.key, state: 'present', since: 2 },
   ]);
@@ -86,7 +87,7 @@ test.serial('a node rotates its encrypted key, goes on, restarts, and proves it 
   t.deepEqual(readdirSync(join(cwd, 'e', 'keys')), readdirSync(join(cwd, 'd', 'keys')));
 });
 
-test.serial('a participant rotates with its key file; the old file is of no use any more', async (t) => {
+test.serial('a participant rotates with its key file; the old one is of no use', async (t) => {
   t.timeout(240_000);
   const cwd = folder(t);
   await x0t(cwd, 'init', '--data', 'd');
@@ -95,7 +96,8 @@ test.serial('a participant rotates with its key file; the old file is of no use 
   const operator = join(cwd, 'd', 'operator.key');
   const by = ['--key', operator];
   t.is(envelope(await run('key', 'rotate', ...by)).code, 'usage');
-  const rotated = json(await run('key', 'rotate', ...by, '-o', 'next.key', '--wait')) as unknown as Rotated;
+  const ran = await run('key', 'rotate', ...by, '-o', 'next.key', '--wait');
+  const rotated = json(ran) as unknown as Rotated;
   t.is(envelope(await run('kv', 'put', 'a', '1', ...by, '--wait')).code, 'key_retired');
   t.is((await run('kv', 'put', 'a', '1', '--key', 'next.key', '--wait')).code, 0);
   t.is((await statusOf(node.started.url)).epoch, 0);
@@ -105,7 +107,7 @@ test.serial('a participant rotates with its key file; the old file is of no use 
     readonly actor: string;
   };
   t.not(actor, rotated.key);
-  t.is(actor, (json(await x0t(cwd, 'key', 'show', operator, '--json')) as { actor: string }).actor);
+  t.is(actor, json(await x0t(cwd, 'key', 'show', operator, '--json')).actor);
 
   // the new file in the place of the old one: the command line signs with it
   renameSync(join(cwd, 'next.key'), operator);

@@ -12,7 +12,7 @@ import { eventBy, freshKey, hand, rotate } from '#test/support/rotations.ts';
 import { SimCluster } from '#test/support/sim-cluster.ts';
 import type { SimNode } from '#test/support/sim-cluster.ts';
 
-/** Keys change hands on the ledger while the network runs: the log goes on, and nobody loses any. */
+/** Keys change hands on the ledger while the network runs: the log goes on. */
 
 const verdictOf = ({ core }: SimNode, id: string): string | undefined => {
   const final = core.log.finalEvent(id);
@@ -105,7 +105,7 @@ test('a participant rotates with events of both keys in flight', async (t) => {
   await cluster.stop();
 });
 
-test('a proof by another key, of another chain, actor or key, or a second time is refused', async (t) => {
+test('a proof by another key, of another chain, actor or key, or a copy is refused', async (t) => {
   const cluster = await SimCluster.start({ validators: 4, seed: 63 });
   const who = cluster.net.operators[0] as TestActor;
   const next = freshKey('three');
