@@ -56,11 +56,11 @@ test.serial('a node rotates its encrypted key, goes on, restarts, and proves it 
   t.is(written.seq, 4, 'nothing was lost on the way');
   const shown = await (await fetch(`${node.started.url}/v1/events/${id}`)).text();
   t.true(shown.includes('applied'));
-  const list = json(await x0t(cwd, 'key', 'list', actor, '--data', 'd', '--json')) as unknown;
-  t.like(list as readonly object[], [
-    { id: actor, state: 'retired', since: 0, until: 2 },
-    { id: rotated.key, state: 'present', since: 2 },
-  ]);
+  const list = json(await x0t(cwd, 'key', 'list', actor, '--data', 'd', '--json'));
+  t.like(list, {
+    0: { id: actor, state: 'retired', since: 0, until: 2 },
+    1: { id: rotated.key, state: 'present', since: 2 },
+  });
   await node.stop();
 
   node = await start(t, cwd, '--data', 'd', ...PORTS, ...sealed);
