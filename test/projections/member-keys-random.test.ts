@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { keyId, sign1Of } from '#ledger/cose.ts';
 import type { Entry } from '#ledger/event.ts';
 import { bytesOf } from '#ledger/ids.ts';
@@ -47,24 +47,13 @@ function entryOf(hand: HandFold, one: Step, seq: number): Entry {
   const present = hand.fold.reducer.keyOf(actor);
   const signing = one.isRight && present !== undefined ? present : (ids[one.signing] as Id);
   const more = signing === actor ? {} : { key: signing };
-  switch (one.kind) {
-    case 'put':
-      return put(actor, seq, 'k', more);
-    case 'rotate':
-      return put(actor, seq, '', { ...more, kind: 'member.rotate/1', body: { key: coseKey, proof } });
-    case 'rekey':
-      return put(actor, seq, '', {
-        ...more,
-        kind: 'member.rekey/1',
-        body: { actor: bytesOf(about), key: coseKey, proof },
-      });
-    case 'revoke':
-      return put(actor, seq, '', {
-        ...more,
-        kind: 'member.revoke/1',
-        body: { actor: bytesOf(about), key: bytesOf(keyId(coseKey)), reason: 'r' },
-      });
-  }
+  if (one.kind === 'put') return put(actor, seq, 'k', more);
+  const bodies = {
+    rotate: { key: coseKey, proof },
+    rekey: { actor: bytesOf(about), key: coseKey, proof },
+    revoke: { actor: bytesOf(about), key: bytesOf(keyId(coseKey)), reason: 'r' },
+  };
+  return put(actor, seq, '', { ...more, kind: `member.${one.kind}/1`, body: bodies[one.kind] });
 }
 
 type View = ReadonlyMap<Id, ReadonlyMap<Id, KeyState>>;
