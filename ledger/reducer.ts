@@ -1,11 +1,10 @@
 import type { Event } from './event.ts';
-import { signingKeyId } from './event.ts';
 import type { Kinds } from './kinds.ts';
 import { decodeNumber, encodeNumber, storeKeys } from './keys.ts';
 import { LANES_MAX, REMEMBERED_EVENTS } from './limits.ts';
 import type { Id, PolicyDecision } from './ports.ts';
 import type {
-  Membership, OrderedEvent, Permission, PolicyCall, Projection, Rows, StandingOf,
+  KeyState, Membership, OrderedEvent, Permission, PolicyCall, Projection, Rows, StandingOf,
 } from './projection.ts';
 import { isFree, topOf, use } from './replay.ts';
 import type { LaneRow } from './replay.ts';
@@ -39,6 +38,7 @@ const PLAIN = { roles: [], labels: [] };
 export type Foreseen = Extract<
   VerdictName,
   | 'applied'
+  | 'key_retired'
   | 'replayed'
   | 'too_many_lanes'
   | 'expired'
@@ -46,6 +46,9 @@ export type Foreseen = Extract<
   | 'unknown_kind'
   | 'bad_body'
 >;
+
+/** Verdicts that leave lanes as they were. */
+const KEEPS_SEQ: ReadonlySet<Foreseen> = new Set(['replayed', 'too_many_lanes', 'key_retired']);
 
 /** The digests that changes go into; none for a view that is thrown away. */
 export interface Digests {
@@ -91,13 +94,34 @@ export class Reducer {
 
   /**
    * Whether the event counts at all: its actor is a member and has signed with a key that is bound
-   * to it.
+   * to it, or was until it rotated. What a revoked key signs is void.
    */
   counts(event: Event): boolean {
-    return (
-      signingKeyId(event) === event.actor &&
-      this.#members.isMember(event.actor, this.rowsOf(this.#members.name))
-    );
+    const state = this.keyState(event);
+    return state === 'present' || state === 'retired';
+  }
+
+  /** What the key of an event is to its actor; `foreign` where that is no member. */
+  keyState(event: Pick<Event, 'actor' | 'key'>): KeyState {
+    const { actor, key = actor } = event;
+    const rows = this.rowsOf(this.#members.name);
+    if (!this.#members.isMember(actor, rows)) return 'foreign';
+    if (this.#members.keyState) return this.#members.keyState(actor, key, rows);
+    return key === actor ? 'present' : 'foreign';
+  }
+
+  /** SHA-256 of the key that signs for an actor; `undefined` for none. */
+  keyOf(actor: Id): Id | undefined {
+    const rows = this.rowsOf(this.#members.name);
+    if (!this.#members.isMember(actor, rows)) return undefined;
+    return this.#members.keyOf ? this.#members.keyOf(actor, rows) : actor;
+  }
+
+  /** The member that a key is or was bound to. */
+  actorOfKey(key: Id): Id | undefined {
+    const rows = this.rowsOf(this.#members.name);
+    if (this.#members.actorOfKey) return this.#members.actorOfKey(key, rows);
+    return this.#members.isMember(key, rows) ? key : undefined;
   }
 
   /** Highest used sequence number of a lane, or -1. */
@@ -113,11 +137,11 @@ export class Reducer {
 
   /**
    * Whether its lane exists and its seq was not used: then it is not in the final log, since
-   * nothing gets into an existing lane without using up a seq.
+   * nothing that the present key signs gets into an existing lane without using up a seq.
    */
-  isUnused({ actor, lane, seq }: Event): boolean {
-    const row = this.#lanes.get(storeKeys.lane(actor, lane));
-    return row !== undefined && isFree(row, seq);
+  isUnused(event: Event): boolean {
+    const row = this.#lanes.get(storeKeys.lane(event.actor, event.lane));
+    return row !== undefined && isFree(row, event.seq) && this.keyState(event) === 'present';
   }
 
   readonly #standingOf: StandingOf = (actor) => {
@@ -162,6 +186,7 @@ export class Reducer {
 
   /** `row` is the window of the event's lane; none where the event opens the lane. */
   #judge(event: Event, row: LaneRow | undefined, ts_ms: number, seq: number): Foreseen {
+    if (this.keyState(event) === 'retired') return 'key_retired';
     if (!isFree(row, event.seq)) return 'replayed';
     if (!row && this.#laneCount(event.actor) >= LANES_MAX) return 'too_many_lanes';
     if (event.notAfter_ms !== undefined && event.notAfter_ms < ts_ms) return 'expired';
@@ -170,8 +195,9 @@ export class Reducer {
   }
 
   /**
-   * Applies an event that counts and that was not ordered before. Every verdict but `replayed` and
-   * `too_many_lanes` uses up the sequence number.
+   * Applies an event that counts and that was not ordered before. Every verdict but `replayed`,
+   * `too_many_lanes` and `key_retired` uses up the sequence number: whoever finds an old key must
+   * not use up those of its owner.
    */
   apply(ordered: OrderedEvent): VerdictName {
     const { event, ts_ms, seq } = ordered;
@@ -179,7 +205,7 @@ export class Reducer {
     const row = this.#lanes.get(lane);
     const verdict = this.#judge(event, row, ts_ms, seq);
     this.decision = undefined;
-    if (verdict === 'replayed' || verdict === 'too_many_lanes') return verdict;
+    if (KEEPS_SEQ.has(verdict)) return verdict;
     if (!row) {
       const count = encodeNumber(this.#laneCount(event.actor) + 1);
       this.#lanes.put(storeKeys.laneCount(event.actor), count);

@@ -37,6 +37,20 @@ export const VERDICTS = {
   evidence_known: 518,
   /** The headers are of another network or committee, or the key is not the author's. */
   evidence_unfounded: 519,
+  /** The actor has another key by now: the event changes nothing and uses up no number. */
+  key_retired: 520,
+  /** The new key is or was somebody's. */
+  key_taken: 521,
+  /** It is not, and never was, a key of this actor. */
+  key_unknown: 522,
+  /** The key is revoked. */
+  key_revoked: 523,
+  /** The actor has a key: it rotates itself, or the key is revoked first. */
+  key_present: 524,
+  /** Only the actor with its present key, or an operator; nobody revokes the key it signs with. */
+  key_not_permitted: 525,
+  /** The actor has had as many keys as it may. */
+  key_bounds: 526,
   /** The policies were changed since the version that the event names. */
   policy_conflict: 768,
   /** There is no such policy, or that version is not kept any more. */

@@ -55,6 +55,16 @@ export interface MembersJson {
     readonly peer?: string;
     readonly addrs?: readonly string[];
     readonly barred?: boolean;
+    /** SHA-256 of the COSE_Key that signs for it; none where that was revoked. */
+    readonly key?: string;
+    /** Oldest first, where they were changed. */
+    readonly keys?: readonly {
+      readonly id: string;
+      readonly state: string;
+      readonly since: number;
+      readonly until?: number;
+      readonly revoked?: number;
+    }[];
   }[];
 }
 

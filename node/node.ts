@@ -7,7 +7,7 @@ import { Core } from '#ledger/core.ts';
 import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
 import type { Verifier } from '#ledger/ports.ts';
-import type { Self } from '#ledger/submissions.ts';
+import type { Self } from '#ledger/held-keys.ts';
 import { loadEngine } from '#native/engine.ts';
 import { quickVerifier } from '#native/quick-verifier.ts';
 import { createVerifierPool } from '#native/verifier-pool.ts';
@@ -24,6 +24,8 @@ import type { PassphraseSource } from './passphrase.ts';
 import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
+import type { HelloKeys } from './hello.ts';
+import { followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
 import { schemaFor } from './schema.ts';
 import { LevelStore } from './store.ts';
@@ -130,17 +132,21 @@ async function assemble(
     actor: data.actor,
     coseKey: data.coseKey,
     signer: data.signer,
+    otherKey: (id) => data.keyring.get(id),
   };
   // links are made only after the core is open
   const opened: { core?: Core } = {};
   const committee = () => opened.core?.replica.committee ?? chain.committee;
-  const network = await openNetwork(data, config, self, verifier, log, committee);
+  const keys = helloKeys(opened, self, data.keyring);
+  const network = await openNetwork(data, config, self, verifier, log, committee, keys);
   closers.push(() => network.stop());
   const ports = { clock: systemClock, entropy: systemEntropy, store, verifier, network, log };
   const core = await Core.open(chain, schemaFor(chain.genesis), self, config, ports);
   opened.core = core;
   closers.push(() => core.stop());
   core.onFailure(broken.reject);
+  const unfollow = followOwnKeys(core, self, data.keyring, log);
+  closers.push(() => Promise.resolve(unfollow()));
   core.attach();
   reachValidators(core, network, self.actor, log);
 
@@ -154,7 +160,8 @@ async function assemble(
       version: VERSION,
       engine: verifier.engine,
       peer: data.peer,
-      key: Buffer.from(data.coseKey).toString('base64'),
+      key: (presentKey(core, self) ?? self).coseKey.toBase64(),
+      heldKeys: [...data.keyring.held.keys()],
       addrs: [...network.status().addrs],
       ...ledger,
       ...(identity.status && { identity: identity.status }),
@@ -268,6 +275,10 @@ function limitationsOf(
     const what = 'The store was lost or set back';
     limitations.push(`${what}: this node follows and seals no blocks in this epoch.`);
   }
+  if (replica.lacksKey) {
+    const what = 'The ledger names a key for this node that is not in its directory';
+    limitations.push(`${what}: it follows until the key is there and the node starts again.`);
+  }
   if (!replica.fold.cuts.isActive) {
     limitations.push('The store is older than checkpoints: `npx x0t rebuild` lets it sign them.');
   }
@@ -288,6 +299,7 @@ function openNetwork(
   verifier: Verifier,
   log: Logger,
   committee: () => Committee,
+  keys: HelloKeys,
 ): Promise<ManagedNetwork> {
   return createNetwork({
     key: data.peerKey,
@@ -296,7 +308,7 @@ function openNetwork(
     announce: p2p.announce,
     bootstrap: p2p.bootstrap,
     mdns: p2p.mdns,
-    hello: helloAuth(data.chain, self, verifier, committee),
+    hello: helloAuth(data.chain, self, verifier, committee, keys),
     clock: systemClock,
     log,
   });

@@ -5,10 +5,11 @@ import { keyId } from '#ledger/cose.ts';
 import { EVIDENCE_KIND, readEvidence } from '#ledger/evidence.ts';
 import type { Body } from '#ledger/event.ts';
 import type { Genesis } from '#ledger/genesis.ts';
-import { bytesOf } from '#ledger/ids.ts';
+import { bytesOf, equalBytes } from '#ledger/ids.ts';
 import { COMMITTEE_MAX } from '#ledger/limits.ts';
 import type { Id } from '#ledger/ports.ts';
 import { RETURN_KIND } from '#ledger/returning.ts';
+import { KEY_KINDS } from '#ledger/rotation.ts';
 import type {
   Membership, OrderedEvent, Projection, Rows, Seats, Standing,
 } from '#ledger/projection.ts';
@@ -20,6 +21,10 @@ import {
   EquivocationEvidence,
 } from './members-kinds.ts';
 import type { Joining } from './members-kinds.ts';
+import {
+  KEY_KIND_SPECS, actorOfKey, applyToKeys, isAccusing, keyOf, keyState, keysOf,
+} from './member-keys.ts';
+import type { Committees, MemberKey } from './member-keys.ts';
 
 /** A member as the projection shows it. */
 export interface Member {
@@ -31,8 +36,10 @@ export interface Member {
   readonly peer?: string;
   /** Where it said that it can be reached: multiaddrs. */
   readonly addrs?: readonly string[];
-  /** It signed two blocks for one slot: its key never sits in a committee again. */
+  /** It signed two blocks for one slot: it never sits in a committee again. */
   readonly barred?: true;
+  /** Its keys, oldest first, where they were changed; else it has its first alone. */
+  readonly keys?: readonly MemberKey[];
 }
 
 /** A member's row; what it holds of a validator stays when it has left. */
@@ -42,13 +49,16 @@ interface Row {
   readonly peer?: string;
   readonly addrs?: readonly string[];
   readonly barred?: true;
+  /** See `member-keys.ts`. */
+  readonly signing?: Uint8Array;
 }
 
 /**
  * Rows: `list` → [actor...] in the order of their coming, `actor/<64 hex digits>` → Row, `epoch` →
- * number, `committee/<epoch>` → [committee's id, [actor...]] for every epoch (evidence may concern
- * an old one), `next` → [actor...] only inside a commit that changes the committee,
- * `evidence/<epoch>/<author>` → [number of the event, round].
+ * number, `committee/<epoch>` → [committee's id, [actor...], [key...]] for every epoch (evidence
+ * may concern an old one; keys only where one is not the first), `next` → [actor...] only inside a
+ * commit that changes the committee, `evidence/<epoch>/<author>` → [number of the event,
+ * round]. Those of keys: `member-keys.ts`.
  */
 const LIST = 'list';
 const EPOCH = 'epoch';
@@ -67,8 +77,9 @@ type Reading = Pick<Rows, 'get'>;
  */
 export const members: Projection & Membership = {
   name: 'members',
-  version: 2,
+  version: 3,
   kinds: [
+    ...KEY_KIND_SPECS,
     {
       kind: 'committee.change/1',
       about: 'Takes validators into the committee and out of it; by an operator. Ends the epoch.',
@@ -101,7 +112,9 @@ export const members: Projection & Membership = {
     seat(rows, 0, committee);
   },
 
-  apply({ event, seq }: OrderedEvent, rows: Rows): VerdictName {
+  apply(ordered: OrderedEvent, rows: Rows): VerdictName {
+    const { event, seq } = ordered;
+    if (KEY_KINDS.has(event.kind)) return applyToKeys(ordered, rows, committees(rows));
     if (event.kind === EVIDENCE_KIND) return convict(event.chain, event.body, seq, rows);
     if (event.kind === RETURN_KIND) {
       return actorsOf(rows, epochOf(rows)).includes(event.actor) ? 'applied' : 'not_validator';
@@ -118,6 +131,10 @@ export const members: Projection & Membership = {
   standing,
 
   isMember: (actor, rows) => rows.get(ofActor(actor)) !== undefined,
+
+  keyOf,
+  keyState,
+  actorOfKey,
 
   endCommit(rows: Rows): boolean {
     const next = rows.get(NEXT);
@@ -138,7 +155,9 @@ export const members: Projection & Membership = {
 function seat(rows: Rows, epoch: number, validators: readonly Validator[]): void {
   const { id } = new Committee(epoch, validators);
   const actors = validators.map(({ actor }) => bytesOf(actor));
-  rows.put(ofEpoch(epoch), encode([bytesOf(id), actors]));
+  const keys = validators.map(({ coseKey }) => bytesOf(keyId(coseKey)));
+  const areFirst = keys.every((key, i) => equalBytes(key, actors[i] as Uint8Array));
+  rows.put(ofEpoch(epoch), encode([bytesOf(id), actors, ...(areFirst ? [] : [keys])]));
   rows.put(EPOCH, encode(epoch));
 }
 
@@ -162,7 +181,10 @@ function change(
   const after = before.filter((actor) => !leaving.has(actor));
   const peers = new Set(after.map((actor) => rowOf(rows, actor)?.peer));
   for (const { key, peer } of add) {
-    const actor = keyId(key);
+    const actor = joinerOf(rows, key);
+    const state = rowOf(rows, actor) && keyState(actor, keyId(key), rows);
+    if (state === 'retired') return 'key_retired';
+    if (state === 'revoked') return 'key_revoked';
     if (after.includes(actor)) return 'already_validator';
     if (rowOf(rows, actor)?.barred) return 'member_barred';
     if (peers.has(peer)) return 'peer_taken';
@@ -175,11 +197,40 @@ function change(
   return 'applied';
 }
 
+/** Whose key it is; one that is nobody's makes a new actor. */
+function joinerOf(rows: Reading, key: Uint8Array): Id {
+  const id = keyId(key);
+  return actorOfKey(id, rows) ?? id;
+}
+
+/** Who sits in the next committee, for changes of keys. */
+function committees(rows: Rows): Committees {
+  return {
+    renew(actor) {
+      const next = nextActors(rows);
+      if (next.includes(actor)) rows.put(NEXT, encode(next.map(bytesOf)));
+    },
+    unseat: (actor) => unseat(rows, actor),
+  };
+}
+
+/** The last validator of all stays: without it nothing would ever be final again. */
+function unseat(rows: Rows, actor: Id): void {
+  const before = nextActors(rows);
+  const after = before.filter((one) => one !== actor);
+  if (after.length > 0 && after.length < before.length) {
+    rows.put(NEXT, encode(after.map(bytesOf)));
+  }
+}
+
 function enrol(rows: Rows, { key, peer, addrs = [] }: Joining): void {
-  const actor = keyId(key);
+  const actor = joinerOf(rows, key);
   const known = rowOf(rows, actor);
   if (!known) rows.put(LIST, encode([...listOf(rows), actor].map(bytesOf)));
-  const kept = known?.isOperator && { isOperator: true };
+  const kept = {
+    ...(known?.isOperator && { isOperator: true }),
+    ...(known?.signing && { signing: known.signing }),
+  };
   rows.put(ofActor(actor), encode({ ...kept, key, peer, ...(addrs.length > 0 && { addrs }) }));
 }
 
@@ -187,23 +238,17 @@ function enrol(rows: Rows, { key, peer, addrs = [] }: Joining): void {
 function convict(chain: Id, body: Body, seq: number, rows: Rows): VerdictName {
   const evidence = readEvidence(body);
   if (!evidence) return 'bad_body';
-  const { epoch, author, round, actor, committee } = evidence;
+  const { epoch, author, round, key, committee } = evidence;
   const row = rows.get(ofEpoch(epoch));
+  const [id, actors, keys = actors] = row ? (decode(row) as SeatsRow) : [];
+  const actor = actors?.[author]?.toHex();
   const isFounded =
-    evidence.chain === chain &&
-    row !== undefined &&
-    (decode(row) as SeatsRow)[0].toHex() === committee &&
-    actorsOf(rows, epoch)[author] === actor;
-  if (!isFounded) return 'evidence_unfounded';
+    evidence.chain === chain && id?.toHex() === committee && keys?.[author]?.toHex() === key;
+  if (!isFounded || actor === undefined || !isAccusing(key, rows)) return 'evidence_unfounded';
   if (rows.get(ofEvidence(epoch, author))) return 'evidence_known';
   rows.put(ofEvidence(epoch, author), encode([seq, round]));
   rows.put(ofActor(actor), encode({ ...rowOf(rows, actor), barred: true }));
-  const before = nextActors(rows);
-  const after = before.filter((one) => one !== actor);
-  // the last validator of all stays: without it nothing would ever be final again
-  if (after.length > 0 && after.length < before.length) {
-    rows.put(NEXT, encode(after.map(bytesOf)));
-  }
+  unseat(rows, actor);
   return 'applied';
 }
 
@@ -222,7 +267,11 @@ function standing(actor: Id, rows: Reading): Standing | undefined {
   return of;
 }
 
-type SeatsRow = readonly [id: Uint8Array, actors: readonly Uint8Array[]];
+type SeatsRow = readonly [
+  id: Uint8Array,
+  actors: readonly Uint8Array[],
+  keys?: readonly Uint8Array[],
+];
 
 function epochOf(rows: Reading): number {
   const row = rows.get(EPOCH);
@@ -270,6 +319,7 @@ function shownAs(rows: Reading, actor: Id, seated: readonly Id[]): Member | unde
   if (!row) return undefined;
   const { isOperator, peer, addrs, barred } = row;
   const author = seated.indexOf(actor);
+  const keys = keysOf(actor, rows);
   const roles: Member['roles'] = [
     ...(author >= 0 ? (['validator'] as const) : []),
     ...(isOperator ? (['operator'] as const) : []),
@@ -281,5 +331,6 @@ function shownAs(rows: Reading, actor: Id, seated: readonly Id[]): Member | unde
     ...(peer !== undefined && { peer }),
     ...(addrs && { addrs }),
     ...(barred && { barred }),
+    ...((keys.length > 1 || keys[0]?.state !== 'present') && { keys }),
   };
 }

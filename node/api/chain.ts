@@ -19,6 +19,21 @@ const MembersReply = Type.Object(
         barred: Type.Optional(
           Type.Boolean({ description: 'it signed two blocks for one slot: no seat any more' }),
         ),
+        key: Type.Optional(
+          Type.String({ description: 'SHA-256 of the COSE_Key that signs for it; none: revoked' }),
+        ),
+        keys: Type.Optional(
+          Type.Array(
+            Type.Object({
+              id: Type.String({ description: 'SHA-256 of the COSE_Key' }),
+              state: Type.String({ description: 'present, retired or revoked' }),
+              since: Type.Integer({ description: 'number of the event that bound it; 0: genesis' }),
+              until: Type.Optional(Type.Integer({ description: 'from that event on another' })),
+              revoked: Type.Optional(Type.Integer({ description: 'the event that revoked it' })),
+            }),
+            { description: 'all its keys, oldest first, where they were changed' },
+          ),
+        ),
       }),
     ),
   },
@@ -55,11 +70,18 @@ export async function chainRoutes(app: Api, { core }: LedgerParts): Promise<void
       chain: textOf(chain.id),
       epoch: core.replica.committee.epoch,
       quorum: core.replica.committee.quorum,
-      members: listMembers(core.rows('members', 'final')).map(({ roles, addrs, ...rest }) => ({
-        ...rest,
-        roles: [...roles],
-        ...(addrs && { addrs: [...addrs] }),
-      })),
+      members: listMembers(core.rows('members', 'final')).map(
+        ({ roles, addrs, keys, ...rest }) => {
+          const key = keys ? keys.find(({ state }) => state === 'present')?.id : rest.actor;
+          return {
+            ...rest,
+            roles: [...roles],
+            ...(addrs && { addrs: [...addrs] }),
+            ...(key !== undefined && { key }),
+            ...(keys && { keys: [...keys] }),
+          };
+        },
+      ),
     }),
   );
 

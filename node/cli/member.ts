@@ -3,8 +3,8 @@ import { fail } from '#ledger/errors.ts';
 import type { Body } from '#ledger/event.ts';
 import { Client } from '#node/client.ts';
 import type { MembersJson } from '#node/client.ts';
-import { dataPaths } from '#node/data-dir.ts';
 import { addCommand } from './command.ts';
+import { presentOfNode } from './own-key.ts';
 import { columns } from './output.ts';
 import type { Output } from './output.ts';
 import { clientOf, withNode } from './places.ts';
@@ -58,11 +58,12 @@ export function registerMember(program: Command): void {
   );
   withWriting(leave.command);
   leave.does(async (out, options) => {
-    const file = options.key ?? dataPaths(options.data).key;
-    const key = await readSigningKey(file, options);
+    const client = clientOf(options);
+    const { key: file } = options;
+    const key = file ? await readSigningKey(file, options) : await presentOfNode(client, options);
     const { wait = false, timeout } = options;
     const written = await submitSigned(
-      clientOf(options),
+      client,
       key,
       'committee.leave/1',
       {},
