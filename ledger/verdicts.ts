@@ -81,6 +81,22 @@ export const VERDICTS = {
   identity_known: 1029,
   /** There would be too many entries, issuers or foreign trust domains. */
   identity_bounds: 1030,
+  /** Validators report and isolate by rule; operators by their own right. */
+  posture_not_permitted: 1280,
+  /** Of whom is spoken is no member, or is not isolated. */
+  posture_unknown: 1281,
+  /** Nobody speaks of itself. */
+  posture_own: 1282,
+  /** The reporter spoke of this member a moment ago, or the grade has not stayed long enough. */
+  posture_too_soon: 1283,
+  /** The score does not say so, or the grade is no graver than the present one. */
+  posture_not_due: 1284,
+  /** The basis names no reports or evidence against this member. */
+  posture_unfounded: 1285,
+  /** The committee would be left with fewer validators than a quorum takes. */
+  posture_quorum: 1286,
+  /** Times do not fit, or too many members are spoken of. */
+  posture_bounds: 1287,
 } as const;
 
 export type VerdictName = keyof typeof VERDICTS;

@@ -45,6 +45,34 @@ export interface KvPage extends ReadEnvelope {
   readonly next?: string;
 }
 
+export interface PostureJson {
+  readonly members: readonly {
+    readonly actor: string;
+    /** Thousandths of a point, here and in `reports`. */
+    readonly score: number;
+    readonly grade: string;
+    readonly due: string;
+    readonly canSpare: boolean;
+    readonly isConvicted: boolean;
+    readonly isolation?: {
+      readonly since_ms: number;
+      readonly until_ms: number;
+      readonly by: string;
+      readonly author: string;
+      readonly reason: string;
+      readonly recovers_ms: number;
+    };
+    readonly reports: readonly {
+      readonly reporter: string;
+      readonly what: string;
+      readonly count: number;
+      readonly points: number;
+      readonly at_ms: number;
+    }[];
+    readonly evidence?: string;
+  }[];
+}
+
 export interface MembersJson {
   readonly epoch: number;
   readonly quorum: number;
@@ -149,6 +177,11 @@ export class Client {
   /** The genesis object, DAG-CBOR. */
   async genesis(): Promise<Uint8Array> {
     return (await this.#send('/v1/genesis', {})).bytes();
+  }
+
+  /** Throws `no_such_route` in a network without posture on its ledger. */
+  posture(): Promise<PostureJson> {
+    return this.#json('/v1/posture');
   }
 
   /** Throws `no_such_route` in a network without policies on its ledger, as do the next ones. */

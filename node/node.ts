@@ -2,11 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
-import type { Committee } from '#ledger/committee.ts';
 import { Core } from '#ledger/core.ts';
 import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
-import type { Verifier } from '#ledger/ports.ts';
 import type { Self } from '#ledger/held-keys.ts';
 import { loadEngine } from '#native/engine.ts';
 import { quickVerifier } from '#native/quick-verifier.ts';
@@ -14,7 +12,7 @@ import { createVerifierPool } from '#native/verifier-pool.ts';
 import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
 import type { NodeStatus, Readiness } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
-import type { ManagedNetwork } from '#p2p/index.ts';
+import type { Access, HelloAuth, ManagedNetwork } from '#p2p/index.ts';
 import { LazyIdentity } from '#node/identity/lazy.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
@@ -24,9 +22,10 @@ import type { PassphraseSource } from './passphrase.ts';
 import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
-import type { HelloKeys } from './hello.ts';
 import { followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
+import { isolationAccess } from '#node/posture/access.ts';
+import { PostureService } from '#node/posture/service.ts';
 import { schemaFor } from './schema.ts';
 import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
@@ -138,7 +137,12 @@ async function assemble(
   const opened: { core?: Core } = {};
   const committee = () => opened.core?.replica.committee ?? chain.committee;
   const keys = helloKeys(opened, self, data.keyring);
-  const network = await openNetwork(data, config, self, verifier, log, committee, keys);
+  const hello = helloAuth(chain, self, verifier, committee, keys);
+  const access = (_peer: string, actor: string): Access => {
+    if (!opened.core) return { isAdmitted: false, code: 'starting' };
+    return isolationAccess(opened.core, actor, systemClock);
+  };
+  const network = await openNetwork(data, config, hello, access, log);
   closers.push(() => network.stop());
   const ports = { clock: systemClock, entropy: systemEntropy, store, verifier, network, log };
   const core = await Core.open(chain, schemaFor(chain.genesis), self, config, ports);
@@ -165,7 +169,7 @@ async function assemble(
       addrs: [...network.status().addrs],
       ...ledger,
       ...(identity.status && { identity: identity.status }),
-      alarms: [...ledger.alarms, ...(overseer?.alarms() ?? [])],
+      alarms: [...ledger.alarms, ...posture.alarms(), ...(overseer?.alarms() ?? [])],
       limitations: [...limitationsOf(config, core, data), ...identity.limitations],
       startedAt,
       uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
@@ -173,6 +177,16 @@ async function assemble(
   };
   const metrics = createMetrics(core, systemClock);
   registerNetworkMetrics(metrics.registry, network);
+  const posture = new PostureService({
+    core,
+    network,
+    self: self.actor,
+    clock: systemClock,
+    log,
+    registry: metrics.registry,
+    fallback_ms: config.fallback_ms,
+  });
+  closers.push(() => posture.close());
   const identity = new LazyIdentity({
     config: config.identity,
     environment: process.env,
@@ -202,6 +216,7 @@ async function assemble(
     throw new X0tError('listen_failed', message, (error as X0tError).data, { cause: error });
   });
   core.start();
+  posture.start();
   closers.push(() => identity.close());
   await identity.start();
   const url = await listen(api, config);
@@ -295,11 +310,9 @@ function limitationsOf(
 function openNetwork(
   data: DataDir,
   { p2p }: NodeConfig,
-  self: Self,
-  verifier: Verifier,
+  hello: HelloAuth,
+  access: (peer: string, actor: string) => Access,
   log: Logger,
-  committee: () => Committee,
-  keys: HelloKeys,
 ): Promise<ManagedNetwork> {
   return createNetwork({
     key: data.peerKey,
@@ -308,7 +321,8 @@ function openNetwork(
     announce: p2p.announce,
     bootstrap: p2p.bootstrap,
     mdns: p2p.mdns,
-    hello: helloAuth(data.chain, self, verifier, committee, keys),
+    hello,
+    access,
     clock: systemClock,
     log,
   });

@@ -38,6 +38,7 @@ import type { Api, LedgerParts } from './parts.ts';
 import { byAddress, guardRoutes, keyFilter } from './permission.ts';
 import type { PrincipalResolver } from './permission.ts';
 import { policyRoutes } from './policy.ts';
+import { postureRoutes } from './posture.ts';
 import type { NodeStatus } from './status.ts';
 import { Stopping } from './stopping.ts';
 import { FinalStream, STREAM_LIMITS } from './stream.ts';
@@ -174,6 +175,10 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   await app.register((scope) => logRoutes(scope as Api, parts, stream));
   await app.register((scope) => chainRoutes(scope as Api, parts));
   if (decisions) await app.register((scope) => policyRoutes(scope as Api, parts, decisions));
+  const { projections } = core.chain.genesis;
+  if (projections.some(([name]) => name === 'posture')) {
+    await app.register((scope) => postureRoutes(scope as Api, parts));
+  }
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   await app.ready();
   return app;

@@ -56,6 +56,7 @@ export const ACTIONS: Readonly<Record<string, ApiAction | 'open'>> = {
   getPolicyHistory: 'api.policy.read',
   explainPolicy: 'api.policy.read',
   listDecisions: 'api.audit.read',
+  listPosture: 'api.chain.read',
 };
 
 /** Which keys a caller may read: a listing leaves the others out. */

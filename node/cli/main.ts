@@ -41,6 +41,7 @@ const GROUPS: Readonly<Record<string, () => Promise<(program: Command) => void>>
   policy: async () => (await import('./policy.ts')).registerPolicy,
   identity: async () => (await import('./identity.ts')).registerIdentity,
   svid: async () => (await import('./svid.ts')).registerSvid,
+  posture: async () => (await import('./posture.ts')).registerPosture,
   key: async () => (await import('./key.ts')).registerKey,
   export: async () => (await import('./export.ts')).registerExport,
   audit: async () => (await import('./audit.ts')).registerAudit,
