@@ -4,6 +4,7 @@ import type { Body, Event } from './event.ts';
 import { readSlot } from './header.ts';
 import type { HeaderSlot } from './header.ts';
 import { idOf } from './ids.ts';
+import { JOIN_KIND, joinJobs } from './join.ts';
 import type { Id, SignatureJob } from './ports.ts';
 
 /**
@@ -77,7 +78,9 @@ export function readEvidence(body: Body): Evidence | undefined {
 }
 
 /** The signatures inside an event that its validity includes; none for any other event. */
-export function innerJobs({ kind, body }: Event): readonly SignatureJob[] {
+export function innerJobs(event: Event): readonly SignatureJob[] {
+  const { kind, body } = event;
+  if (kind === JOIN_KIND) return joinJobs(event);
   if (kind !== EVIDENCE_KIND || !readEvidence(body)) return [];
   const { headerA, sigA, headerB, sigB, key } = body as unknown as EvidenceBody;
   return [jobOf('block', headerA, sigA, key), jobOf('block', headerB, sigB, key)];

@@ -91,13 +91,19 @@ export class Reducer {
 
   /**
    * Whether the event counts at all: its actor is a member and has signed with a key that is bound
-   * to it.
+   * to it, or it presents an open invite.
    */
   counts(event: Event): boolean {
-    return (
-      signingKeyId(event) === event.actor &&
-      this.#members.isMember(event.actor, this.rowsOf(this.#members.name))
-    );
+    if (signingKeyId(event) !== event.actor) return false;
+    return this.#isMember(event.actor) || this.#isAdmitted(event);
+  }
+
+  #isMember(actor: Id): boolean {
+    return this.#members.isMember(actor, this.rowsOf(this.#members.name));
+  }
+
+  #isAdmitted(event: Event): boolean {
+    return this.#members.admits?.(event, this.rowsOf(this.#members.name)) ?? false;
   }
 
   /** Highest used sequence number of a lane, or -1. */
@@ -144,6 +150,11 @@ export class Reducer {
     policy?.assertFits(event, ts_ms, this.rowsOf(policy.name), this.#standingOf);
   }
 
+  /** Throws why a change of the members would not be applied now; nothing for other kinds. */
+  assertMembershipFits(event: Event, ts_ms: number): void {
+    this.#members.assertFits?.(event, ts_ms, this.rowsOf(this.#members.name));
+  }
+
   /** The verdict that the event would get now, without its own projection's say. */
   foresee(event: Event, ts_ms: number): Foreseen {
     const row = this.#lanes.get(storeKeys.lane(event.actor, event.lane));
@@ -171,25 +182,31 @@ export class Reducer {
 
   /**
    * Applies an event that counts and that was not ordered before. Every verdict but `replayed` and
-   * `too_many_lanes` uses up the sequence number.
+   * `too_many_lanes` uses up the sequence number; but of who is no member nothing is kept: one
+   * invite would fill the state.
    */
   apply(ordered: OrderedEvent): VerdictName {
     const { event, ts_ms, seq } = ordered;
-    const lane = storeKeys.lane(event.actor, event.lane);
-    const row = this.#lanes.get(lane);
+    const row = this.#lanes.get(storeKeys.lane(event.actor, event.lane));
     const verdict = this.#judge(event, row, ts_ms, seq);
     this.decision = undefined;
     if (verdict === 'replayed' || verdict === 'too_many_lanes') return verdict;
-    if (!row) {
-      const count = encodeNumber(this.#laneCount(event.actor) + 1);
-      this.#lanes.put(storeKeys.laneCount(event.actor), count);
-    }
-    this.#lanes.put(lane, use(row, event.seq));
+    const isMember = this.#isMember(event.actor);
+    if (isMember) this.#use(event, row);
     if (verdict !== 'applied') return verdict;
     this.decision = this.permission(event, ts_ms);
     if (this.decision?.isAllowed === false) return 'denied';
     const owner = this.#owners.get(event.kind) as Projection;
-    return owner.apply(ordered, this.rowsOf(owner.name), this.#standingOf);
+    const final = owner.apply(ordered, this.rowsOf(owner.name), this.#standingOf);
+    if (!isMember && final === 'applied') this.#use(event, row);
+    return final;
+  }
+
+  #use({ actor, lane, seq }: Event, row: LaneRow | undefined): void {
+    if (!row) {
+      this.#lanes.put(storeKeys.laneCount(actor), encodeNumber(this.#laneCount(actor) + 1));
+    }
+    this.#lanes.put(storeKeys.lane(actor, lane), use(row, seq));
   }
 
   #laneCount(actor: Id): number {

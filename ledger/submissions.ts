@@ -15,6 +15,7 @@ import type { Body, Entry, Event } from './event.ts';
 import { innerJobs } from './evidence.ts';
 import { HybridClock } from './hlc.ts';
 import { sha256, textOf } from './ids.ts';
+import { JOIN_KIND } from './join.ts';
 import type { Clock, Id, PolicyDecision, SignatureJob, Signer, Verifier } from './ports.ts';
 import type { Replica } from './replica.ts';
 import { Shares } from './shares.ts';
@@ -127,7 +128,7 @@ export class Submissions {
       this.#verified.add(leaf);
     }
     // trying a change of policies costs far more than a signature: not for forged ones
-    if (!isElsewhere && !isKept) this.#assertPolicyFits(event);
+    if (!isElsewhere && !isKept) this.#assertFits(event);
     const due_ms = isOrigin ? 0 : this.dueTime_ms(id);
     await this.#replica.submit({ entry, coseKey, isOwn: isOrigin, due_ms }, true);
     this.counters.accepted += 1;
@@ -170,7 +171,7 @@ export class Submissions {
     const bytes = encodeEvent(draft);
     const event = decodeEvent(bytes);
     this.#admit(event, false);
-    this.#assertPolicyFits(event);
+    this.#assertFits(event);
     this.#nextSeq = event.seq + 1;
     // a halted node seals nothing: what it authors has to stand by itself
     const { author, isHalted } = this.#replica;
@@ -210,6 +211,8 @@ export class Submissions {
   #admit(event: Event, isKept: boolean): void {
     const { reducer, kinds } = this.#replica.fold;
     if (!reducer.counts(event)) {
+      // what is wrong with an invite is said, to who presents one
+      if (event.kind === JOIN_KIND) reducer.assertMembershipFits(event, this.#clock.wall_ms());
       fail('not_member', 'The actor is no member of this network, or the key is not its own.', {
         actor: event.actor,
       });
@@ -243,9 +246,12 @@ export class Submissions {
     }
   }
 
-  /** Refuses changes of policies that would not be applied. */
-  #assertPolicyFits(event: Event): void {
-    this.#replica.fold.reducer.assertPolicyFits(event, this.#clock.wall_ms());
+  /** Refuses changes of policies and of members that would not be applied. */
+  #assertFits(event: Event): void {
+    const { reducer } = this.#replica.fold;
+    const now_ms = this.#clock.wall_ms();
+    reducer.assertPolicyFits(event, now_ms);
+    reducer.assertMembershipFits(event, now_ms);
   }
 
   /** Refuses what the policies deny now. */
