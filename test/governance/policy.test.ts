@@ -141,8 +141,8 @@ const TEXTS: readonly (readonly [what: string, verdict: string, text: string])[]
   [
     'a forbid of all events',
     'policy_denies_everyone',
-    `forbid(principal, action in [Action::"data", Action::"protocol", Action::"committee"],
-            resource);`,
+    `forbid(principal, action in [Action::"data", Action::"protocol", Action::"committee",
+            Action::"membership"], resource);`,
   ],
 ];
 const NOBODY = 'permit(principal == Actor::"00", action in Action::"policy", resource);';
@@ -233,7 +233,7 @@ test('so many versions are kept, and no text that none of them has', (t) => {
   t.is(version - oldest + 1, HISTORY_MAX);
   const keys = [...one.rows.rows.keys()];
   t.is(keys.filter((key) => key.startsWith('version/')).length, HISTORY_MAX);
-  t.is(keys.filter((key) => key.startsWith('text/')).length, HISTORY_MAX + 6);
+  t.is(keys.filter((key) => key.startsWith('text/')).length, HISTORY_MAX + 7);
   t.is(one.apply('policy.rollback/1', { version: oldest - 1 }), 'policy_unknown');
 });
 
