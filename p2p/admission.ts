@@ -1,7 +1,8 @@
 /** From an open connection to an admitted link: runs the hello on each and closes what fails. */
 import { X0tError } from '#ledger/errors.ts';
-import type { Clock, Log, PeerName } from '#ledger/ports.ts';
+import type { Clock, Id, Log, PeerName } from '#ledger/ports.ts';
 import type { Connection, Stream } from '@libp2p/interface';
+import type { AccessControl, Admitted } from './access.ts';
 import type { Counters } from './counters.ts';
 import { coded } from './failures.ts';
 import { FrameStream, resetStream } from './frames.ts';
@@ -14,13 +15,15 @@ import type { Supervisor } from './supervisor.ts';
 import { deadline } from './timers.ts';
 
 /** Why this node closed a connection; the labels of `disconnects_total`. */
-export type CloseReason = 'dead' | 'blocked' | 'banned' | 'gossip' | 'duplicate' | 'hello';
+export type CloseReason =
+  'dead' | 'blocked' | 'banned' | 'gossip' | 'duplicate' | 'hello' | 'access';
 
 export interface AdmissionParts {
   readonly self: PeerName;
   readonly clock: Clock;
   readonly log: Log;
   readonly auth: HelloAuth;
+  readonly access: AccessControl;
   readonly links: Links;
   readonly gate: GatedRegistrar;
   readonly supervisor: Supervisor;
@@ -38,6 +41,9 @@ interface Doorway {
   admitted: boolean;
   closedBy: CloseReason | undefined;
 }
+
+/** The hello holds; the owner of the port does not admit the actor that it proves. */
+class AccessRefused extends X0tError {}
 
 export class Admission {
   readonly #parts: AdmissionParts;
@@ -115,7 +121,7 @@ export class Admission {
     doorway: Doorway,
     arrived: Promise<Stream>,
   ): Promise<boolean> {
-    const { self, clock, log, auth, links, gate, supervisor, counters, penalise } = this.#parts;
+    const { self, clock, log, links, gate, supervisor, counters, penalise } = this.#parts;
     const peer = connection.remotePeer.toString();
     const limit = deadline(clock, HELLO_MS_MAX, () => {
       return new X0tError('hello_timeout', 'The hello was not finished in time.', { peer });
@@ -129,10 +135,12 @@ export class Admission {
             })
           : await orAborted(arrived, limit.signal);
       const frames = new FrameStream(stream);
-      const actor = await exchangeHello(frames, auth, { self, peer }, limit.signal);
+      const actor = await exchangeHello(frames, this.#auth(), { self, peer }, limit.signal);
       if (connection.status !== 'open')
         throw new X0tError('peer_gone', 'The connection ended.', { peer });
-      for (const stale of links.admit(connection, actor)) this.close(stale, 'duplicate');
+      // asked again: a review may have come while the peer's verdict was on its way
+      const access = this.#assertAccess(peer, actor);
+      for (const stale of links.admit(connection, actor, access)) this.close(stale, 'duplicate');
       doorway.admitted = true;
       counters.add('hellos_total', 'ok');
       supervisor.admitted(peer, connection);
@@ -147,14 +155,35 @@ export class Admission {
         { peer, addr: connection.remoteAddr.toString(), code: failure.code, ...failure.data },
         'hello failed',
       );
-      penalise(peer, failure.code);
-      supervisor.lost(peer, failure.code);
-      doorway.closedBy ??= 'hello';
+      const isJudged = failure instanceof AccessRefused;
+      // no fault of the peer: it may not know yet what was decided about it
+      if (!isJudged) penalise(peer, failure.code);
+      supervisor.lost(peer, failure.code, failure.data['reason']);
+      doorway.closedBy ??= isJudged ? 'access' : 'hello';
       await this.#partAfterRefusal(connection);
       return false;
     } finally {
       limit.clear();
     }
+  }
+
+  /** The hello as the owner checks it, and then whether it lets that actor in. */
+  #auth(): HelloAuth {
+    const { auth } = this.#parts;
+    return {
+      make: (challenge, self) => auth.make(challenge, self),
+      check: async (message, challenge, peer) => {
+        const proven = await auth.check(message, challenge, peer);
+        this.#assertAccess(peer, proven.actor);
+        return proven;
+      },
+    };
+  }
+
+  #assertAccess(peer: PeerName, actor: Id): Admitted {
+    const access = this.#parts.access.of(peer, actor);
+    if (access.isAdmitted) return access;
+    throw new AccessRefused(access.code, 'This network does not let the peer in.', { peer, actor });
   }
 
   /** Closes gently, so that a refusal under way arrives, and hard if that takes long. */

@@ -17,7 +17,8 @@ export const COUNTERS = {
   hellos_total: '`ok` or the code that ended it',
   dials_total: '`ok` or the name of the failure',
   disconnects_total:
-    'why this node closed: `dead`, `blocked`, `banned`, `gossip`, `duplicate`, `hello`; or `peer`',
+    'why this node closed: `dead`, `blocked`, `banned`, `gossip`, `duplicate`, `hello`, ' +
+    '`access`; or `peer`',
 } as const;
 
 export type CounterName = keyof typeof COUNTERS;

@@ -6,6 +6,7 @@
 export { createNetwork } from './network.ts';
 export { generatePeerKey, peerNameOf } from './keys.ts';
 export { COUNTERS } from './counters.ts';
+export type { Access, AskAccess } from './access.ts';
 export type { CounterName, CounterValues } from './counters.ts';
 export type { HelloAuth } from './hello.ts';
 export type {

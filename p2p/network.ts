@@ -9,10 +9,13 @@ import type {
   Topic,
 } from '#ledger/ports.ts';
 import { multiaddr } from '@multiformats/multiaddr';
+import { AccessControl } from './access.ts';
 import { Admission } from './admission.ts';
 import type { CloseReason } from './admission.ts';
 import { Counters } from './counters.ts';
 import { GatedRegistrar } from './gated-registrar.ts';
+import { resetStream } from './frames.ts';
+import { isGossip } from './gossip-service.ts';
 import { Gossip } from './gossip.ts';
 import type { GossipHandler } from './gossip.ts';
 import { HELLO_PROTOCOL } from './hello.ts';
@@ -54,6 +57,7 @@ export async function createNetwork(options: NetworkOptions): Promise<ManagedNet
     sizes: sizeLimits(options.peers_max ?? PEERS_DEFAULT),
     gate,
     refuses: (peer) => questions.refused(peer.toString()),
+    gossips: (peer) => questions.links?.get(peer)?.access.gossips ?? true,
   });
   return new Libp2pNetwork(options, host, gate, questions);
 }
@@ -74,6 +78,7 @@ class Libp2pNetwork implements ManagedNetwork {
   readonly #serving: Serving;
   readonly #handlers = new Map<Protocol, RequestHandler>();
   // who comes in and stays
+  readonly #access: AccessControl;
   readonly #admission: Admission;
   readonly #supervisor: Supervisor;
   readonly #liveness: Liveness;
@@ -92,6 +97,7 @@ class Libp2pNetwork implements ManagedNetwork {
       up: (peer) => this.#notify(peer, 'up'),
       down: (peer) => {
         this.#serving.forget(peer.peer);
+        this.#gossip.forget(peer.peer);
         this.#supervisor.lost(peer.peer, 'link_lost');
         this.#notify(peer, 'down');
       },
@@ -99,6 +105,15 @@ class Libp2pNetwork implements ManagedNetwork {
     this.#links = links;
     this.#gossip = new Gossip({ chain, clock, log, links, counters, penalise });
     this.#serving = new Serving({ clock, log, links, counters, penalise, ...options.serving });
+    this.#access = new AccessControl({
+      ask: options.access,
+      clock,
+      log,
+      links,
+      drop: (peer) => this.#drop(peer, 'access'),
+      regossip: (peer) => regossip(gate, peer),
+      retry: (peer) => this.#supervisor.retry(peer),
+    });
     this.#supervisor = new Supervisor({
       self,
       clock,
@@ -106,7 +121,9 @@ class Libp2pNetwork implements ManagedNetwork {
       links,
       counters,
       dial: (addrs, signal) => host.dial(addrs, { signal }),
-      refusedFor_ms: (peer) => this.#refusedFor_ms(peer),
+      refusedFor_ms: (peer) => {
+        return Math.max(this.#refusedFor_ms(peer), this.#access.refusedFor_ms(peer));
+      },
       backoff: { ...BACKOFF, ...options.backoff },
       configured: new Set(options.bootstrap),
     });
@@ -120,6 +137,7 @@ class Libp2pNetwork implements ManagedNetwork {
       refused,
       gate,
       auth: options.hello,
+      access: this.#access,
       supervisor: this.#supervisor,
     });
     this.#liveness = new Liveness({
@@ -227,6 +245,10 @@ class Libp2pNetwork implements ManagedNetwork {
     if ([...before].some((peer) => !this.#blocked.has(peer))) this.#supervisor.retryNow();
   }
 
+  review(): void {
+    this.#access.review();
+  }
+
   addBootstrap(addr: string): void {
     checkAddr(addr);
     this.#supervisor.bootstrap(addr);
@@ -301,6 +323,20 @@ class Libp2pNetwork implements ManagedNetwork {
       if (connection.remotePeer.toString() === peer) this.#admission.close(connection, why);
     }
   }
+}
+
+/** Forgets streams and subscriptions of the peer and begins anew; it does so when it sees that. */
+function regossip(gate: GatedRegistrar, { links }: LinkedPeer): void {
+  const open = links.map((link) => link.connection).filter(({ status }) => status === 'open');
+  const newest = open.at(-1);
+  if (newest === undefined) return;
+  // gossipsub only closes its half of the peer's stream, which then never comes again
+  const why = new X0tError('gossip_ended', 'Gossip with this peer begins anew or ends.');
+  for (const { streams } of open) {
+    for (const stream of streams) if (isGossip(stream.protocol)) resetStream(stream, why);
+  }
+  gate.disconnect(newest.remotePeer);
+  gate.connect(newest);
 }
 
 function checkAddr(addr: string): void {

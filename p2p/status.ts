@@ -34,6 +34,8 @@ export function networkStatus(parts: StatusParts): NetworkStatus {
       score: scores.score(peer.peer),
       gossip: gossip.streams(peer.peer),
       topics: gossip.topicsOf(peer.peer),
+      share: peer.access.share,
+      gossips: peer.access.gossips,
       up_ms: now - peer.since_ms,
     };
   });

@@ -1,6 +1,7 @@
 /** What goes into the network adapter, and what it shows of itself. */
 import type { Clock, Id, Log, Network, PeerName, Topic } from '#ledger/ports.ts';
 import type { Origin } from './addresses.ts';
+import type { AskAccess } from './access.ts';
 import type { CounterValues } from './counters.ts';
 import type { HelloAuth } from './hello.ts';
 import type { LivenessTiming } from './liveness.ts';
@@ -26,6 +27,12 @@ export interface NetworkOptions {
   /** Find peers of the same chain on the local network by multicast DNS; default off. */
   readonly mdns?: boolean;
   readonly hello: HelloAuth;
+  /**
+   * Whether the actor that a hello proved is let in, and how far; asked after each hello that
+   * holds and at each `review`. A refusal is told with its code, costs no points, and is asked
+   * again by `review`. By default everybody is let in.
+   */
+  readonly access?: AskAccess;
   readonly clock: Clock;
   readonly log: Log;
   /** Peers this node takes at most; libp2p's and gossipsub's limits follow from it. Default 64. */
@@ -55,6 +62,9 @@ export interface PeerStatus {
   readonly gossip: 'both' | 'outbound' | 'inbound' | 'none';
   /** Topics that the peer takes; one that it has not named yet is not sent to it. */
   readonly topics: readonly Topic[];
+  /** As `NetworkOptions.access` said last. */
+  readonly share: number;
+  readonly gossips: boolean;
   readonly up_ms: number;
 }
 
@@ -96,6 +106,12 @@ export interface ManagedNetwork extends Network {
    * only that the connection ends.
    */
   setBlocked(peers: ReadonlySet<PeerName>): void;
+  /**
+   * Asks `NetworkOptions.access` again for every linked peer and applies what it says: closes links
+   * that are not admitted any more (`disconnects_total` label `access`) before it returns, scales
+   * budgets, starts or ends gossip. Refused peers that are admitted now are dialled again.
+   */
+  review(): void;
   /** Adds a bootstrap address while running; one that names its peer can be dropped. */
   addBootstrap(addr: string): void;
   /**
