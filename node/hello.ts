@@ -1,6 +1,5 @@
 import type { Chain } from '#ledger/chain.ts';
 import { decode, encode } from '#ledger/codec.ts';
-import type { Committee } from '#ledger/committee.ts';
 import { jobOf, keyId, sign } from '#ledger/cose.ts';
 import { fail } from '#ledger/errors.ts';
 import * as field from '#ledger/fields.ts';
@@ -14,13 +13,13 @@ const KNOWN = new Set(['t', 'v', 'chain', 'actor', 'peer', 'challenge']);
 /**
  * The hello object (wire.md, "Peers"): `{t:'hello', v, chain, actor, peer, challenge}` signed with
  * the actor's ML-DSA-65 key, sent as `[object, COSE_Sign1, COSE_Key]`. It binds the libp2p key of
- * the connection to the actor. `committee` is the present one, as far as this node knows it.
+ * the connection to the actor: both prove themselves on each connection. Whether the ledger knows
+ * the pair is asked after that (`pairs.ts`).
  */
 export function helloAuth(
   chain: Chain,
   self: Self,
   verifier: Verifier,
-  committee: () => Committee,
 ): HelloAuth {
   return {
     async make(challenge, peer) {
@@ -48,11 +47,6 @@ export function helloAuth(
       if (keyId(coseKey) !== actor) fail('hello_invalid', 'The key is not the one of the actor.');
       const [isValid] = await verifier.verify([jobOf('hello', object, sign1, coseKey)]);
       if (!isValid) fail('hello_invalid', 'The signature does not fit the hello.');
-      const { validators } = committee();
-      const validator = validators.find((one) => one.actor === actor);
-      if (validator && validator.peer !== peer) {
-        fail('hello_invalid', 'This validator sits in the committee with another libp2p key.');
-      }
       return { actor };
     },
   };

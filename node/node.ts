@@ -2,11 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
-import type { Committee } from '#ledger/committee.ts';
 import { Core } from '#ledger/core.ts';
 import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
-import type { Verifier } from '#ledger/ports.ts';
 import type { Self } from '#ledger/submissions.ts';
 import { loadEngine } from '#native/engine.ts';
 import { quickVerifier } from '#native/quick-verifier.ts';
@@ -14,7 +12,7 @@ import { createVerifierPool } from '#native/verifier-pool.ts';
 import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
 import type { NodeStatus, Readiness } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
-import type { ManagedNetwork } from '#p2p/index.ts';
+import type { ManagedNetwork, NetworkOptions } from '#p2p/index.ts';
 import { LazyIdentity } from '#node/identity/lazy.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
@@ -24,7 +22,12 @@ import type { PassphraseSource } from './passphrase.ts';
 import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
+import { joinDesk } from './join-desk.ts';
+import { readPendingJoin } from './join-file.ts';
+import { Joiner } from './joiner.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
+import { pairAccess, peersIn, reviewPairs } from './pairs.ts';
+import type { PairView } from './pairs.ts';
 import { schemaFor } from './schema.ts';
 import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
@@ -34,6 +37,8 @@ import { reachValidators } from './validators.ts';
 /** A part that does not close in this time holds up the others no longer. */
 const CLOSE_MS_MAX = 10_000;
 const VERSION: string = manifest.version;
+/** Before the ledger is open nothing is linked. */
+const NO_ROWS = { get: () => undefined };
 
 /** A running node. */
 export interface Node {
@@ -133,8 +138,29 @@ async function assemble(
   };
   // links are made only after the core is open
   const opened: { core?: Core } = {};
-  const committee = () => opened.core?.replica.committee ?? chain.committee;
-  const network = await openNetwork(data, config, self, verifier, log, committee);
+  const pending = await readPendingJoin(directory);
+  const configured = peersIn([...config.p2p.bootstrap, ...(pending?.addrs ?? [])]);
+  const pairs: PairView = {
+    get rows() {
+      return opened.core?.rows('members', 'final') ?? NO_ROWS;
+    },
+    get committee() {
+      return opened.core?.replica.committee ?? chain.committee;
+    },
+    get isBehind() {
+      return opened.core?.antiEntropy.isInStep !== true;
+    },
+    get linked() {
+      return network.peers().map(({ peer }) => peer);
+    },
+    configured,
+  };
+  const network = await openNetwork(data, config, {
+    hello: helloAuth(chain, self, verifier),
+    access: pairAccess(() => pairs),
+    join: joinDesk(() => opened.core, systemClock.wall_ms),
+    log,
+  });
   closers.push(() => network.stop());
   const ports = { clock: systemClock, entropy: systemEntropy, store, verifier, network, log };
   const core = await Core.open(chain, schemaFor(chain.genesis), self, config, ports);
@@ -143,6 +169,11 @@ async function assemble(
   core.onFailure(broken.reject);
   core.attach();
   reachValidators(core, network, self.actor, log);
+  reviewPairs(core, network);
+  const joiner = new Joiner({
+    directory, core, network, log, actor: self.actor, peerKey: data.peerKey, pending,
+  });
+  closers.push(async () => joiner.stop());
 
   const startedAt = new Date(systemClock.wall_ms()).toISOString();
   const started_ms = systemClock.monotonic_ms();
@@ -195,6 +226,7 @@ async function assemble(
     throw new X0tError('listen_failed', message, (error as X0tError).data, { cause: error });
   });
   core.start();
+  joiner.start();
   closers.push(() => identity.close());
   await identity.start();
   const url = await listen(api, config);
@@ -284,21 +316,17 @@ function limitationsOf(
 function openNetwork(
   data: DataDir,
   { p2p }: NodeConfig,
-  self: Self,
-  verifier: Verifier,
-  log: Logger,
-  committee: () => Committee,
+  parts: Pick<NetworkOptions, 'hello' | 'access' | 'join' | 'log'>,
 ): Promise<ManagedNetwork> {
   return createNetwork({
+    ...parts,
     key: data.peerKey,
     chain: data.chain.id,
     listen: p2p.listen,
     announce: p2p.announce,
     bootstrap: p2p.bootstrap,
     mdns: p2p.mdns,
-    hello: helloAuth(data.chain, self, verifier, committee),
     clock: systemClock,
-    log,
   });
 }
 

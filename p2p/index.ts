@@ -8,6 +8,8 @@ export { generatePeerKey, peerNameOf } from './keys.ts';
 export { COUNTERS } from './counters.ts';
 export type { Access, AskAccess } from './access.ts';
 export type { CounterName, CounterValues } from './counters.ts';
+export { requestJoin } from './join.ts';
+export type { JoinHandler } from './join.ts';
 export type { HelloAuth } from './hello.ts';
 export type {
   ManagedNetwork,

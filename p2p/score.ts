@@ -43,6 +43,7 @@ const POINTS: Readonly<Record<string, number>> = {
   hello_repeated: MALFORMED,
   foreign_chain: CLUMSY,
   hello_timeout: CLUMSY,
+  join_refused: CLUMSY,
   request_stalled: CLUMSY,
   rate_limited: SLOW,
   response_too_large: CLUMSY,
