@@ -44,16 +44,34 @@ export interface KvPage extends ReadEnvelope {
   readonly next?: string;
 }
 
+/** A member as the API shows it. */
+export interface MemberJson {
+  readonly actor: string;
+  readonly state: string;
+  readonly roles: readonly string[];
+  readonly author?: number;
+  readonly peer?: string;
+  readonly addrs?: readonly string[];
+  readonly labels?: readonly string[];
+  readonly capabilities?: readonly string[];
+  readonly barred?: boolean;
+  readonly reason?: string;
+}
+
 export interface MembersJson {
   readonly epoch: number;
   readonly quorum: number;
-  readonly members: readonly {
-    readonly actor: string;
+  readonly members: readonly MemberJson[];
+}
+
+export interface InvitesJson {
+  readonly invites: readonly {
+    readonly id: string;
+    readonly issuer: string;
+    readonly state: string;
     readonly roles: readonly string[];
-    readonly author?: number;
-    readonly peer?: string;
-    readonly addrs?: readonly string[];
-    readonly barred?: boolean;
+    readonly notAfter_ms: number;
+    readonly usedBy?: string;
   }[];
 }
 
@@ -128,6 +146,15 @@ export class Client {
 
   members(): Promise<MembersJson> {
     return this.#json('/v1/members');
+  }
+
+  /** Throws `no_such_member`. */
+  member(actor: string): Promise<MemberJson> {
+    return this.#json(`/v1/members/${encodeURIComponent(actor)}`);
+  }
+
+  invites(): Promise<InvitesJson> {
+    return this.#json('/v1/invites');
   }
 
   /** The genesis object, DAG-CBOR. */

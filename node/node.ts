@@ -32,6 +32,7 @@ import { schemaFor } from './schema.ts';
 import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
 import { systemClock, systemEntropy } from './system.ts';
+import type { Member } from '#projections/index.ts';
 import { reachValidators } from './validators.ts';
 
 /** A part that does not close in this time holds up the others no longer. */
@@ -53,6 +54,8 @@ export interface Node {
   /** Base URL of the API, with the port that was taken. */
   readonly url: string;
   status(): NodeStatus;
+  /** The own member as the ledger has it, and how its joining goes on. */
+  joining(): Pick<Joiner, 'member' | 'progress'>;
   /** Resolves when the node has ended; rejects when a failure ended it. */
   readonly ended: Promise<void>;
   /** Stops cleanly: no new work, then network, ledger, store. Idempotent. */
@@ -190,7 +193,12 @@ async function assemble(
       ...ledger,
       ...(identity.status && { identity: identity.status }),
       alarms: [...ledger.alarms, ...(overseer?.alarms() ?? [])],
-      limitations: [...limitationsOf(config, core, data), ...identity.limitations],
+      membership: membershipOf(joiner.member),
+      limitations: [
+        ...limitationsOf(config, core, data),
+        ...standingLimitations(joiner.member),
+        ...identity.limitations,
+      ],
       startedAt,
       uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
     };
@@ -262,7 +270,9 @@ async function assemble(
     log.error({ code: codeOf(error) }, 'the store or the verifier failed: the node ends');
     void stop(error);
   });
-  return { core, network, api, config, store, metrics, url, status, ended, stop: () => stop() };
+  const joining = () => joiner;
+  const parts = { core, network, api, config, store, metrics, url, status, joining, ended };
+  return { ...parts, stop: () => stop() };
 }
 
 /**
@@ -311,6 +321,22 @@ function limitationsOf(
     limitations.push('No peers to dial are configured: others must dial this node.');
   }
   return limitations;
+}
+
+function membershipOf(member: Member | undefined): NodeStatus['membership'] {
+  return member ? (member.state ?? 'active') : 'none';
+}
+
+/** A node that the ledger does not know is refused by all others. */
+function standingLimitations(member: Member | undefined): string[] {
+  const state = membershipOf(member);
+  if (state === 'none') {
+    return ['This node is no member: others refuse it until its join is final (x0t join).'];
+  }
+  if (state === 'retired' || state === 'removed') {
+    return [`This node was ${state}: others refuse it, and its events do not count.`];
+  }
+  return [];
 }
 
 function openNetwork(

@@ -4,7 +4,7 @@
  * is dialled for ever.
  */
 export { createNetwork } from './network.ts';
-export { generatePeerKey, peerNameOf } from './keys.ts';
+export { generatePeerKey, peerNameOf, signAsPeer } from './keys.ts';
 export { COUNTERS } from './counters.ts';
 export type { Access, AskAccess } from './access.ts';
 export type { CounterName, CounterValues } from './counters.ts';

@@ -55,6 +55,8 @@ export const ACTIONS: Readonly<Record<string, ApiAction | 'open'>> = {
   getPolicyHistory: 'api.policy.read',
   explainPolicy: 'api.policy.read',
   listDecisions: 'api.audit.read',
+  getMember: 'api.chain.read',
+  listInvites: 'api.chain.read',
 };
 
 /** Which keys a caller may read: a listing leaves the others out. */

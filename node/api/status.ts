@@ -73,6 +73,10 @@ export const StatusReply = Type.Object(
     peer: Type.String({ description: 'libp2p peer id' }),
     key: Type.String({ description: "the actor's COSE_Key, base64" }),
     addrs: Type.Array(Type.String(), { description: 'multiaddrs at which it can be reached' }),
+    membership: Type.Enum(
+      ['none', 'joining', 'active', 'cordoned', 'draining', 'retired', 'removed'],
+      { description: 'the state of its actor on the ledger' },
+    ),
     ...LEDGER,
     identity: Type.Optional(
       Type.Object(

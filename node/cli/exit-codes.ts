@@ -19,9 +19,9 @@ export const EXIT = {
   internal: 70,
 } as const;
 
-const UNREACHABLE = new Set(['node_unreachable', 'node_timeout', 'not_x0t']);
+const UNREACHABLE = new Set(['join_timeout', 'node_unreachable', 'node_timeout', 'not_x0t']);
 /** What the network said, found by asking again and again. */
-const REFUSED = new Set(['final_timeout', 'not_applied']);
+const REFUSED = new Set(['final_timeout', 'join_refused', 'not_applied']);
 const LISTEN = new Set(['api_port_taken', 'listen_failed']);
 const FAILED_CHECK = new Set([
   'policy_contradicts_schema',
@@ -40,6 +40,7 @@ const DATA_DIRECTORY = new Set([
   'data_dir_locked',
   'data_dir_newer',
   'data_dir_other_network',
+  'join_file_malformed',
   'key_exists',
   'key_malformed',
   'key_pair_mismatch',
