@@ -135,6 +135,7 @@ export class Admission {
   close(connection: Connection, why: CloseReason): void {
     const doorway = this.#doorways.get(connection.id);
     if (doorway !== undefined) doorway.closedBy ??= why;
+    mute(connection);
     connection.abort(new X0tError('link_closed', 'This node closed the connection.', { why }));
   }
 
@@ -225,6 +226,16 @@ export class Admission {
     } finally {
       limit.clear();
     }
+  }
+}
+
+/**
+ * A stream that was opened in this same turn announces itself in a microtask, and yamux throws there
+ * if its connection was aborted meanwhile, which would end the process.
+ */
+function mute({ streams }: Connection): void {
+  for (const stream of streams) {
+    if ('sendWindowUpdate' in stream) stream.sendWindowUpdate = () => undefined;
   }
 }
 
