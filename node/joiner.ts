@@ -1,4 +1,3 @@
-import { addressesOf } from './own-addresses.ts';
 import type { Core } from '#ledger/core.ts';
 import { X0tError, codeOf } from '#ledger/errors.ts';
 import type { Id, Log } from '#ledger/ports.ts';
@@ -10,11 +9,12 @@ import { dropPendingJoin } from './join-file.ts';
 import type { PendingJoin } from './join-file.ts';
 import { decodeReply, encodeJoin } from './join-exchange.ts';
 import type { JoinReply } from './join-exchange.ts';
+import { addressesOf } from './own-addresses.ts';
 import { systemClock } from './system.ts';
 
 const LOOK_MS = 250;
 /** Between two requests to a member. */
-const ASK_MS = 1000;
+const ASK_MS = 500;
 /** An own event that is not final after so long is authored again. */
 const AGAIN_MS = 15_000;
 
