@@ -135,6 +135,17 @@ export async function untilMeshed(nodes: readonly DrivenNode[]): Promise<void> {
   throw new Error('the nodes did not find each other in 20 s');
 }
 
+/** Waits until the ledger has the node as an active member: who joins needs a moment. */
+export async function untilActive(node: DrivenNode): Promise<void> {
+  for (let i = 0; i < 300; i++) {
+    const answer = await fetch(`${node.url}/v1/status`);
+    const { membership } = (await answer.json()) as { membership: string };
+    if (membership === 'active') return;
+    await sleep(100);
+  }
+  throw new Error('the node is no active member after 30 s');
+}
+
 /**
  * Waits until all nodes have at least `size` final events; returns their reports. Throws after
  * `seconds`.
