@@ -148,6 +148,16 @@ export interface Membership {
   endCommit(rows: Rows): boolean;
   /** Whether evidence of equivocation against an author of an epoch is recorded. */
   isConvicted(epoch: number, author: number, rows: Pick<Rows, 'get'>): boolean;
+  /**
+   * Whether an event of somebody who is no member counts all the same: it presents an open invite.
+   * Its proof is part of its validity.
+   */
+  admits?(event: Event, rows: Pick<Rows, 'get'>): boolean;
+  /**
+   * Throws the coded error that tells why an event of its kinds would not be applied now, for its
+   * author; nothing for other kinds.
+   */
+  assertFits?(event: Event, ts_ms: number, rows: Pick<Rows, 'get'>): void;
   /** What policies may know of a member; a projection without it says only who is one. */
   standing?(actor: Id, rows: Pick<Rows, 'get'>): Standing | undefined;
   /** The committee of the epoch in which the next commit stands. */

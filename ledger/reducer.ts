@@ -107,11 +107,22 @@ export class Reducer {
 
   /**
    * Whether the event counts at all: its actor is a member and has signed with a key that is bound
-   * to it, or was until it rotated. What a revoked key signs is void.
+   * to it, or was until it rotated; or it presents an open invite. What a revoked key signs is void.
    */
   counts(event: Event): boolean {
     const state = this.keyState(event);
-    return state === 'present' || state === 'retired';
+    if (state === 'foreign') return this.#isAdmitted(event);
+    return state !== 'revoked';
+  }
+
+  #isMember(actor: Id): boolean {
+    return this.#members.isMember(actor, this.rowsOf(this.#members.name));
+  }
+
+  /** Who is no member has no key but its first. */
+  #isAdmitted(event: Event): boolean {
+    const rows = this.rowsOf(this.#members.name);
+    return event.key === undefined && this.#members.admits?.(event, rows) === true;
   }
 
   /** What the key of an event is to its actor; `foreign` where that is no member. */
@@ -211,6 +222,11 @@ export class Reducer {
     policy?.assertFits(event, ts_ms, this.rowsOf(policy.name), this.#standingOf);
   }
 
+  /** Throws why a change of the members would not be applied now; nothing for other kinds. */
+  assertMembershipFits(event: Event, ts_ms: number): void {
+    this.#members.assertFits?.(event, ts_ms, this.rowsOf(this.#members.name));
+  }
+
   /** The verdict that the event would get now, without its own projection's say. */
   foresee(event: Event, ts_ms: number): Foreseen {
     const row = this.#lanes.get(storeKeys.lane(event.actor, event.lane));
@@ -240,20 +256,17 @@ export class Reducer {
   /**
    * Applies an event that counts and that was not ordered before. Every verdict but `replayed`,
    * `too_many_lanes` and `key_retired` uses up the sequence number: whoever finds an old key must
-   * not use up those of its owner.
+   * not use up those of its owner. Of who is no member nothing is kept unless it becomes one: one
+   * invite would fill the state.
    */
   apply(ordered: OrderedEvent): VerdictName {
     const { event, ts_ms, seq } = ordered;
-    const lane = storeKeys.lane(event.actor, event.lane);
-    const row = this.#lanes.get(lane);
+    const row = this.#lanes.get(storeKeys.lane(event.actor, event.lane));
     const verdict = this.#judge(event, row, ts_ms, seq);
     this.decision = undefined;
     if (KEEPS_SEQ.has(verdict)) return verdict;
-    if (!row) {
-      const count = encodeNumber(this.#laneCount(event.actor) + 1);
-      this.#lanes.put(storeKeys.laneCount(event.actor), count);
-    }
-    this.#lanes.put(lane, use(row, event.seq));
+    const isMember = this.#isMember(event.actor);
+    if (isMember) this.#use(event, row);
     if (verdict !== 'applied') return verdict;
     this.decision = this.permission(event, ts_ms);
     if (this.decision?.isAllowed === false) return 'denied';
@@ -262,10 +275,18 @@ export class Reducer {
     const rows = this.rowsOf(owner.name);
     const applied = owner.apply(ordered, rows, this.#standingOf, this.#seatsOf);
     if (applied !== 'applied') return applied;
+    if (!isMember) this.#use(event, row);
     for (const watcher of this.#watchers.get(event.kind) ?? []) {
       watcher.observe?.(ordered, this.rowsOf(watcher.name), this.#seatsOf);
     }
     return applied;
+  }
+
+  #use({ actor, lane, seq }: Event, row: LaneRow | undefined): void {
+    if (!row) {
+      this.#lanes.put(storeKeys.laneCount(actor), encodeNumber(this.#laneCount(actor) + 1));
+    }
+    this.#lanes.put(storeKeys.lane(actor, lane), use(row, seq));
   }
 
   #laneCount(actor: Id): number {

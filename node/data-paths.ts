@@ -8,6 +8,7 @@ type DataPath =
   | 'peerKey'
   | 'operatorKey'
   | 'config'
+  | 'join'
   | 'store'
   | 'claimed';
 
@@ -24,6 +25,8 @@ export function dataPaths(
     // with which commands sign for the operator of the directory, where there is one
     operatorKey: join(directory, 'operator.key'),
     config: join(directory, 'config.json'),
+    // of a node that is not on the ledger yet
+    join: join(directory, 'join.cbor'),
     store: join(directory, 'store'),
     // beside the store, so that it outlives it
     claimed: join(directory, 'store.claimed'),

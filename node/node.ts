@@ -12,7 +12,7 @@ import { createVerifierPool } from '#native/verifier-pool.ts';
 import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
 import type { NodeStatus, Readiness } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
-import type { Access, HelloAuth, ManagedNetwork } from '#p2p/index.ts';
+import type { AskAccess, ManagedNetwork, NetworkOptions } from '#p2p/index.ts';
 import { LazyIdentity } from '#node/identity/lazy.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
@@ -22,19 +22,27 @@ import type { PassphraseSource } from './passphrase.ts';
 import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
+import { joinDesk } from './join-desk.ts';
+import { readPendingJoin } from './join-file.ts';
+import { Joiner } from './joiner.ts';
 import { followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
+import { pairAccess, peersIn, reviewPairs } from './pairs.ts';
+import type { PairView } from './pairs.ts';
 import { isolationAccess } from '#node/posture/access.ts';
 import { PostureService } from '#node/posture/service.ts';
 import { schemaFor } from './schema.ts';
 import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
 import { systemClock, systemEntropy } from './system.ts';
+import type { Member } from '#projections/index.ts';
 import { reachValidators } from './validators.ts';
 
 /** A part that does not close in this time holds up the others no longer. */
 const CLOSE_MS_MAX = 10_000;
 const VERSION: string = manifest.version;
+/** Before the ledger is open nothing is linked. */
+const NO_ROWS = { get: () => undefined };
 
 /** A running node. */
 export interface Node {
@@ -49,6 +57,8 @@ export interface Node {
   /** Base URL of the API, with the port that was taken. */
   readonly url: string;
   status(): NodeStatus;
+  /** The own member as the ledger has it, and how its joining goes on. */
+  joining(): Pick<Joiner, 'member' | 'progress'>;
   /** Resolves when the node has ended; rejects when a failure ended it. */
   readonly ended: Promise<void>;
   /** Stops cleanly: no new work, then network, ledger, store. Idempotent. */
@@ -135,14 +145,36 @@ async function assemble(
   };
   // links are made only after the core is open
   const opened: { core?: Core } = {};
-  const committee = () => opened.core?.replica.committee ?? chain.committee;
-  const keys = helloKeys(opened, self, data.keyring);
-  const hello = helloAuth(chain, self, verifier, committee, keys);
-  const access = (_peer: string, actor: string): Access => {
-    if (!opened.core) return { isAdmitted: false, code: 'starting' };
-    return isolationAccess(opened.core, actor, systemClock);
+  const pending = await readPendingJoin(directory);
+  const configured = peersIn([...config.p2p.bootstrap, ...(pending?.addrs ?? [])]);
+  const pairs: PairView = {
+    get rows() {
+      return opened.core?.rows('members', 'final') ?? NO_ROWS;
+    },
+    get committee() {
+      return opened.core?.replica.committee ?? chain.committee;
+    },
+    get isBehind() {
+      return opened.core?.antiEntropy.isInStep !== true;
+    },
+    get linked() {
+      return network.peers().map(({ peer }) => peer);
+    },
+    configured,
   };
-  const network = await openNetwork(data, config, hello, access, log);
+  const pairOf = pairAccess(() => pairs);
+  const access: AskAccess = (peer, actor, direction) => {
+    if (!opened.core) return { isAdmitted: false, code: 'starting' };
+    const byPair = pairOf(peer, actor, direction);
+    return byPair.isAdmitted ? isolationAccess(opened.core, actor, systemClock) : byPair;
+  };
+  const keys = helloKeys(opened, self, data.keyring);
+  const network = await openNetwork(data, config, {
+    hello: helloAuth(chain, self, verifier, () => pairs.committee, keys),
+    access,
+    join: joinDesk(() => opened.core, () => systemClock.wall_ms()),
+    log,
+  });
   closers.push(() => network.stop());
   const ports = { clock: systemClock, entropy: systemEntropy, store, verifier, network, log };
   const core = await Core.open(chain, schemaFor(chain.genesis), self, config, ports);
@@ -153,6 +185,11 @@ async function assemble(
   closers.push(() => Promise.resolve(unfollow()));
   core.attach();
   reachValidators(core, network, self.actor, log);
+  reviewPairs(core, network);
+  const joiner = new Joiner({
+    directory, core, network, log, actor: self.actor, peerKey: data.peerKey, pending,
+  });
+  closers.push(async () => joiner.stop());
 
   const startedAt = new Date(systemClock.wall_ms()).toISOString();
   const started_ms = systemClock.monotonic_ms();
@@ -170,7 +207,12 @@ async function assemble(
       ...ledger,
       ...(identity.status && { identity: identity.status }),
       alarms: [...ledger.alarms, ...posture.alarms(), ...(overseer?.alarms() ?? [])],
-      limitations: [...limitationsOf(config, core, data), ...identity.limitations],
+      membership: membershipOf(joiner.member),
+      limitations: [
+        ...limitationsOf(config, core, data),
+        ...standingLimitations(joiner.member),
+        ...identity.limitations,
+      ],
       startedAt,
       uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
     };
@@ -217,6 +259,7 @@ async function assemble(
   });
   core.start();
   posture.start();
+  joiner.start();
   closers.push(() => identity.close());
   await identity.start();
   const url = await listen(api, config);
@@ -252,7 +295,9 @@ async function assemble(
     log.error({ code: codeOf(error) }, 'the store or the verifier failed: the node ends');
     void stop(error);
   });
-  return { core, network, api, config, store, metrics, url, status, ended, stop: () => stop() };
+  const joining = () => joiner;
+  const parts = { core, network, api, config, store, metrics, url, status, joining, ended };
+  return { ...parts, stop: () => stop() };
 }
 
 /**
@@ -307,24 +352,36 @@ function limitationsOf(
   return limitations;
 }
 
+function membershipOf(member: Member | undefined): NodeStatus['membership'] {
+  return member ? (member.state ?? 'active') : 'none';
+}
+
+/** A node that the ledger does not know is refused by all others. */
+function standingLimitations(member: Member | undefined): string[] {
+  const state = membershipOf(member);
+  if (state === 'none') {
+    return ['This node is no member: others refuse it until its join is final (x0t join).'];
+  }
+  if (state === 'retired' || state === 'removed') {
+    return [`This node was ${state}: others refuse it, and its events do not count.`];
+  }
+  return [];
+}
+
 function openNetwork(
   data: DataDir,
   { p2p }: NodeConfig,
-  hello: HelloAuth,
-  access: (peer: string, actor: string) => Access,
-  log: Logger,
+  parts: Pick<NetworkOptions, 'hello' | 'access' | 'join' | 'log'>,
 ): Promise<ManagedNetwork> {
   return createNetwork({
+    ...parts,
     key: data.peerKey,
     chain: data.chain.id,
     listen: p2p.listen,
     announce: p2p.announce,
     bootstrap: p2p.bootstrap,
     mdns: p2p.mdns,
-    hello,
-    access,
     clock: systemClock,
-    log,
   });
 }
 

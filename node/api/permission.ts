@@ -57,6 +57,8 @@ export const ACTIONS: Readonly<Record<string, ApiAction | 'open'>> = {
   explainPolicy: 'api.policy.read',
   listDecisions: 'api.audit.read',
   listPosture: 'api.chain.read',
+  getMember: 'api.chain.read',
+  listInvites: 'api.chain.read',
 };
 
 /** Which keys a caller may read: a listing leaves the others out. */

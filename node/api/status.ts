@@ -76,6 +76,10 @@ export const StatusReply = Type.Object(
       Type.Array(Type.String(), { description: 'SHA-256 of further keys that it can sign with' }),
     ),
     addrs: Type.Array(Type.String(), { description: 'multiaddrs at which it can be reached' }),
+    membership: Type.Enum(
+      ['none', 'joining', 'active', 'cordoned', 'draining', 'retired', 'removed'],
+      { description: 'the state of its actor on the ledger' },
+    ),
     ...LEDGER,
     identity: Type.Optional(
       Type.Object(

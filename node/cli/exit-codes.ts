@@ -21,6 +21,7 @@ export const EXIT = {
 
 const UNREACHABLE = new Set([
   'bundle_endpoint_failed',
+  'join_timeout',
   'node_unreachable',
   'node_timeout',
   'not_x0t',
@@ -29,6 +30,7 @@ const UNREACHABLE = new Set([
 /** What the network said, found by asking again and again; what a Workload API said. */
 const REFUSED = new Set([
   'final_timeout',
+  'join_refused',
   'not_applied',
   'workload_denied',
   'workload_no_svid',
@@ -52,6 +54,7 @@ const DATA_DIRECTORY = new Set([
   'data_dir_locked',
   'data_dir_newer',
   'data_dir_other_network',
+  'join_file_malformed',
   'key_exists',
   'key_malformed',
   'key_not_held',

@@ -37,6 +37,8 @@ const GROUPS: Readonly<Record<string, () => Promise<(program: Command) => void>>
   receipt: async () => (await import('./receipt.ts')).registerReceipt,
   checkpoint: async () => (await import('./receipt.ts')).registerCheckpoint,
   verify: async () => (await import('./verify.ts')).registerVerify,
+  invite: async () => (await import('./invite.ts')).registerInvite,
+  join: async () => (await import('./join.ts')).registerJoin,
   member: async () => (await import('./member.ts')).registerMember,
   policy: async () => (await import('./policy.ts')).registerPolicy,
   identity: async () => (await import('./identity.ts')).registerIdentity,
