@@ -61,9 +61,20 @@ export function resourceTypeOf(kind: string): string {
   return familyOf(kind) === 'policy' ? 'Policy' : (RESOURCE_OF[familyOf(kind)] ?? 'Kind');
 }
 
+/** What operators do to members; the rest of a member's life it may bring about itself. */
+const MEMBERSHIP_KINDS = new Set([
+  'member.invite/1',
+  'member.withdraw/1',
+  'member.cordon/1',
+  'member.uncordon/1',
+  'member.remove/1',
+  'member.rekey/1',
+]);
+
 function groupOf(kind: string): string {
   if (kind === 'committee.change/1') return 'committee';
   if (OWN_MEMBERSHIP.has(kind)) return 'own';
+  if (MEMBERSHIP_KINDS.has(kind)) return 'membership';
   return GROUP_OF[familyOf(kind)] ?? 'protocol';
 }
 
@@ -106,6 +117,7 @@ action "data" in ["events"];
 action "protocol" in ["events"];
 action "own" in ["protocol"];
 action "committee" in ["events"];
+action "membership" in ["events"];
 action "policy" in ["events"];
 action "read";
 action "write";`;
@@ -118,6 +130,8 @@ permit (principal, action in Action::"data", resource);`,
 permit (principal, action in Action::"protocol", resource);`,
   'default.committee': `// Operators change the committee.
 permit (principal in Role::"operator", action in Action::"committee", resource);`,
+  'default.membership': `// Operators invite members, hold them up and remove them.
+permit (principal in Role::"operator", action in Action::"membership", resource);`,
   'default.policy': `// Operators change policies, their schema and roles.
 permit (principal in Role::"operator", action in Action::"policy", resource);`,
   'default.read': `// Whoever reaches the API of a node reads.

@@ -4,6 +4,7 @@ import { codeOf, fail } from '#ledger/errors.ts';
 import type { Level } from '#ledger/core.ts';
 import type { CheckpointJson } from '#node/api/checkpoints.ts';
 import type { Readiness } from '#node/api/health.ts';
+import type { IdentitiesJson } from '#node/api/identity.ts';
 import type { EventJson } from '#node/api/render.ts';
 import type { NodeStatus } from '#node/api/status.ts';
 import type { ReadEnvelope } from '#node/api/view.ts';
@@ -72,16 +73,44 @@ export interface PostureJson {
   }[];
 }
 
+/** A member as the API shows it. */
+export interface MemberJson {
+  readonly actor: string;
+  readonly state: string;
+  readonly roles: readonly string[];
+  readonly author?: number;
+  readonly peer?: string;
+  readonly addrs?: readonly string[];
+  readonly labels?: readonly string[];
+  readonly capabilities?: readonly string[];
+  readonly barred?: boolean;
+  readonly reason?: string;
+  /** SHA-256 of the COSE_Key that signs for it; none where that was revoked. */
+  readonly key?: string;
+  /** Oldest first, where they were changed. */
+  readonly keys?: readonly {
+    readonly id: string;
+    readonly state: string;
+    readonly since: number;
+    readonly until?: number;
+    readonly revoked?: number;
+  }[];
+}
+
 export interface MembersJson {
   readonly epoch: number;
   readonly quorum: number;
-  readonly members: readonly {
-    readonly actor: string;
+  readonly members: readonly MemberJson[];
+}
+
+export interface InvitesJson {
+  readonly invites: readonly {
+    readonly id: string;
+    readonly issuer: string;
+    readonly state: string;
     readonly roles: readonly string[];
-    readonly author?: number;
-    readonly peer?: string;
-    readonly addrs?: readonly string[];
-    readonly barred?: boolean;
+    readonly notAfter_ms: number;
+    readonly usedBy?: string;
   }[];
 }
 
@@ -156,6 +185,20 @@ export class Client {
 
   members(): Promise<MembersJson> {
     return this.#json('/v1/members');
+  }
+
+  /** Throws `identity_inactive` in a network without identities on its ledger. */
+  identities(): Promise<IdentitiesJson> {
+    return this.#json('/v1/identity');
+  }
+
+  /** Throws `no_such_member`. */
+  member(actor: string): Promise<MemberJson> {
+    return this.#json(`/v1/members/${encodeURIComponent(actor)}`);
+  }
+
+  invites(): Promise<InvitesJson> {
+    return this.#json('/v1/invites');
   }
 
   /** The genesis object, DAG-CBOR. */

@@ -4,9 +4,11 @@ import { join } from 'node:path';
 type DataPath =
   | 'genesis'
   | 'key'
+  | 'keys'
   | 'peerKey'
   | 'operatorKey'
   | 'config'
+  | 'join'
   | 'store'
   | 'claimed';
 
@@ -17,10 +19,14 @@ export function dataPaths(
   return {
     genesis: join(directory, 'genesis.cbor'),
     key: join(directory, 'node.key'),
+    // further keys of the node: of before and after a rotation
+    keys: join(directory, 'keys'),
     peerKey: join(directory, 'peer.key'),
     // with which commands sign for the operator of the directory, where there is one
     operatorKey: join(directory, 'operator.key'),
     config: join(directory, 'config.json'),
+    // of a node that is not on the ledger yet
+    join: join(directory, 'join.cbor'),
     store: join(directory, 'store'),
     // beside the store, so that it outlives it
     claimed: join(directory, 'store.claimed'),

@@ -26,8 +26,15 @@ export interface Admitted {
  */
 export type Access = { readonly isAdmitted: false; readonly code: string } | Admitted;
 
-/** Must be quick and must not throw: it is asked for every link at every review. */
-export type AskAccess = (peer: PeerName, actor: Id) => Access;
+/**
+ * Must be quick and must not throw: it is asked for every link at every review. `direction` is that
+ * of the connection whose hello holds; none at a review of links that are open.
+ */
+export type AskAccess = (
+  peer: PeerName,
+  actor: Id,
+  direction?: 'inbound' | 'outbound',
+) => Access;
 
 export const FULL_ACCESS: Admitted = { isAdmitted: true, share: 1, gossips: true };
 
@@ -67,8 +74,8 @@ export class AccessControl {
   }
 
   /** Asks the owner, and notes a refusal. Without an owner's judgement everybody has all. */
-  of(peer: PeerName, actor: Id): Access {
-    const access = this.#parts.ask?.(peer, actor) ?? FULL_ACCESS;
+  of(peer: PeerName, actor: Id, direction?: 'inbound' | 'outbound'): Access {
+    const access = this.#parts.ask?.(peer, actor, direction) ?? FULL_ACCESS;
     const before = this.refusedFor_ms(peer) > 0 ? this.#refusals.get(peer) : undefined;
     this.#refusals.delete(peer);
     if (access.isAdmitted) return access;

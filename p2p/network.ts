@@ -21,6 +21,7 @@ import type { GossipHandler } from './gossip.ts';
 import { HELLO_PROTOCOL } from './hello.ts';
 import { createHost } from './host.ts';
 import type { Host } from './host.ts';
+import { JOIN_PROTOCOL, JoinDesk } from './join.ts';
 import { readPeerKey } from './keys.ts';
 import { PEERS_DEFAULT, sizeLimits, STREAMS_MAX } from './limits.ts';
 import { infoOf, Links } from './links.ts';
@@ -141,6 +142,7 @@ class Libp2pNetwork implements ManagedNetwork {
       gate,
       auth: options.hello,
       access: this.#access,
+      desk: new JoinDesk({ clock, log, counters, penalise, handler: options.join }),
       supervisor: this.#supervisor,
     });
     this.#liveness = new Liveness({
@@ -258,6 +260,10 @@ class Libp2pNetwork implements ManagedNetwork {
     this.#access.review();
   }
 
+  dialNow(): void {
+    this.#supervisor.retryNow();
+  }
+
   addBootstrap(addr: string): void {
     checkAddr(addr);
     this.#supervisor.bootstrap(addr);
@@ -291,6 +297,11 @@ class Libp2pNetwork implements ManagedNetwork {
         maxInboundStreams: 4,
         maxOutboundStreams: 4,
       },
+    );
+    await host.handle(
+      JOIN_PROTOCOL,
+      (stream, connection) => void this.#admission.joinStream(stream, connection),
+      { maxInboundStreams: 1 },
     );
     for (const [protocol, handler] of this.#handlers) {
       await host.handle(

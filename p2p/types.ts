@@ -4,6 +4,7 @@ import type { Origin } from './addresses.ts';
 import type { AskAccess } from './access.ts';
 import type { CounterValues } from './counters.ts';
 import type { HelloAuth } from './hello.ts';
+import type { JoinHandler } from './join.ts';
 import type { LivenessTiming } from './liveness.ts';
 import type { Backoff } from './supervisor.ts';
 
@@ -33,6 +34,8 @@ export interface NetworkOptions {
    * again by `review`. By default everybody is let in.
    */
   readonly access?: AskAccess;
+  /** Answers those who are no members and ask to become one; without it they are refused. */
+  readonly join?: JoinHandler;
   readonly clock: Clock;
   readonly log: Log;
   /** Peers this node takes at most; libp2p's and gossipsub's limits follow from it. Default 64. */
@@ -116,6 +119,8 @@ export interface ManagedNetwork extends Network {
    * budgets, starts or ends gossip. Refused peers that are admitted now are dialled again.
    */
   review(): void;
+  /** Dials at once what is not connected: what spoke against it may be gone. */
+  dialNow(): void;
   /** Adds a bootstrap address while running; one that names its peer can be dropped. */
   addBootstrap(addr: string): void;
   /**

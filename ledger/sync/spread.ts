@@ -86,7 +86,9 @@ export class Spreader {
     const late: Id[] = [];
     for (const { entry } of pool.others) {
       const verdict = fold.reducer.foresee(entry.event, wall_ms);
-      if (verdict === 'expired' || verdict === 'replayed') late.push(entry.id);
+      const isLate = verdict === 'expired' || verdict === 'replayed';
+      // its actor may have been removed since
+      if (isLate || !fold.reducer.counts(entry.event)) late.push(entry.id);
     }
     if (late.length > 0) this.#replica.discard(late);
   }

@@ -23,6 +23,7 @@ import type { NodeMetrics } from '#node/metrics.ts';
 import { DecisionLog } from '#node/policy/decision-log.ts';
 import { registerPolicyMetrics } from '#node/policy/metrics.ts';
 import { chainRoutes } from './chain.ts';
+import { memberRoutes } from './members.ts';
 import { checkpointRoutes } from './checkpoints.ts';
 import { RETRY_AFTER_S, coded, envelopeOf, httpStatusOf } from './errors.ts';
 import { eventRoutes } from './events.ts';
@@ -167,13 +168,14 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
 
   await app.register(swagger, openApiOptions(version));
   await app.register((scope) => healthRoutes(scope as Api, options));
-  await app.register((scope) => identityRoutes(scope as Api, options.identity));
+  await app.register((scope) => identityRoutes(scope as Api, options.identity, options));
   await app.register((scope) => kvRoutes(scope as Api, parts));
   await app.register((scope) => kvListRoutes(scope as Api, parts));
   await app.register((scope) => eventRoutes(scope as Api, parts));
   await app.register((scope) => checkpointRoutes(scope as Api, parts));
   await app.register((scope) => logRoutes(scope as Api, parts, stream));
   await app.register((scope) => chainRoutes(scope as Api, parts));
+  await app.register((scope) => memberRoutes(scope as Api, parts));
   if (decisions) await app.register((scope) => policyRoutes(scope as Api, parts, decisions));
   const { projections } = core.chain.genesis;
   if (projections.some(([name]) => name === 'posture')) {

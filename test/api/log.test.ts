@@ -85,9 +85,11 @@ test('members are those of the genesis', async (t) => {
   const [validator, operator] = members;
   t.is(members.length, 2);
   t.deepEqual(validator, {
+    key: node.net.validators[0]?.actor,
     actor: node.net.validators[0]?.actor, roles: ['validator'], author: 0, peer: 'peer-0',
   });
-  t.deepEqual(operator, { actor: node.operator.actor, roles: ['operator'] });
+  const { actor } = node.operator;
+  t.deepEqual(operator, { key: actor, actor, roles: ['operator'] });
   t.is(quorum, 1);
   t.is(epoch, 0);
   t.is(chain, textOf(node.net.chain.id));

@@ -142,8 +142,8 @@ const TEXTS: readonly (readonly [what: string, verdict: string, text: string])[]
   [
     'a forbid of all events',
     'policy_denies_everyone',
-    `forbid(principal, action in [Action::"data", Action::"protocol", Action::"committee"],
-            resource);`,
+    `forbid(principal, action in [Action::"data", Action::"protocol", Action::"committee",
+            Action::"membership"], resource);`,
   ],
 ];
 const NOBODY = 'permit(principal == Actor::"00", action in Action::"policy", resource);';
