@@ -100,6 +100,11 @@ export class Reducer {
     );
   }
 
+  /** Whether events of an actor count. */
+  isMember(actor: Id): boolean {
+    return this.#members.isMember(actor, this.rowsOf(this.#members.name));
+  }
+
   /** Highest used sequence number of a lane, or -1. */
   topOfLane(actor: Id, lane: number): number {
     const row = this.#lanes.get(storeKeys.lane(actor, lane));

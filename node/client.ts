@@ -10,6 +10,7 @@ import type { ReadEnvelope } from '#node/api/view.ts';
 import type {
   DecisionsJson, ExplainedJson, PoliciesJson, PolicyHistoryJson,
 } from './client-policy.ts';
+import type { ClientAuth } from './client-auth.ts';
 import { errorOf, foreign, unreachable } from './client-errors.ts';
 import { messagesOf } from './event-stream.ts';
 
@@ -77,6 +78,8 @@ export interface ClientOptions {
   readonly timeout_ms?: number;
   /** Ends every request that is under way, with `node_unreachable`, and refuses later ones. */
   readonly signal?: AbortSignal;
+  /** How requests prove who sends them; without it only `ready` is answered. */
+  readonly auth?: ClientAuth;
 }
 
 type Query = Readonly<Record<string, string | number | undefined>>;
@@ -110,11 +113,13 @@ export class Client {
   readonly url: string;
   readonly #timeout_ms: number;
   readonly #signal: AbortSignal | undefined;
+  readonly #auth: ClientAuth | undefined;
 
-  constructor(url: string, { timeout_ms = TIMEOUT_MS, signal }: ClientOptions = {}) {
+  constructor(url: string, { timeout_ms = TIMEOUT_MS, signal, auth }: ClientOptions = {}) {
     this.url = baseOf(url);
     this.#timeout_ms = timeout_ms;
     this.#signal = signal;
+    this.#auth = auth;
   }
 
   status(): Promise<NodeStatus> {
@@ -311,7 +316,7 @@ export class Client {
     try {
       return await fetch(target, {
         method,
-        headers,
+        headers: { ...((await this.#auth?.({ method, url: target, headers, body })) ?? headers) },
         redirect: 'error',
         ...(body && { body: body as Uint8Array<ArrayBuffer> }),
         ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),

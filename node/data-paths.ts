@@ -7,6 +7,8 @@ type DataPath =
   | 'peerKey'
   | 'operatorKey'
   | 'config'
+  | 'apiToken'
+  | 'monitorToken'
   | 'store'
   | 'claimed';
 
@@ -21,6 +23,10 @@ export function dataPaths(
     // with which commands sign for the operator of the directory, where there is one
     operatorKey: join(directory, 'operator.key'),
     config: join(directory, 'config.json'),
+    // with which requests prove that they come from who owns the directory
+    apiToken: join(directory, 'api.token'),
+    // with which metrics are read
+    monitorToken: join(directory, 'monitor.token'),
     store: join(directory, 'store'),
     // beside the store, so that it outlives it
     claimed: join(directory, 'store.claimed'),

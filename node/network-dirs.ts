@@ -5,7 +5,7 @@ import { openChain } from '#ledger/chain.ts';
 import { fail } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
 import { generatePeerKey, peerNameOf } from '#p2p/index.ts';
-import type { NodeConfig, PartialConfig } from './config.ts';
+import type { PartialConfig } from './config.ts';
 import { dataPaths, finishDataDir, isInitialised, makeGenesis } from './data-dir.ts';
 import type { NodeKeys } from './data-dir.ts';
 import { createKeyFile, readKeyFile } from './keys.ts';
@@ -32,7 +32,8 @@ export interface NetworkPlan {
   readonly address: string;
   /** Multiaddr that each node listens on. */
   readonly listen: string;
-  readonly api: NodeConfig['api'];
+  /** `{name}` in its names stands for the node's. */
+  readonly api: NonNullable<PartialConfig['api']>;
 }
 
 export interface PlannedNode {
@@ -133,5 +134,7 @@ function configOf(
 ): PartialConfig {
   const others = nodes.filter((other) => other.name !== name && other.role === 'validator');
   const bootstrap = others.map((other) => `${other.address}/p2p/${other.peer}`);
-  return { name, api, p2p: { listen: [listen], announce: [address], bootstrap } };
+  const names = api.names?.map((one) => one.replaceAll('{name}', name));
+  const own = { ...api, ...(names && { names }) };
+  return { name, api: own, p2p: { listen: [listen], announce: [address], bootstrap } };
 }

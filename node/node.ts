@@ -4,18 +4,19 @@ import { pino } from 'pino';
 import type { Logger } from 'pino';
 import type { Committee } from '#ledger/committee.ts';
 import { Core } from '#ledger/core.ts';
-import { X0tError, codeOf, fail } from '#ledger/errors.ts';
+import { X0tError, codeOf } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
 import type { Verifier } from '#ledger/ports.ts';
 import type { Self } from '#ledger/submissions.ts';
 import { loadEngine } from '#native/engine.ts';
 import { quickVerifier } from '#native/quick-verifier.ts';
 import { createVerifierPool } from '#native/verifier-pool.ts';
-import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
+import { isQuorumReachable, statusOf } from '#node/api/index.ts';
 import type { NodeStatus, Readiness } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
 import type { ManagedNetwork } from '#p2p/index.ts';
 import { LazyIdentity } from '#node/identity/lazy.ts';
+import { ensureTokens } from './auth/tokens.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
@@ -25,6 +26,7 @@ import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
+import { NodeApi } from './node-api.ts';
 import { schemaFor } from './schema.ts';
 import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
@@ -157,9 +159,14 @@ async function assemble(
       key: Buffer.from(data.coseKey).toString('base64'),
       addrs: [...network.status().addrs],
       ...ledger,
+      api: api.status,
       ...(identity.status && { identity: identity.status }),
       alarms: [...ledger.alarms, ...(overseer?.alarms() ?? [])],
-      limitations: [...limitationsOf(config, core, data), ...identity.limitations],
+      limitations: [
+        ...limitationsOf(config, core, data),
+        ...identity.limitations,
+        ...api.limitations,
+      ],
       startedAt,
       uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
     };
@@ -167,17 +174,21 @@ async function assemble(
   const metrics = createMetrics(core, systemClock);
   registerNetworkMetrics(metrics.registry, network);
   const identity = new LazyIdentity({
-    config: config.identity,
+    config: { ...config.identity, isServed: config.api.tls !== undefined },
     environment: process.env,
     core,
     actor: self.actor,
     log,
     registry: metrics.registry,
   });
-  const api = await createApi({
+  await ensureTokens(directory, systemEntropy);
+  const api = await NodeApi.create({
+    directory,
+    config: config.api,
     core,
     store,
     clock: systemClock,
+    verifier,
     metrics,
     log,
     version: VERSION,
@@ -197,7 +208,7 @@ async function assemble(
   core.start();
   closers.push(() => identity.close());
   await identity.start();
-  const url = await listen(api, config);
+  const url = await api.listen();
   isUp = true;
   log.info(
     {
@@ -230,7 +241,9 @@ async function assemble(
     log.error({ code: codeOf(error) }, 'the store or the verifier failed: the node ends');
     void stop(error);
   });
-  return { core, network, api, config, store, metrics, url, status, ended, stop: () => stop() };
+  const { app } = api;
+  const parts = { core, network, api: app, config, store, metrics, url, status, ended };
+  return { ...parts, stop: () => stop() };
 }
 
 /**
@@ -300,20 +313,4 @@ function openNetwork(
     clock: systemClock,
     log,
   });
-}
-
-async function listen(api: FastifyInstance, { api: { host, port } }: NodeConfig): Promise<string> {
-  try {
-    return await api.listen({ host, port });
-  } catch (cause) {
-    const isTaken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
-    if (isTaken) {
-      fail(
-        'api_port_taken',
-        'Another program has the port of the API: choose one with --api-port.',
-        { host, port },
-      );
-    }
-    throw cause;
-  }
 }

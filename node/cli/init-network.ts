@@ -16,6 +16,7 @@ interface Options {
   readonly address: string;
   readonly apiHost: string;
   readonly apiPort: number;
+  readonly apiName?: readonly string[];
 }
 
 const ADDRESS = `/dns4/{name}/tcp/${P2P_PORT}`;
@@ -37,7 +38,11 @@ export function registerInitNetwork(program: Command): void {
     .option('--operators <count>', 'operator keys to make', wholeNumber(0, OPERATORS_MAX), 1)
     .option('--address <multiaddr>', 'where peers reach a node; {name} is its name', ADDRESS)
     .option('--api-host <host>', "what each node's HTTP API listens on", '127.0.0.1')
-    .option('--api-port <port>', 'its port', portNumber, API_PORT);
+    .option('--api-port <port>', 'its port', portNumber, API_PORT)
+    .option(
+      '--api-name <names...>',
+      'names by which callers mean it, besides where it listens; {name} is its name',
+    );
   does(async (out, options) => {
     const made = await prepareNetwork(planOf(options));
     out.show(made, () => describe(made));
@@ -66,7 +71,11 @@ function planOf(options: Options): NetworkPlan {
     operators,
     address,
     listen: `/ip4/0.0.0.0/tcp/${port}`,
-    api: { host: options.apiHost, port: options.apiPort },
+    api: {
+      host: options.apiHost,
+      port: options.apiPort,
+      ...(options.apiName && { names: options.apiName }),
+    },
   };
 }
 

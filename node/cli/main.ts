@@ -40,6 +40,7 @@ const GROUPS: Readonly<Record<string, () => Promise<(program: Command) => void>>
   member: async () => (await import('./member.ts')).registerMember,
   policy: async () => (await import('./policy.ts')).registerPolicy,
   key: async () => (await import('./key.ts')).registerKey,
+  token: async () => (await import('./token.ts')).registerToken,
   export: async () => (await import('./export.ts')).registerExport,
   audit: async () => (await import('./audit.ts')).registerAudit,
   rebuild: async () => (await import('./rebuild.ts')).registerRebuild,

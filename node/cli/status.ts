@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import type { NodeStatus } from '#node/api/status.ts';
 import { addCommand } from './command.ts';
 import { columns, counted } from './output.ts';
-import { clientOf, withNode } from './places.ts';
+import { clientOf } from './client.ts';
+import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 
 export function registerStatus(program: Command): void {
@@ -14,7 +15,7 @@ export function registerStatus(program: Command): void {
   );
   withNode(command);
   does(async (out, options) => {
-    const client = clientOf(options);
+    const client = await clientOf(options);
     const status = await client.status();
     out.show(status, () => describe(status, client.url));
   });

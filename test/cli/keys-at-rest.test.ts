@@ -6,6 +6,7 @@ import { decodeSecretKey } from '#native/secret-key.ts';
 import { PASSPHRASE_CHARS_MIN } from '#node/sealed-file.ts';
 import { envelope, folder, json, start, x0t } from './support.ts';
 import type { Ran } from './support.ts';
+import { fetchAs } from '#test/support/fetch-as.ts';
 
 /** Keys are encrypted with a passphrase that comes from a file, and neither shows anywhere. */
 
@@ -78,7 +79,7 @@ test.serial('a node runs on encrypted keys and shows none of them anywhere', asy
   t.is(written.code, 0, written.stderr);
   const wrong = await x0t(cwd, 'kv', 'put', 'a', 'c', '--data', 'd', '--passphrase-file', 'second');
   t.regex(wrong.stderr, /passphrase_wrong/);
-  const status = await (await fetch(`${started.url}/v1/status`)).text();
+  const status = await (await fetchAs(join(cwd, 'd'), `${started.url}/v1/status`)).text();
   t.notRegex(status, /not encrypted/);
   const node = await stop();
   t.is((await x0t(cwd, 'export', '--data', 'd', '--car', 'log.car')).code, 0);
@@ -133,7 +134,7 @@ test.serial('a backup makes the node again, which follows, since its store is go
   t.true(isSealed(textOf(cwd, join('f', 'node.key'))), 'encrypted unless it is to be plain');
   const ports = ['--api-port', '0', '--listen', '/ip4/127.0.0.1/tcp/0'];
   const { started, stop } = await start(t, cwd, '--data', 'e', ...ports);
-  const status = (await (await fetch(`${started.url}/v1/status`)).json()) as {
+  const status = (await (await fetchAs(join(cwd, 'e'), `${started.url}/v1/status`)).json()) as {
     readonly actor: string;
     readonly limitations: readonly string[];
   };

@@ -9,6 +9,7 @@ import { WorkloadClient } from '#node/identity/workload-client.ts';
 import { systemClock as clock, systemEntropy as entropy } from '#node/system.ts';
 import { folder, json, start, x0t } from '#test/cli/support.ts';
 import { quietLog, until } from '#test/identity/support.ts';
+import { fetchAs } from '#test/support/fetch-as.ts';
 
 /** SPIFFE with the command line and a real node: entries are events, identities follow. */
 
@@ -23,8 +24,8 @@ test('a new network gives workloads identities, and takes them away', async (t) 
   writeFileSync(file, JSON.stringify({ ...config, identity: { socket } }));
   const ports = ['--api-port', '0', '--p2p-port', '0'];
   const node = await start(t, cwd, '--data', 'd', '--log', 'silent', ...ports);
-  const { url } = node.started;
-  const status = async () => (await (await fetch(`${url}/v1/status`)).json()) as NodeStatus;
+  const { url, directory } = node.started;
+  const status = async () => (await (await fetchAs(directory, `${url}/v1/status`)).json()) as NodeStatus;
   while ((await status()).identity?.provider !== 'ready') await sleep(50);
   const { trustDomain = '' } = (await status()).identity ?? {};
 
@@ -44,13 +45,13 @@ test('a new network gives workloads identities, and takes them away', async (t) 
   await until(client, () => client.current.status === 'ready');
   t.is(client.defaultSvid.id.uri, entry.spiffeId);
 
-  const document = await (await fetch(`${url}/v1/identity/bundle`)).text();
+  const document = await (await fetchAs(directory, `${url}/v1/identity/bundle`)).text();
   const { x509 } = parseBundle(trustDomain, document);
   const { chain } = client.defaultSvid;
   const { id } = validateX509Svid(chain, { x509AuthoritiesOf: () => x509 }, Date.now());
   t.is(id.uri, entry.spiffeId);
   t.is((await status()).identity?.callers, 1);
-  const shown = await x0t(cwd, 'status', '--url', url);
+  const shown = await x0t(cwd, 'status', '--data', 'd', '--url', url);
   t.true(shown.stdout.includes(`${trustDomain}, Workload API ready`), shown.stdout);
 
   t.like(await say({ id: 'test' }), { state: 'final' });
