@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
-import type { FastifyInstance, InjectOptions } from 'fastify';
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { encode } from '#ledger/codec.ts';
 import type { Core, CoreConfig } from '#ledger/core.ts';
 import { signEvent } from '#ledger/event.ts';
@@ -28,6 +28,8 @@ export interface SingleNode {
   readonly store: MemoryStore;
   /** Its `inject` sends the operator's token unless the request has `authorization`. */
   readonly api: FastifyInstance;
+  /** As that of `api`, with nothing added. */
+  readonly inject: (request: InjectOptions) => Promise<LightMyRequestResponse>;
   readonly tokens: Record<TokenName, string>;
   /** Those that make a request the operator's. */
   readonly headers: { readonly authorization: string };
@@ -137,6 +139,7 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
   const alive = setInterval(() => undefined, 60_000);
   return Object.assign(state, {
     net, core, store, api, operator, logged, tokens, headers,
+    inject: async (request: InjectOptions) => inject(request),
     async close() {
       await api.close();
       metrics.stop();
