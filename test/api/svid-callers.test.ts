@@ -380,6 +380,19 @@ test('TLS 1.3 only, with X25519MLKEM768 before X25519 and nothing else', async (
   t.regex(String(error.code), /PROTOCOL|ALERT|VERSION/);
 });
 
+test('sessions are not resumed: a resumed one would not show its chain', async (t) => {
+  const { port } = await bench(t);
+  const first = connectTls({ ...CLIENT, port, ...showing(web) });
+  const session = once(first, 'session', { signal: AbortSignal.timeout(1000) });
+  first.write('GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n');
+  const [ticket] = (await session.catch(() => [undefined])) as [Buffer | undefined];
+  first.destroy();
+  const second = connectTls({ ...CLIENT, port, ...showing(web), ...(ticket && { session: ticket }) });
+  await once(second, 'secureConnect');
+  t.false(second.isSessionReused());
+  second.destroy();
+});
+
 test('a new SVID is shown from the next connection on, and none is none', async (t) => {
   const { port, svid } = await bench(t);
   const shown = async (): Promise<string> => {
