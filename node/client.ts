@@ -90,6 +90,8 @@ interface Request {
   readonly body?: Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
   readonly timeout_ms?: number;
+  /** Answered to everybody: nothing is shown of who asks. */
+  readonly isOpen?: boolean;
   /** Statuses that are an answer and no error. */
   readonly accepts?: readonly number[];
 }
@@ -128,7 +130,7 @@ export class Client {
 
   /** Whether the node serves requests, and what it waits for. */
   ready(): Promise<Readiness> {
-    return this.#json('/readyz', { accepts: [503] });
+    return this.#json('/readyz', { accepts: [503], isOpen: true });
   }
 
   members(): Promise<MembersJson> {
@@ -307,16 +309,18 @@ export class Client {
   }
 
   async #fetch(path: string, request: Request, signal?: AbortSignal): Promise<Response> {
-    const { method = 'GET', query = {}, body, headers = {} } = request;
+    const { method = 'GET', query = {}, body, headers = {}, isOpen = false } = request;
     const target = new URL(this.url + path);
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) target.searchParams.set(name, `${value}`);
     }
+    const auth = isOpen ? undefined : this.#auth;
+    const proved = (await auth?.({ method, url: target, headers, body })) ?? headers;
     const signals = [signal, this.#signal].filter((one) => one !== undefined);
     try {
       return await fetch(target, {
         method,
-        headers: { ...((await this.#auth?.({ method, url: target, headers, body })) ?? headers) },
+        headers: { ...proved },
         redirect: 'error',
         ...(body && { body: body as Uint8Array<ArrayBuffer> }),
         ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),
