@@ -17,6 +17,7 @@ interface Options {
   readonly apiHost: string;
   readonly apiPort: number;
   readonly apiName?: readonly string[];
+  readonly monitoring?: boolean;
 }
 
 const ADDRESS = `/dns4/{name}/tcp/${P2P_PORT}`;
@@ -42,7 +43,8 @@ export function registerInitNetwork(program: Command): void {
     .option(
       '--api-name <names...>',
       'names by which callers mean it, besides where it listens; {name} is its name',
-    );
+    )
+    .option('--monitoring', 'one token for the metrics of all nodes, in the folder monitoring');
   does(async (out, options) => {
     const made = await prepareNetwork(planOf(options));
     out.show(made, () => describe(made));
@@ -53,7 +55,7 @@ function planOf(options: Options): NetworkPlan {
   const { dir, name, validators, observers = [], operators, address } = options;
   const names = [...validators, ...observers];
   const isOdd = (one: string, i: number): boolean =>
-    !NAME.test(one) || names.indexOf(one) !== i || ['public', 'operators'].includes(one);
+    !NAME.test(one) || names.indexOf(one) !== i || ['public', 'operators', 'monitoring'].includes(one);
   const odd = names.find(isOdd);
   if (odd !== undefined) {
     fail('usage', 'Names of nodes differ, and are made of a-z, 0-9 and "-".', { name: odd });
@@ -71,6 +73,7 @@ function planOf(options: Options): NetworkPlan {
     operators,
     address,
     listen: `/ip4/0.0.0.0/tcp/${port}`,
+    hasMonitoring: options.monitoring === true,
     api: {
       host: options.apiHost,
       port: options.apiPort,
