@@ -76,7 +76,7 @@ export function assertPermitted(guard: Guard, request: FastifyRequest): void {
   const call = { principal, action, resource, context: { operation } };
   const decision = decisions
     ? (core.replica.fold.reducer.callPermission(call, clock.wall_ms()) ?? DENIED)
-    : withoutPolicies(principal, action);
+    : asShipped(principal, action);
   decisions?.call(principal, action, resource, decision);
   if (decision.isAllowed) return;
   const message = `The policies do not permit this: ${reasonOf(decision)}.`;
@@ -84,7 +84,7 @@ export function assertPermitted(guard: Guard, request: FastifyRequest): void {
 }
 
 /** What the shipped policies say, for a network that has none on its ledger. */
-function withoutPolicies({ type, id }: PolicyEntity, action: string): PolicyDecision {
+function asShipped({ type, id }: PolicyEntity, action: string): PolicyDecision {
   const isOwner = type === 'Actor' || (type === 'Local' && id === 'operator');
   const isMonitor = type === 'Local' && id === 'monitor' && action === 'api.metrics.read';
   return { ...DENIED, isAllowed: isOwner || isMonitor };
