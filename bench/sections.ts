@@ -55,7 +55,9 @@ async function start(context: BenchContext, name: string, count: number): Promis
   );
   context.directories = directories;
   context.load = await loadOf(join(directory, name), directories[0] as string, actors);
-  for (const one of directories.slice(0, count)) context.nodes.push(await DrivenNode.start(one, UNLIMITED));
+  for (const one of directories.slice(0, count)) {
+    context.nodes.push(await DrivenNode.start(one, UNLIMITED));
+  }
   await untilMeshed(context.nodes);
 }
 

@@ -26,8 +26,8 @@ export interface Trial {
 
 /**
  * Throws `policy_lockout` where none of the candidates could replace every policy, which is enough
- * to undo anything, now and at all times, or nobody could hand an event to a node by its API; and `policy_denies_everyone` where none could author any
- * event but changes of policies.
+ * to undo anything, now and at all times, or nobody could hand an event to a node by its API; and
+ * `policy_denies_everyone` where none could author any event but changes of policies.
  */
 export function assertSafe(trial: Trial): void {
   const { program, principals, standingOf, policyIds, ts_ms } = trial;

@@ -11,7 +11,7 @@ import { storeKeys } from '#ledger/keys.ts';
 import type { BlockStore, Id, StoreOp } from '#ledger/ports.ts';
 import { generatePeerKey, peerNameOf } from '#p2p/index.ts';
 import { genesisSchema } from '#projections/index.ts';
-import { ensureTokens } from './auth/tokens.ts';
+import { ensureTokens } from '#node/auth/tokens.ts';
 import { checkConfig } from './config-check.ts';
 import type { PartialConfig } from './config.ts';
 import { dataPaths, isInitialised } from './data-paths.ts';

@@ -5,7 +5,7 @@ import { openChain } from '#ledger/chain.ts';
 import { fail } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
 import { generatePeerKey, peerNameOf } from '#p2p/index.ts';
-import { ensureTokens } from './auth/tokens.ts';
+import { ensureTokens } from '#node/auth/tokens.ts';
 import type { PartialConfig } from './config.ts';
 import { dataPaths, finishDataDir, isInitialised, makeGenesis } from './data-dir.ts';
 import type { NodeKeys } from './data-dir.ts';
@@ -17,8 +17,8 @@ import { systemClock, systemEntropy } from './system.ts';
 /**
  * The data directories of a whole new network whose nodes run on hosts of their own, such as
  * containers: `DIR/NAME` for each, `DIR/operators` with the operators' keys, `DIR/public` with
- * what everybody may read, and where it is asked for `DIR/monitoring` with the token for metrics. Each folder can be a mount: whoever mounts `DIR/NAME` alone sees the
- * secrets of one node.
+ * what everybody may read, and where it is asked for `DIR/monitoring` with the token for metrics.
+ * Each folder can be a mount: whoever mounts `DIR/NAME` alone sees the secrets of one node.
  */
 
 export interface NetworkPlan {

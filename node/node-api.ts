@@ -40,7 +40,7 @@ export class NodeApi {
     const { config, clock, core, directory, identity, log, verifier } = options;
     const rate = { ...RATES, ...config.rate };
     const anonymous = { perSecond: rate.anonymousPerSecond, burst: rate.anonymousBurst };
-    const listening: { app?: FastifyInstance; listener?: TlsListener } = {};
+    const opened: { app?: FastifyInstance; listener?: TlsListener } = {};
     const authenticator = createAuthenticator({
       clock,
       verifier,
@@ -48,9 +48,9 @@ export class NodeApi {
       own: () => ({
         names: config.names,
         listeners: [
-          { host: config.host, port: portOf(listening.app) },
-          ...(listening.listener
-            ? [{ host: config.tls?.host ?? config.host, port: listening.listener.port }]
+          { host: config.host, port: portOf(opened.app) },
+          ...(opened.listener
+            ? [{ host: config.tls?.host ?? config.host, port: opened.listener.port }]
             : []),
         ],
       }),
@@ -61,8 +61,8 @@ export class NodeApi {
     });
     const identities = { perSecond: rate.perSecond, burst: rate.burst };
     const rates = { identity: identities, anonymous };
-    listening.app = await createApi({ ...options, authenticator, rates });
-    return new NodeApi(listening.app, options, listening);
+    opened.app = await createApi({ ...options, authenticator, rates });
+    return new NodeApi(opened.app, options, opened);
   }
 
   /** Base URL for HTTP, with the port that was taken. Throws `api_port_taken`. */

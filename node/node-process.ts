@@ -2,7 +2,7 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fail } from '#ledger/errors.ts';
-import { tokenFile } from './auth/tokens.ts';
+import { tokenFile } from '#node/auth/tokens.ts';
 import { withToken } from './client-auth.ts';
 import { Client } from './client.ts';
 import { Subprocess } from './subprocess.ts';

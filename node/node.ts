@@ -16,7 +16,7 @@ import type { NodeStatus, Readiness } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
 import type { ManagedNetwork } from '#p2p/index.ts';
 import { LazyIdentity } from '#node/identity/lazy.ts';
-import { ensureTokens } from './auth/tokens.ts';
+import { ensureTokens } from '#node/auth/tokens.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';

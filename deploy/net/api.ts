@@ -1,7 +1,7 @@
 /**
  * One node's HTTP API, as far as the scenarios need it (docs/api.md). Requests are signed by an
- * operator, for the name by which the node knows itself: the port that the engine maps to it on this
- * machine is none of its names, and a request from there does not come from its own machine.
+ * operator, for the name by which the node knows itself: the port that the engine maps to it on
+ * this machine is none of its names, and a request from there does not come from its own machine.
  */
 import { request as send } from 'node:http';
 import { signedHeaders } from './sign.ts';

@@ -28,8 +28,9 @@ export interface TlsListenerOptions {
 
 /**
  * First the hybrid of X25519 and ML-KEM-768 (draft-ietf-tls-ecdhe-mlkem): what is sent today stays
- * secret from quantum computers of tomorrow. The slash makes it the node's choice: a client that knows
- * both gets the hybrid, even if it would begin with X25519 alone. Who does not know it takes X25519.
+ * secret from quantum computers of tomorrow. The slash makes it the node's choice: a client that
+ * knows both gets the hybrid, even if it would begin with X25519 alone. Who does not know it takes
+ * X25519.
  */
 const GROUPS = 'X25519MLKEM768/X25519';
 const HANDSHAKE_MS = 10_000;

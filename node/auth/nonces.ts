@@ -13,9 +13,9 @@ export interface NonceBounds {
 
 /**
  * What was used, by the second in which it says that it was made: a second is forgotten once no
- * signature of it is taken any more, and nothing of a forgotten second is taken ever again, whatever
- * the clock does. Nothing can be made to be forgotten earlier: when too much is remembered, nothing
- * more is taken.
+ * signature of it is taken any more, and nothing of a forgotten second is taken ever again,
+ * whatever the clock does. Nothing can be made to be forgotten earlier: when too much is
+ * remembered, nothing more is taken.
  */
 export class Nonces {
   readonly #bounds: NonceBounds;

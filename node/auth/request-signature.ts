@@ -74,7 +74,7 @@ export async function signRequest(
     },
     { method, url, headers: all },
   );
-  return signed.headers as Record<string, string>;
+  return signed.headers;
 }
 
 /** What `Signature-Input` says. */
@@ -85,8 +85,11 @@ export interface SignatureInput {
   readonly keyid: Id;
 }
 
-const INPUT =
-  /^([a-z][a-z0-9_-]{0,31})=\(("[@a-z][a-z0-9-]*"(?: "[@a-z][a-z0-9-]*")*)\)((?:;[a-z]+=(?:"[^"\\]*"|[0-9]{1,12}))+)$/;
+const FIELD = String.raw`"[@a-z][a-z0-9-]*"`;
+const PARAM = String.raw`;[a-z]+=(?:"[^"\\]*"|[0-9]{1,12})`;
+const INPUT = new RegExp(
+  String.raw`^([a-z][a-z0-9_-]{0,31})=\((${FIELD}(?: ${FIELD})*)\)((?:${PARAM})+)$`,
+);
 const SIGNATURE = /^([a-z][a-z0-9_-]{0,31})=:[A-Za-z0-9+/]+={0,2}:$/;
 const NONCE = /^"[A-Za-z0-9_-]{22}"$/;
 const KEY_ID = /^"[0-9a-f]{64}"$/;

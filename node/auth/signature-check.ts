@@ -35,9 +35,9 @@ export interface SignatureCheckParts {
 }
 
 /**
- * Who signed a request. What costs little is looked at first: form, target, time, whether the key is
- * the present one of a member; only then the signature. Nonces are remembered in this process, so
- * what was signed before it began is refused.
+ * Who signed a request. What costs little is looked at first: form, target, time, whether the key
+ * is the present one of a member; only then the signature. Nonces are remembered in this process,
+ * so what was signed before it began is refused.
  */
 export class SignatureCheck {
   readonly #parts: SignatureCheckParts;
@@ -51,9 +51,10 @@ export class SignatureCheck {
   }
 
   /**
-   * The actor; the body still has to be compared with `contentDigest`. Throws `signature_malformed`,
-   * `signature_stale`, `signature_replayed`, `signature_wrong`, `signature_other_node`,
-   * `target_not_canonical`, `actor_unknown`, `overloaded` or `rate_limited`.
+   * The actor; the body still has to be compared with `contentDigest`. Throws
+   * `signature_malformed`, `signature_stale`, `signature_replayed`, `signature_wrong`,
+   * `signature_other_node`, `target_not_canonical`, `actor_unknown`, `overloaded` or
+   * `rate_limited`.
    */
   async callerOf(request: IncomingMessage): Promise<Caller> {
     const { headers, socket } = request;
@@ -166,18 +167,15 @@ function keyIn({ headers }: IncomingMessage, { keyid }: SignatureInput): Uint8Ar
 }
 
 function refuseNonce(answer: Exclude<NonceAnswer, 'fresh'>): never {
-  switch (answer) {
-    case 'used':
-      return fail('signature_replayed', 'The request was made before: sign each one anew.');
-    case 'late':
-      return stale(AGE_S_MAX);
-    case 'full':
-      return fail('overloaded', 'The node has too many signed requests to remember: try again.');
-    case 'full_for_actor': {
-      const message = 'The actor has signed too many requests: send fewer, or more in each.';
-      return fail('rate_limited', message, { retryAfter_s: AGE_S_MAX });
-    }
+  if (answer === 'used') {
+    fail('signature_replayed', 'The request was made before: sign each one anew.');
   }
+  if (answer === 'late') stale(AGE_S_MAX);
+  if (answer === 'full') {
+    fail('overloaded', 'The node has too many signed requests to remember: try again.');
+  }
+  const message = 'The actor has signed too many requests: send fewer, or more in each.';
+  return fail('rate_limited', message, { retryAfter_s: AGE_S_MAX });
 }
 
 function stale(seconds: number): never {

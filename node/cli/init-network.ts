@@ -54,8 +54,9 @@ export function registerInitNetwork(program: Command): void {
 function planOf(options: Options): NetworkPlan {
   const { dir, name, validators, observers = [], operators, address } = options;
   const names = [...validators, ...observers];
+  const taken = new Set(['public', 'operators', 'monitoring']);
   const isOdd = (one: string, i: number): boolean =>
-    !NAME.test(one) || names.indexOf(one) !== i || ['public', 'operators', 'monitoring'].includes(one);
+    !NAME.test(one) || names.indexOf(one) !== i || taken.has(one);
   const odd = names.find(isOdd);
   if (odd !== undefined) {
     fail('usage', 'Names of nodes differ, and are made of a-z, 0-9 and "-".', { name: odd });

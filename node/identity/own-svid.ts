@@ -40,8 +40,8 @@ export interface OwnIdentityParts {
 
 /**
  * What a node shows who it is with: the default SVID of its Workload API where it has one, else one
- * that it issues to itself as an issuer of its network's trust domain. `look` is called from time to
- * time and makes what is due. Nothing that has expired is shown.
+ * that it issues to itself as an issuer of its network's trust domain. `look` is called from time
+ * to time and makes what is due. Nothing that has expired is shown.
  */
 export class OwnIdentity {
   readonly #parts: OwnIdentityParts;
@@ -88,7 +88,7 @@ export class OwnIdentity {
     if (!own) return this.#set(undefined);
     const cert = pemOf(own.chain);
     if (cert === this.#current?.cert) return;
-    const key = own.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+    const key = own.privateKey.export({ type: 'pkcs8', format: 'pem' });
     this.#set({ id: own.id, cert, key, notAfter_ms: own.notAfter_ms });
   }
 
@@ -111,7 +111,7 @@ export class OwnIdentity {
     this.#set({
       id,
       cert: pemOf(readCertificates(chain)),
-      key: pem.export({ type: 'pkcs8', format: 'pem' }) as string,
+      key: pem.export({ type: 'pkcs8', format: 'pem' }),
       notAfter_ms,
     });
   }

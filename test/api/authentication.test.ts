@@ -47,7 +47,7 @@ const PATHS = [
 ];
 
 for (const [name, one] of [['with', node], ['without', plain]] as const) {
-  test(`who proves nothing sees that a node ${name} policies lives and is ready, no more`, async (t) => {
+  test(`${name} policies, who proves nothing sees that a node lives and is ready`, async (t) => {
     for (const path of ['/livez', '/readyz']) t.is((await ask(one, path, {})).status, 200, path);
     for (const path of PATHS) {
       const { status, code, challenge } = await ask(one, path, {});
@@ -56,7 +56,7 @@ for (const [name, one] of [['with', node], ['without', plain]] as const) {
     }
   });
 
-  test(`the operator token does all at a node ${name} policies, the monitoring token metrics`, async (t) => {
+  test(`${name} policies, the operator token does all, the monitoring token metrics`, async (t) => {
     const own = bearer(one.tokens.operator);
     for (const path of ['/metrics', '/v1/status', '/v1/log', '/openapi.json', '/v1/kv']) {
       t.is((await ask(one, path, own)).code, 'ok', path);
@@ -70,7 +70,7 @@ for (const [name, one] of [['with', node], ['without', plain]] as const) {
   });
 }
 
-test('the operator token is of this machine, asked by its own name, without a proxy between', async (t) => {
+test('the operator token is of this machine, by its own name, without a proxy', async (t) => {
   const own = bearer(node.tokens.operator);
   for (const address of ['192.0.2.9', '10.0.0.1', '::ffff:192.0.2.9', 'fe80::1', '128.0.0.1']) {
     t.is((await ask(node, '/v1/status', own, address)).code, 'token_not_local', address);

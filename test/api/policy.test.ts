@@ -121,8 +121,9 @@ test.serial('reads are asked for: a denied key is neither read nor listed', asyn
   caller = OWNER;
 });
 
-test.serial('the shipped policies: members and the owner do all, the monitor reads metrics', async (t) => {
-  const statusOf = async (principal: PolicyEntity, url: string, method: 'GET' | 'DELETE' = 'GET') => {
+test.serial('as shipped: members and the owner do all, the monitor reads metrics', async (t) => {
+  type Method = 'GET' | 'DELETE';
+  const statusOf = async (principal: PolicyEntity, url: string, method: Method = 'GET') => {
     caller = principal;
     const { statusCode } = await node.api.inject({ method, url });
     caller = OWNER;

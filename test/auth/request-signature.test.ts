@@ -10,7 +10,7 @@ import { seededActor } from '#test/support/seeded-actor.ts';
 import { incoming, partsOf, signed } from './signed-request.ts';
 import type { Sent } from './signed-request.ts';
 
-/** An actor's request is taken once, soon, at the node that it is for, and only as it was signed. */
+/** An actor's request is taken once, soon, at the node that it is for, only as it was signed. */
 
 const engine = await createVerifierPool({ engine: 'liboqs', workers: 0 });
 const me = seededActor('caller');
@@ -124,7 +124,7 @@ test('what it covers is as it is demanded, without exception', async (t) => {
   ] as const) {
     const headers = { ...sent.headers, 'Signature-Input': input.replace(from, to) };
     const code = await one.ask({ ...sent, headers });
-    t.is(code, 'signature_malformed', String(from) + String(to));
+    t.is(code, 'signature_malformed', `${String(from)} ${to}`);
   }
   for (const [name, value] of [
     ['x0t-key', 'AAAA'],
@@ -147,7 +147,7 @@ test('what it covers is as it is demanded, without exception', async (t) => {
   t.is(await one.ask(sent), me.actor);
 });
 
-test('a request for another node is refused, and loopback names are for this machine only', async (t) => {
+test('a request for another node is refused; loopback names are for this machine', async (t) => {
   const one = bench();
   const at = async (host: string, remoteAddress?: string) => {
     const sent = await one.sign({ method: 'GET' }, `http://${host}/v1/status`);
@@ -195,7 +195,7 @@ test('host and target have one spelling', async (t) => {
   t.is(await one.ask(sent), me.actor);
 });
 
-test('it is taken for half a minute, from a clock that is little ahead, and not from before the start', async (t) => {
+test('it is taken for half a minute, and not from before the start', async (t) => {
   const one = bench();
   const [early, late] = [await one.sign(), await one.sign()];
   await one.clock.run(1000 * AGE_S_MAX);

@@ -83,8 +83,8 @@ test.serial('a node runs on encrypted keys and shows none of them anywhere', asy
   const status = await (await fetchAs(join(cwd, 'd'), `${started.url}/v1/status`)).text();
   t.notRegex(status, /not encrypted/);
   // refusals and their lines in the log hold no part of what was refused
-  const token = textOf(cwd, 'd/api.token').trim();
-  for (const authorization of [`Bearer ${token}`, `bearer ${token}x`, `Basic ${token}`]) {
+  const own = textOf(cwd, 'd/api.token').trim();
+  for (const authorization of [`Bearer ${own}`, `bearer ${own}x`, `Basic ${own}`]) {
     const headers = { authorization, 'x-forwarded-for': '192.0.2.1' };
     const refused = await fetch(`${started.url}/v1/log`, { headers });
     t.is(refused.status, 401);
@@ -93,7 +93,8 @@ test.serial('a node runs on encrypted keys and shows none of them anywhere', asy
   const node = await stop();
   t.is((await x0t(cwd, 'export', '--data', 'd', '--car', 'log.car')).code, 0);
   const shown = [written, wrong, locked, node].flatMap(({ stdout, stderr }) => [stdout, stderr]);
-  const everything = [...shown, ...refusals, status, readFileSync(join(cwd, 'log.car'), 'latin1')].join('\n');
+  const exported = readFileSync(join(cwd, 'log.car'), 'latin1');
+  const everything = [...shown, ...refusals, status, exported].join('\n');
   t.true(everything.includes('node started'), 'the log is among it');
 
   t.is((await x0t(cwd, 'key', 'decrypt', '--data', 'd', ...sealed)).code, 0);

@@ -27,7 +27,8 @@ test('a new network gives workloads identities, and takes them away', async (t) 
   const ports = ['--api-port', '0', '--p2p-port', '0'];
   const node = await start(t, cwd, '--data', 'd', '--log', 'silent', ...ports);
   const { url, directory } = node.started;
-  const status = async () => (await (await fetchAs(directory, `${url}/v1/status`)).json()) as NodeStatus;
+  const status = async () =>
+    (await (await fetchAs(directory, `${url}/v1/status`)).json()) as NodeStatus;
   while ((await status()).identity?.provider !== 'ready') await sleep(50);
   const { trustDomain = '' } = (await status()).identity ?? {};
 
@@ -68,7 +69,8 @@ async function call(
   nodeId: string,
 ): Promise<readonly [number | undefined, string | undefined]> {
   const { chain, privateKey, id: { trustDomain } } = client.defaultSvid;
-  const pem = (all: readonly Certificate[]) => all.map(({ openssl }) => openssl.toString()).join('');
+  const pem = (all: readonly Certificate[]) =>
+    all.map(({ openssl }) => openssl.toString()).join('');
   const options = {
     host: '127.0.0.1',
     port,
@@ -92,7 +94,7 @@ async function call(
   });
 }
 
-test('a workload calls the API by mTLS with what it got from the socket, as policies say', async (t) => {
+test('a workload calls the API by mTLS with the SVID of its socket, as policies say', async (t) => {
   t.timeout(90_000);
   const cwd = folder(t);
   await x0t(cwd, 'init', '--data', 'd', '--json');

@@ -89,7 +89,10 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
     clock: options.clock ?? systemClock,
     verifier: await directVerifier(),
     keyOf: memberKeys(core),
-    own: () => ({ names: options.names ?? [], listeners: [{ host: '127.0.0.1', port: portOf(opened.api) }] }),
+    own: () => ({
+      names: options.names ?? [],
+      listeners: [{ host: '127.0.0.1', port: portOf(opened.api) }],
+    }),
     tokens: {
       ownerOf: async (token) => ownerOf(tokens, token),
       isStill: (token, owner) => tokens[owner] === token,

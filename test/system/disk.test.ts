@@ -37,7 +37,10 @@ async function startOn(t: ExecutionContext, { path }: SmallDisk): Promise<Starte
 }
 
 /** Writes until the node takes no more; returns the ids that it acknowledged and the last code. */
-async function fill(url: string, directory: string): Promise<{ readonly ids: string[]; readonly code: string }> {
+async function fill(
+  url: string,
+  directory: string,
+): Promise<{ readonly ids: string[]; readonly code: string }> {
   const ids: string[] = [];
   for (let i = 0; i < PUTS_MAX; i++) {
     try {
