@@ -65,7 +65,10 @@ export class NodeApi {
     return new NodeApi(opened.app, options, opened);
   }
 
-  /** Base URL for HTTP, with the port that was taken. Throws `api_port_taken`. */
+  /**
+   * Base URL for HTTP as this machine reaches it, with the port that was taken. Throws
+   * `api_port_taken`.
+   */
   async listen(): Promise<string> {
     const { config: { host, port, tls }, identity, log } = this.#options;
     const url = await listening(host, port, () => this.app.listen({ host, port }));
@@ -75,7 +78,7 @@ export class NodeApi {
         TlsListener.open(this.app, { ...at, own: identity.own, log }),
       );
     }
-    return url;
+    return url.replace('//[::]:', '//[::1]:');
   }
 
   get status(): ApiStatus {

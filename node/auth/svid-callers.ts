@@ -53,9 +53,14 @@ export class SvidCallers {
     this.#parts = parts;
   }
 
-  /** Throws the codes of `validateX509Svid`. */
-  x509(socket: TLSSocket): Caller {
-    const { id, notAfter_ms } = this.#assertX509(socket);
+  /** Throws the codes of `validateX509Svid`, `overloaded` or `rate_limited`. */
+  async x509(socket: TLSSocket): Promise<Caller> {
+    const known = this.#known(socket);
+    const { id, notAfter_ms } =
+      known ??
+      (await this.#parts.work.run(networkOf(socket.remoteAddress), 'x509', async () =>
+        this.#assertX509(socket),
+      ));
     return {
       principal: { type: 'Spiffe', id: id.uri },
       until_ms: notAfter_ms + CLOCK_SKEW_MS,
@@ -63,12 +68,18 @@ export class SvidCallers {
     };
   }
 
+  #known(socket: TLSSocket): X509Svid | undefined {
+    const known = this.#proved.get(socket);
+    if (known && this.#isAsBefore(known, this.#parts.clock.wall_ms())) return known.svid;
+    this.#proved.delete(socket);
+    return undefined;
+  }
+
   #assertX509(socket: TLSSocket): X509Svid {
+    const known = this.#known(socket);
+    if (known) return known;
     const { trust, clock } = this.#parts;
     const now_ms = clock.wall_ms();
-    const known = this.#proved.get(socket);
-    if (known && this.#isAsBefore(known, now_ms)) return known.svid;
-    this.#proved.delete(socket);
     const svid = validateX509Svid(chainOf(socket), trust, now_ms);
     const anchors = trust.x509AuthoritiesOf(svid.id.trustDomain);
     this.#proved.set(socket, { svid, anchors });
@@ -95,7 +106,7 @@ export class SvidCallers {
       fail('credential_insecure', message);
     }
     const wanted = [...trust.ownIds, ...audience];
-    const { id, expiry_ms } = await work.run(networkOf(remoteAddress), '', () =>
+    const { id, expiry_ms } = await work.run(networkOf(remoteAddress), 'jwt', () =>
       validateJwtSvid(token, wanted, trust, clock.wall_ms()),
     );
     const { kid } = decodeProtectedHeader(token);

@@ -38,6 +38,7 @@ function certified({ checkpoint }: NodeStatus): string {
 function describe(status: NodeStatus, url: string): string {
   const rows = columns([
     ['api', url],
+    ...httpsOf(status),
     ['network', status.network],
     ['chain', status.chain],
     ['role', `${status.role}, ${counted(status.n, 'validator')}, quorum ${status.quorum}`],
@@ -62,6 +63,13 @@ function describe(status: NodeStatus, url: string): string {
   const alarms = status.alarms.map(({ code, message }) => `alarm: ${message} (${code})\n`);
   const limits = status.limitations.map((sentence) => `limited: ${sentence}\n`);
   return [rows, catchUp, ...alarms, ...limits].join('');
+}
+
+/** Nothing where there is no listener for HTTPS. */
+function httpsOf({ api }: NodeStatus): [string, string][] {
+  if (!api?.https) return [];
+  const { host, port, state, spiffeId = '' } = api.https;
+  return [['api by TLS', `port ${port} of ${host}, ${state} ${spiffeId}`.trim()]];
 }
 
 /** Nothing where SPIFFE is off. */

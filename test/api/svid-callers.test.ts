@@ -15,6 +15,7 @@ import { TlsListener } from '#node/api/tls-listener.ts';
 import type { SvidSource } from '#node/api/tls-listener.ts';
 import type { SpiffeTrust } from '#node/auth/svid-callers.ts';
 import type { Certificate } from '#node/identity/certificate.ts';
+import { CLOCK_SKEW_MS } from '#node/identity/limits.ts';
 import type { JwtAuthority } from '#node/identity/jwt-svid.ts';
 import type { ServedSvid } from '#node/identity/own-svid.ts';
 import { newGenesisSchema } from '#node/schema.ts';
@@ -333,6 +334,29 @@ test('a JWT-SVID for this node is taken over TLS or on loopback; others are refu
   t.is(await ask(port, { token: db }), 'policy_denied');
   trust.set({ jwt: {} });
   t.is(await ask(port, { token }), 'trust_domain_unknown', 'the next request asks again');
+});
+
+test('what expires ends on a kept connection, and ends the stream that it opened', async (t) => {
+  const { port, trust, permit, node } = await bench(t);
+  await permit(PERMIT_WEB);
+  trust.set({ jwt: { 'example.org': [key.authority] } });
+  // whole seconds, and the minute by which clocks may differ
+  const end_ms = (Math.floor(Date.now() / 1000) + 3) * 1000;
+  const short = { uris: [WEB], from_ms: NOW_MS - HOUR_MS, to_ms: end_ms - CLOCK_SKEW_MS };
+  const next = await kept(t, port, showing(await craftLeaf(root, short)));
+  const token = await tokenOf({ exp: (end_ms - CLOCK_SKEW_MS) / 1000 });
+  t.is(await next(), 'ok');
+  const base = await node.api.listen({ host: '127.0.0.1', port: 0 });
+  const headers = { authorization: `Bearer ${token}` };
+  const stream = await fetch(`${base}/v1/log/stream`, { headers });
+  t.is(stream.status, 200);
+  const last = await stream.text();
+  const late_ms = Date.now() - end_ms;
+  t.true(late_ms >= 0 && late_ms < 2000, `${late_ms} ms`);
+  t.regex(last, /event: error\ndata: \{"code":"svid_expired".*\n\n$/);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  t.is(await next(), 'svid_expired');
+  t.is(await ask(port, { token }), 'svid_expired');
 });
 
 /** The key exchange group that a server chose: in its ServerHello, which is not encrypted. */
