@@ -161,7 +161,7 @@ async function assemble(
   const network = await openNetwork(data, config, {
     hello: helloAuth(chain, self, verifier),
     access: pairAccess(() => pairs),
-    join: joinDesk(() => opened.core, systemClock.wall_ms),
+    join: joinDesk(() => opened.core, () => systemClock.wall_ms()),
     log,
   });
   closers.push(() => network.stop());

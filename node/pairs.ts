@@ -43,13 +43,18 @@ export function refusalOf(
   if (seated?.peer === peer) return undefined;
   const row = rowOf(rows, actor);
   if (row) {
-    if (isGone(row)) return 'member_removed';
-    return row.peer === peer ? undefined : 'pair_differs';
+    if (isGone(row)) return refusal('member_removed');
+    return row.peer === peer ? undefined : refusal('pair_differs');
   }
-  if (actorOfPeer(rows, peer) !== undefined) return 'pair_differs';
+  if (actorOfPeer(rows, peer) !== undefined) return refusal('pair_differs');
   const isAlone = linked.every((one) => one === peer);
   const isOwnChoice = direction !== 'inbound' && configured.has(peer);
-  return isOwnChoice && (isBehind || isAlone) ? undefined : 'not_on_ledger';
+  return isOwnChoice && (isBehind || isAlone) ? undefined : refusal('not_on_ledger');
+}
+
+/** Names a code that a peer is told: the table of codes is checked against this. */
+function refusal(code: PairRefusal): PairRefusal {
+  return code;
 }
 
 /** The judgement as the network asks for it. */
