@@ -172,7 +172,11 @@ const REFUSALS: Partial<Record<VerdictName, (data: ErrorData) => never>> = {
   invite_known: (data) =>
     fail('invite_known', 'The same invite is there: make one with a new key.', data),
   invite_bounds: (data) =>
-    fail('invite_bounds', `An invite is open for 30 days at most, and ${INVITES_OPEN_MAX} at once.`, data),
+    fail(
+      'invite_bounds',
+      `An invite is open for 30 days at most, and ${INVITES_OPEN_MAX} at once.`,
+      data,
+    ),
   invite_unknown: (data) =>
     fail('invite_unknown', 'There is no such invite: ask for a token of this network.', data),
   invite_used: (data) =>
@@ -182,9 +186,17 @@ const REFUSALS: Partial<Record<VerdictName, (data: ErrorData) => never>> = {
   invite_expired: (data) =>
     fail('invite_expired', 'The time of the invite has passed: ask for another.', data),
   member_known: (data) =>
-    fail('member_known', 'The actor or its peer id is on the ledger: make new keys for a new member.', data),
+    fail(
+      'member_known',
+      'The actor or its peer id is on the ledger: make new keys for a new member.',
+      data,
+    ),
   member_roles: (data) =>
-    fail('member_roles', 'Validators, observers and auditors join with a node, others need no address.', data),
+    fail(
+      'member_roles',
+      'Validators, observers and auditors join with a node, others need no address.',
+      data,
+    ),
   member_bounds: (data) =>
     fail('member_bounds', 'The network has had as many members as it may.', data),
   member_proof_invalid: (data) =>

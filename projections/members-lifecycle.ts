@@ -172,9 +172,17 @@ const REFUSALS: Partial<Record<VerdictName, (data: ErrorData) => never>> = {
   member_not_permitted: (data) =>
     fail('member_not_permitted', 'Only an operator may do this, or the member itself.', data),
   member_last_validator: (data) =>
-    fail('member_last_validator', 'Nothing would be final any more: add another validator first.', data),
+    fail(
+      'member_last_validator',
+      'Nothing would be final any more: add another validator first.',
+      data,
+    ),
   member_last_operator: (data) =>
-    fail('member_last_operator', 'Nobody could change the members: invite another operator first.', data),
+    fail(
+      'member_last_operator',
+      'Nobody could change the members: invite another operator first.',
+      data,
+    ),
   member_roles: (data) =>
     fail('member_roles', 'Validators, observers and auditors have a node.', data),
 };
