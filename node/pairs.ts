@@ -43,17 +43,22 @@ export function refusalOf(
   if (seated?.peer === peer) return undefined;
   const row = rowOf(rows, actor);
   if (row) {
-    if (isGone(row)) return 'member_removed';
-    return row.peer === peer ? undefined : 'pair_differs';
+    if (isGone(row)) return refusal('member_removed');
+    return row.peer === peer ? undefined : refusal('pair_differs');
   }
   const owner = actorOfPeer(rows, peer);
   const ownerRow = owner === undefined ? undefined : rowOf(rows, owner);
-  if (ownerRow && isGone(ownerRow)) return 'member_removed';
+  if (ownerRow && isGone(ownerRow)) return refusal('member_removed');
   const isAlone = linked.every((one) => one === peer);
   const isOwnChoice = direction !== 'inbound' && configured.has(peer);
   // its key may have been changed since: then its actor is not recognised here yet
   if (isOwnChoice && (isBehind || isAlone)) return undefined;
-  return ownerRow ? 'pair_differs' : 'not_on_ledger';
+  return ownerRow ? refusal('pair_differs') : refusal('not_on_ledger');
+}
+
+/** Names a code that a peer is told: the table of codes is checked against this. */
+function refusal(code: PairRefusal): PairRefusal {
+  return code;
 }
 
 /** The judgement as the network asks for it. */

@@ -48,6 +48,7 @@ export function registerInvite(program: Command): void {
     .option('--addr <multiaddr>', "where to join (default: this node's); may be repeated", collect)
     .option('--output <file>', 'write the token to a new file of mode 0600');
   does(async (out, options) => {
+    const roles = rolesOf(options.role ?? ['observer']);
     const key =
       (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
     const client = clientOf(options);
@@ -59,7 +60,7 @@ export function registerInvite(program: Command): void {
     }
     const seed = new Uint8Array(randomBytes(SEED_BYTES));
     const terms = {
-      roles: rolesOf(options.role ?? ['observer']),
+      roles,
       labels: [...(options.label ?? [])].toSorted(),
       capabilities: [...(options.capability ?? [])].toSorted(),
       addrs,

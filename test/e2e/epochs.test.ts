@@ -6,7 +6,9 @@ import test from 'ava';
 import type { NodeStatus } from '#node/api/index.ts';
 import { createKeyFile } from '#node/keys.ts';
 import { x0t } from '#test/cli/support.ts';
-import { DrivenNode, makeNet, untilActive, untilFinal, untilMeshed } from '#test/support/processes.ts';
+import {
+  DrivenNode, makeNet, untilActive, untilFinal, untilMeshed,
+} from '#test/support/processes.ts';
 
 /** Real processes and the command line: an observer becomes the fifth of four, one leaves. */
 

@@ -46,7 +46,7 @@ test('pairs of the ledger are let in, whoever dials; all others are not', async 
   t.is(judge(other.peer, operator), 'pair_differs', 'an operator has no node');
 });
 
-test('who is behind or alone takes those that it was told of, and only where it dials', async (t) => {
+test('who is behind or alone takes those it was told of, and only where it dials', async (t) => {
   const hand = await ledger();
   const configured = new Set([other.peer, node.peer]);
   const linked = ['peer-0'];

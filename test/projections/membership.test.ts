@@ -109,7 +109,7 @@ const WAYS: readonly (readonly [MemberState, readonly string[]])[] = [
 ];
 
 for (const [state, way] of WAYS) {
-  test(`from ${state}: what the table has is applied, all else is refused and names why`, async (t) => {
+  test(`from ${state}: what the table has is applied, all else refused with reasons`, async (t) => {
     const { hand, actor } = await joined(`way-${state}`);
     t.deepEqual(hand.verdicts([by(actor, 'member.ready/1')]), ['applied']);
     for (const kind of way) {
@@ -233,7 +233,7 @@ test('an invite lets one in, in time, and not when it was taken back', async (t)
   t.deepEqual(codes, ['fits', 'fits', 'invite_withdrawn', 'invite_expired']);
   // used and withdrawn ones are no invites: no number, no state
   t.deepEqual(hand.verdicts(entries, before), ['applied', 'invite_expired']);
-  const again = by(two.actor, 'member.join/1', uses[1] as Body);
+  const again = by(two.actor, 'member.join/1', uses[1]);
   t.throws(() => hand.fold.reducer.assertMembershipFits(again.event, NOW), { code: 'invite_used' });
   t.is(hand.fold.reducer.topOfLane(two.actor, 0), -1, 'nothing is kept of who is no member');
   const state = rootOf(hand);

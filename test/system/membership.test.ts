@@ -83,12 +83,12 @@ if (reason !== undefined) {
     const operator = await createKeyFile(at('one/operator.key'));
     const active = newGenesisSchema();
     const genesis = makeGenesis('hosts', keys, [operator.actor], Date.now(), active);
-    const [one] = hosts.addresses;
-    const bootstrap = keys.map(({ peer }, i) => `/ip4/${one}/tcp/${4420 + i}/p2p/${peer}`);
+    const [address] = hosts.addresses;
+    const bootstrap = keys.map(({ peer }, i) => `/ip4/${address}/tcp/${4420 + i}/p2p/${peer}`);
     for (const [i, folder] of ['one', 'two'].entries()) {
       await finishDataDir(at(folder), genesis, {
         api: { port: 8420 + i },
-        p2p: { listen: [`/ip4/${one}/tcp/${4420 + i}`], bootstrap },
+        p2p: { listen: [`/ip4/${address}/tcp/${4420 + i}`], bootstrap },
       });
     }
     const first = run(0, MAIN, 'start', '--data', at('one'), '--log', 'info');
