@@ -139,10 +139,9 @@ permit (principal, action in Action::"read", resource);`,
   'default.write': `// Whoever reaches the API of a node hands events to it, and has it write keys.
 permit (principal, action in Action::"write", resource);`,
   'default.isolation': `// Isolated members read and mind their membership, or do nothing at all.
-forbid (principal, action, resource)
-when {
-  principal in [Role::"isolated.quarantined", Role::"isolated.blocked"] ||
-  (principal in Role::"isolated.restricted" &&
-    !(action in [Action::"read", Action::"own"]))
+forbid (principal in Role::"isolated", action, resource)
+unless {
+  principal in [Role::"isolated.monitored", Role::"isolated.rate_limited"] ||
+  (principal in Role::"isolated.restricted" && action in [Action::"read", Action::"own"])
 };`,
 };

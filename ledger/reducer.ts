@@ -189,13 +189,13 @@ export class Reducer {
     return posture?.isolationOf(actor, ts_ms, this.rowsOf(posture.name), this.#seatsOf);
   }
 
-  /** An isolated member has a role more: policies decide what it may do. */
+  /** An isolated member has two roles more: policies decide what it may do. */
   #withGrade(standing: Standing, grade: string): Standing {
     let byGrade = this.#isolated.get(standing);
     if (!byGrade) this.#isolated.set(standing, (byGrade = new Map<string, Standing>()));
     let graded = byGrade.get(grade);
     if (!graded) {
-      graded = { ...standing, roles: [...standing.roles, `isolated.${grade}`] };
+      graded = { ...standing, roles: [...standing.roles, 'isolated', `isolated.${grade}`] };
       byGrade.set(grade, graded);
     }
     return graded;

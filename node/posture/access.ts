@@ -1,11 +1,12 @@
 import type { Core } from '#ledger/core.ts';
+import { X0tError } from '#ledger/errors.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
 import type { Clock, Id } from '#ledger/ports.ts';
 import type { Access, ManagedNetwork } from '#p2p/index.ts';
 import type { Grade } from '#projections/posture-grades.ts';
 
-/** What a peer is told whose actor is isolated. */
-export const ISOLATED = 'actor_isolated';
+/** What a peer is told whose actor is isolated; a refusal of a hello carries the code alone. */
+export const ISOLATED = new X0tError('actor_isolated', 'The network isolates this actor.').code;
 
 const FULL: Access = { isAdmitted: true, share: 1, gossips: true };
 const REFUSED: Access = { isAdmitted: false, code: ISOLATED };

@@ -101,8 +101,8 @@ test('a quorum goes on with a quarantined validator where it needs its blocks', 
   t.teardown(() => net.stop());
   const [first, second, third, fourth] = net.validators as [Node, Node, Node, Node];
   const order = { reason: 'a drill', by: 'operator', until_ms: Date.now() + 600_000 };
-  const quarantine = ({ status }: Node, grade = 'quarantined') =>
-    net.operate('posture.isolate/1', { ...order, grade, actor: bytesOf(status().actor) });
+  const quarantine = (node: Node, grade = 'quarantined') =>
+    net.operate('posture.isolate/1', { ...order, grade, actor: bytesOf(node.status().actor) });
   t.is((await quarantine(fourth)).verdict, 0);
   const seen = () => {
     return first.network.status().peers.find(({ peer }) => peer === fourth.network.self);

@@ -164,3 +164,33 @@ test('evidence of equivocation blocks its author without any report', async (t) 
   t.is(view?.actor, sim.net.validators[3]?.actor);
   await cluster.stop();
 });
+
+test('an authority that is no certificate is a failed attestation of its node', async (t) => {
+  const cluster = await PostureCluster.start(4);
+  const { sim } = cluster;
+  const broken = {
+    x509: new Uint8Array(64).fill(1),
+    jwt: { kid: 'k', x: new Uint8Array(32), y: new Uint8Array(32) },
+    notAfter_ms: sim.clock.wall_ms() + 3_600_000,
+  };
+  await sim.during(sim.at(2).core.author('identity.authority/1', broken, true));
+  // the readers of certificates are loaded in real time
+  const reported = () => sim.at(0).finals.filter(({ entry }) => {
+    return entry.event.kind === 'posture.report/1';
+  });
+  for (let each = 0; each < 200 && reported().length < 3; each += 1) {
+    await sim.run(1_000);
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+  }
+  const { actor } = sim.at(2).who;
+  const bodies = reported().map(({ entry }) => entry.event.body);
+  t.deepEqual(bodies.map(({ what, count }) => [what, count]), [
+    ['failed_attestation', 1], ['failed_attestation', 1], ['failed_attestation', 1],
+  ]);
+  t.true(bodies.every((body) => (body['actor'] as Uint8Array).toHex() === actor));
+  await sim.run(10_000);
+  t.is(cluster.services[0]?.list().find((one) => one.actor === actor)?.grade, 'monitored');
+  await cluster.stop();
+});
