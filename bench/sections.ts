@@ -6,7 +6,9 @@ import type { SyncMode } from '#ledger/sync/way-up.ts';
 import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
 import { abuse } from './abuse.ts';
 import { auditRatio } from './audit-ratio.ts';
-import { authored, bytesOnDisk, isolatedLatency, loadOf, sendLoad } from './measures.ts';
+import {
+  UNLIMITED, authored, bytesOnDisk, isolatedLatency, loadOf, sendLoad,
+} from './measures.ts';
 import type { Load } from './measures.ts';
 import { cutoff } from './cutoff.ts';
 import { policyCost } from './policy.ts';
@@ -56,7 +58,9 @@ async function start(context: BenchContext, name: string, count: number): Promis
   );
   context.directories = directories;
   context.load = await loadOf(join(directory, name), directories[0] as string, actors);
-  for (const one of directories.slice(0, count)) context.nodes.push(await DrivenNode.start(one));
+  for (const one of directories.slice(0, count)) {
+    context.nodes.push(await DrivenNode.start(one, UNLIMITED));
+  }
   await untilMeshed(context.nodes);
 }
 
@@ -148,7 +152,7 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
     await node.stop();
     const disk = await bytesOnDisk(node.directory, size);
     const audit = await auditRatio(node.directory, context.plan.shortSeconds / 4);
-    context.nodes.push(await DrivenNode.start(node.directory));
+    context.nodes.push(await DrivenNode.start(node.directory, UNLIMITED));
     await untilFinal(context.nodes, size, 60);
     return { disk, audit };
   },

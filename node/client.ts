@@ -11,6 +11,7 @@ import type { ReadEnvelope } from '#node/api/view.ts';
 import type {
   DecisionsJson, ExplainedJson, PoliciesJson, PolicyHistoryJson,
 } from './client-policy.ts';
+import type { ClientAuth } from './client-auth.ts';
 import { errorOf, foreign, unreachable } from './client-errors.ts';
 import { messagesOf } from './event-stream.ts';
 
@@ -134,6 +135,8 @@ export interface ClientOptions {
   readonly timeout_ms?: number;
   /** Ends every request that is under way, with `node_unreachable`, and refuses later ones. */
   readonly signal?: AbortSignal;
+  /** How requests prove who sends them; without it only `ready` is answered. */
+  readonly auth?: ClientAuth;
 }
 
 type Query = Readonly<Record<string, string | number | undefined>>;
@@ -144,6 +147,8 @@ interface Request {
   readonly body?: Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
   readonly timeout_ms?: number;
+  /** Answered to everybody: nothing is shown of who asks. */
+  readonly isOpen?: boolean;
   /** Statuses that are an answer and no error. */
   readonly accepts?: readonly number[];
 }
@@ -167,11 +172,13 @@ export class Client {
   readonly url: string;
   readonly #timeout_ms: number;
   readonly #signal: AbortSignal | undefined;
+  readonly #auth: ClientAuth | undefined;
 
-  constructor(url: string, { timeout_ms = TIMEOUT_MS, signal }: ClientOptions = {}) {
+  constructor(url: string, { timeout_ms = TIMEOUT_MS, signal, auth }: ClientOptions = {}) {
     this.url = baseOf(url);
     this.#timeout_ms = timeout_ms;
     this.#signal = signal;
+    this.#auth = auth;
   }
 
   status(): Promise<NodeStatus> {
@@ -180,7 +187,7 @@ export class Client {
 
   /** Whether the node serves requests, and what it waits for. */
   ready(): Promise<Readiness> {
-    return this.#json('/readyz', { accepts: [503] });
+    return this.#json('/readyz', { accepts: [503], isOpen: true });
   }
 
   members(): Promise<MembersJson> {
@@ -378,16 +385,18 @@ export class Client {
   }
 
   async #fetch(path: string, request: Request, signal?: AbortSignal): Promise<Response> {
-    const { method = 'GET', query = {}, body, headers = {} } = request;
+    const { method = 'GET', query = {}, body, headers = {}, isOpen = false } = request;
     const target = new URL(this.url + path);
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) target.searchParams.set(name, `${value}`);
     }
+    const auth = isOpen ? undefined : this.#auth;
+    const proved = (await auth?.({ method, url: target, headers, body })) ?? headers;
     const signals = [signal, this.#signal].filter((one) => one !== undefined);
     try {
       return await fetch(target, {
         method,
-        headers,
+        headers: { ...proved },
         redirect: 'error',
         ...(body && { body: body as Uint8Array<ArrayBuffer> }),
         ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),

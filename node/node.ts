@@ -3,17 +3,18 @@ import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { Core } from '#ledger/core.ts';
-import { X0tError, codeOf, fail } from '#ledger/errors.ts';
+import { X0tError, codeOf } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
 import type { Self } from '#ledger/held-keys.ts';
 import { loadEngine } from '#native/engine.ts';
 import { quickVerifier } from '#native/quick-verifier.ts';
 import { createVerifierPool } from '#native/verifier-pool.ts';
-import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
+import { isQuorumReachable, statusOf } from '#node/api/index.ts';
 import type { NodeStatus, Readiness } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
 import type { AskAccess, ManagedNetwork, NetworkOptions } from '#p2p/index.ts';
 import { LazyIdentity } from '#node/identity/lazy.ts';
+import { ensureTokens } from '#node/auth/tokens.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
@@ -27,6 +28,7 @@ import { readPendingJoin } from './join-file.ts';
 import { Joiner } from './joiner.ts';
 import { followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
+import { NodeApi } from './node-api.ts';
 import { pairAccess, peersIn, reviewPairs } from './pairs.ts';
 import type { PairView } from './pairs.ts';
 import { isolationAccess } from '#node/posture/access.ts';
@@ -205,6 +207,7 @@ async function assemble(
       heldKeys: [...data.keyring.held.keys()],
       addrs: [...network.status().addrs],
       ...ledger,
+      api: api.status,
       ...(identity.status && { identity: identity.status }),
       alarms: [...ledger.alarms, ...posture.alarms(), ...(overseer?.alarms() ?? [])],
       membership: membershipOf(joiner.member),
@@ -212,6 +215,7 @@ async function assemble(
         ...limitationsOf(config, core, data),
         ...standingLimitations(joiner.member),
         ...identity.limitations,
+        ...api.limitations,
       ],
       startedAt,
       uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
@@ -230,17 +234,21 @@ async function assemble(
   });
   closers.push(() => posture.close());
   const identity = new LazyIdentity({
-    config: config.identity,
+    config: { ...config.identity, isServed: config.api.tls !== undefined },
     environment: process.env,
     core,
     actor: self.actor,
     log,
     registry: metrics.registry,
   });
-  const api = await createApi({
+  await ensureTokens(directory, systemEntropy);
+  const api = await NodeApi.create({
+    directory,
+    config: config.api,
     core,
     store,
     clock: systemClock,
+    verifier,
     metrics,
     log,
     version: VERSION,
@@ -262,7 +270,7 @@ async function assemble(
   joiner.start();
   closers.push(() => identity.close());
   await identity.start();
-  const url = await listen(api, config);
+  const url = await api.listen();
   isUp = true;
   log.info(
     {
@@ -295,8 +303,9 @@ async function assemble(
     log.error({ code: codeOf(error) }, 'the store or the verifier failed: the node ends');
     void stop(error);
   });
+  const { app } = api;
   const joining = () => joiner;
-  const parts = { core, network, api, config, store, metrics, url, status, joining, ended };
+  const parts = { core, network, api: app, config, store, metrics, url, status, joining, ended };
   return { ...parts, stop: () => stop() };
 }
 
@@ -383,20 +392,4 @@ function openNetwork(
     mdns: p2p.mdns,
     clock: systemClock,
   });
-}
-
-async function listen(api: FastifyInstance, { api: { host, port } }: NodeConfig): Promise<string> {
-  try {
-    return await api.listen({ host, port });
-  } catch (cause) {
-    const isTaken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
-    if (isTaken) {
-      fail(
-        'api_port_taken',
-        'Another program has the port of the API: choose one with --api-port.',
-        { host, port },
-      );
-    }
-    throw cause;
-  }
 }

@@ -14,7 +14,8 @@ import { writeNewFile } from '#node/private-file.ts';
 import { systemClock } from '#node/system.ts';
 import { addCommand, collect } from './command.ts';
 import { columns, utc } from './output.ts';
-import { clientOf } from './places.ts';
+import { clientOf } from './client.ts';
+
 import { signingKey, submitSigned } from './signing.ts';
 import { withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
@@ -51,7 +52,7 @@ export function registerInvite(program: Command): void {
     const roles = rolesOf(options.role ?? ['observer']);
     const key =
       (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
-    const client = clientOf(options);
+    const client = await clientOf(options);
     const chain = openChain(await client.genesis()).id;
     const addrs = options.addr ?? addressesOf((await client.status()).addrs);
     if (addrs.length === 0 || addrs.length > ADDRS_MAX || peersIn(addrs).size === 0) {

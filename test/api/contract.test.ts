@@ -62,6 +62,19 @@ test('every operation has an id of its own, a summary, responses and its path pa
   }
 });
 
+test('every operation but the probes asks for a proof, each of which is described', (t) => {
+  const { components, security } = openApi as unknown as {
+    components: { securitySchemes: Record<string, { type: string }> };
+    security: Record<string, unknown>[];
+  };
+  const schemes = Object.keys(components.securitySchemes);
+  t.deepEqual(security.flatMap((one) => Object.keys(one)), schemes);
+  t.true(security.every((one) => Object.keys(one).length === 1), 'one of them, not all');
+  const open = operations.filter(({ operation }) => 'security' in operation);
+  t.deepEqual(open.map(({ path }) => path).toSorted(), ['/livez', '/readyz']);
+  for (const { operation } of open) t.deepEqual(operation['security' as 'summary'], [] as never);
+});
+
 test('bodies are documented with the media type that is taken', (t) => {
   const contentOf = (path: string, method: string) =>
     Object.keys(openApi.paths[path]?.[method]?.requestBody?.content ?? {});

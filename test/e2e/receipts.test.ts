@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { verifyReceipt } from '#ledger/receipt-check.ts';
+import { tokenFile } from '#node/auth/tokens.ts';
+import { withToken } from '#node/client-auth.ts';
 import { Client } from '#node/client.ts';
 import { directVerifier } from '#test/support/cluster.ts';
 import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
@@ -12,12 +14,16 @@ import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/proc
 
 const EVENTS = 1200;
 
+function clientOf({ url, directory }: DrivenNode): Client {
+  return new Client(url, { auth: withToken(tokenFile(directory, 'operator')) });
+}
+
 /** Waits until every node has the certificate over so many events; returns its id. */
 async function untilCertified(nodes: readonly DrivenNode[], size: number): Promise<string> {
   const deadline = Date.now() + 30_000;
   for (;;) {
     const checkpoints = await Promise.all(
-      nodes.map(async ({ url }) => (await new Client(url).status()).checkpoint),
+      nodes.map(async (node) => (await clientOf(node).status()).checkpoint),
     );
     const ids = new Set(checkpoints.map((one) => (one?.size === size ? one.id : undefined)));
     const [id] = ids;
@@ -42,7 +48,7 @@ test('all nodes certify one log; receipts verify; a node that was away catches u
   await untilMeshed(nodes.slice(0, 4));
 
   const ids: string[] = [];
-  const clients = nodes.map(({ url }) => new Client(url));
+  const clients = nodes.map(clientOf);
   const value = new TextEncoder().encode('v');
   while (ids.length < EVENTS) {
     const batch = Array.from({ length: 50 }, (_, i) => {
@@ -73,5 +79,5 @@ test('all nodes certify one log; receipts verify; a node that was away catches u
   t.not(await untilCertified(nodes, EVENTS + 1), certified);
   for (const { directory } of [other, killed]) nodes.push(await DrivenNode.start(directory));
   await untilCertified(nodes, EVENTS + 1);
-  for (const { url } of nodes) t.deepEqual((await new Client(url).status()).alarms, []);
+  for (const node of nodes) t.deepEqual((await clientOf(node).status()).alarms, []);
 });

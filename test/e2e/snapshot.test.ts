@@ -37,7 +37,7 @@ test('an observer joins a real node by a snapshot and says where its log begins'
   const after = await node.report();
   const [later] = await untilFinal([observer], after.size, 60);
   t.is(later?.hash, after.hash);
-  const read = async (path: string): Promise<Response> => fetch(`${observer.url}${path}`);
+  const read = async (path: string): Promise<Response> => observer.fetch(path);
   const status = (await (await read('/v1/status')).json()) as NodeStatus;
   t.deepEqual(status.log, { from: size + 1, retention: 'archive' });
   t.is((await read(`/v1/log?from=${size + 1}`)).status, 200);
@@ -48,7 +48,7 @@ test('an observer joins a real node by a snapshot and says where its log begins'
     t.is(code, 'pruned');
     t.is(detail.from, size + 1);
   }
-  const { events } = (await (await fetch(`${node.url}/v1/log?from=7&limit=1`)).json()) as {
+  const { events } = (await (await node.fetch('/v1/log?from=7&limit=1')).json()) as {
     events: { id: string }[];
   };
   for (const path of ['', '/receipt']) {
