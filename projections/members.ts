@@ -3,7 +3,6 @@ import { Committee } from '#ledger/committee.ts';
 import type { Validator } from '#ledger/committee.ts';
 import { keyId } from '#ledger/cose.ts';
 import { EVIDENCE_KIND, readEvidence } from '#ledger/evidence.ts';
-import type { Body } from '#ledger/event.ts';
 import type { Genesis } from '#ledger/genesis.ts';
 import { bytesOf, equalBytes } from '#ledger/ids.ts';
 import { COMMITTEE_MAX } from '#ledger/limits.ts';
@@ -113,9 +112,9 @@ export const members: Projection & Membership = {
   },
 
   apply(ordered: OrderedEvent, rows: Rows): VerdictName {
-    const { event, seq } = ordered;
+    const { event } = ordered;
     if (KEY_KINDS.has(event.kind)) return applyToKeys(ordered, rows, committees(rows));
-    if (event.kind === EVIDENCE_KIND) return convict(event.chain, event.body, seq, rows);
+    if (event.kind === EVIDENCE_KIND) return convict(ordered, rows);
     if (event.kind === RETURN_KIND) {
       return actorsOf(rows, epochOf(rows)).includes(event.actor) ? 'applied' : 'not_validator';
     }
@@ -235,7 +234,8 @@ function enrol(rows: Rows, { key, peer, addrs = [] }: Joining): void {
 }
 
 /** The first evidence for an epoch and author counts; its signatures are part of its validity. */
-function convict(chain: Id, body: Body, seq: number, rows: Rows): VerdictName {
+function convict({ event, seq, ts_ms }: OrderedEvent, rows: Rows): VerdictName {
+  const { chain, body } = event;
   const evidence = readEvidence(body);
   if (!evidence) return 'bad_body';
   const { epoch, author, round, key, committee } = evidence;
@@ -244,7 +244,8 @@ function convict(chain: Id, body: Body, seq: number, rows: Rows): VerdictName {
   const actor = actors?.[author]?.toHex();
   const isFounded =
     evidence.chain === chain && id?.toHex() === committee && keys?.[author]?.toHex() === key;
-  if (!isFounded || actor === undefined || !isAccusing(key, rows)) return 'evidence_unfounded';
+  if (!isFounded || actor === undefined) return 'evidence_unfounded';
+  if (!isAccusing(key, ts_ms, rows)) return 'evidence_unfounded';
   if (rows.get(ofEvidence(epoch, author))) return 'evidence_known';
   rows.put(ofEvidence(epoch, author), encode([seq, round]));
   rows.put(ofActor(actor), encode({ ...rowOf(rows, actor), barred: true }));
