@@ -28,7 +28,7 @@ async function put(node: DrivenNode, key: string): Promise<void> {
   if (answer.status !== 202) throw new Error(`PUT answered ${answer.status}`);
 }
 
-test('validators rotate: running, dead, with a key left over, and seen by who was away', async (t) => {
+test('validators rotate: running, dead, with a key left over; one was away', async (t) => {
   t.timeout(240_000);
   const base = await mkdtemp(join(tmpdir(), 'x0t-keys-'));
   const directories = await makeNet(join(base, 'net'), 4, []);

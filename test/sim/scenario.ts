@@ -128,7 +128,8 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
     load,
     isReal: seed % REAL_EVERY === 0,
   };
-  return limited(part === 'more' ? withSnapshots(drawnAll) : withRotations(withChanges(drawnAll)), options);
+  const changed = part === 'more' ? withSnapshots(drawnAll) : withChanges(drawnAll);
+  return limited(withRotations(changed), options);
 }
 
 /** The part of a scenario that the options leave. */

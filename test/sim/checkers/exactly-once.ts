@@ -17,12 +17,12 @@ export const exactlyOnce: MakeChecker = (world, report) => {
         const known = numbers.get(id) ?? [];
         const isForgotten = known.every((one) => Math.abs(one - seq) > remembered);
         if (!known.includes(seq)) {
-          if (known.length > 0 && (!SLOTLESS.includes(verdict) || !isForgotten)) {
+          if (known.length > 0 && (!SLOTLESS.has(verdict) || !isForgotten)) {
             report(`${node.name} has ${id} at ${seq}, it was at ${known.join()}`);
           }
           numbers.set(id, [...known, seq]);
         }
-        if (SLOTLESS.includes(verdict)) continue;
+        if (SLOTLESS.has(verdict)) continue;
         const slot = `${event.actor} ${event.lane} ${event.seq}`;
         const holder = used.get(slot) ?? id;
         used.set(slot, holder);
@@ -33,4 +33,4 @@ export const exactlyOnce: MakeChecker = (world, report) => {
 };
 
 /** Verdicts that use up no sequence number: `replayed`, `key_retired`. */
-const SLOTLESS: readonly number[] = [2, 520];
+const SLOTLESS: ReadonlySet<number> = new Set([2, 520]);
