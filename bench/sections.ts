@@ -8,6 +8,7 @@ import { abuse } from './abuse.ts';
 import { auditRatio } from './audit-ratio.ts';
 import { authored, bytesOnDisk, isolatedLatency, loadOf, sendLoad } from './measures.ts';
 import type { Load } from './measures.ts';
+import { cutoff } from './cutoff.ts';
 import { policyCost } from './policy.ts';
 import { makeActors } from './presign.ts';
 
@@ -23,6 +24,8 @@ export interface Plan {
   readonly snapshotEvents: number;
   /** Events that are decided with 200 policies, and with one. */
   readonly policyEvents: number;
+  /** Rounds in which a member is cut off and a request refused. */
+  readonly cutoffs: number;
   readonly isolated: number;
   /** Client-signed and node-authored events per second at full load of four nodes. */
   readonly perSecond: number;
@@ -194,6 +197,9 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
 
   /** One node in this process: events with 200 policies and with one. */
   policy: ({ plan, say }) => policyCost(plan.policyEvents, say),
+
+  /** From the final event to the closed link and the refused request. */
+  cutoff: ({ plan, say }) => cutoff(plan.cutoffs, say),
 
   /** On a network of its own: what members, clients and peers can do to others' traffic. */
   async abuse(context) {

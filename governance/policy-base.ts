@@ -9,6 +9,7 @@ const RESOURCE_OF: Readonly<Record<string, string>> = {
   committee: 'Member',
   member: 'Member',
   evidence: 'Member',
+  posture: 'Member',
   model: 'Model',
   proposal: 'Proposal',
 };
@@ -29,6 +30,17 @@ export const API_ACTIONS = {
   'api.event.submit': 'write',
 } as const;
 export type ApiAction = keyof typeof API_ACTIONS;
+
+/** What a member says of its own membership: it may when it may do little else. */
+const OWN_MEMBERSHIP: ReadonlySet<string> = new Set([
+  'committee.leave/1',
+  'committee.return/1',
+  'member.ready/1',
+  'member.drain/1',
+  'member.retire/1',
+  'member.rotate/1',
+  'member.revoke/1',
+]);
 
 /** Kinds that change policies; roles have their own resource. */
 export const POLICY_KINDS = [
@@ -56,10 +68,12 @@ const MEMBERSHIP_KINDS = new Set([
   'member.cordon/1',
   'member.uncordon/1',
   'member.remove/1',
+  'member.rekey/1',
 ]);
 
 function groupOf(kind: string): string {
   if (kind === 'committee.change/1') return 'committee';
+  if (OWN_MEMBERSHIP.has(kind)) return 'own';
   if (MEMBERSHIP_KINDS.has(kind)) return 'membership';
   return GROUP_OF[familyOf(kind)] ?? 'protocol';
 }
@@ -101,6 +115,7 @@ entity Api;
 action "events";
 action "data" in ["events"];
 action "protocol" in ["events"];
+action "own" in ["protocol"];
 action "committee" in ["events"];
 action "membership" in ["events"];
 action "policy" in ["events"];
@@ -123,4 +138,11 @@ permit (principal in Role::"operator", action in Action::"policy", resource);`,
 permit (principal, action in Action::"read", resource);`,
   'default.write': `// Whoever reaches the API of a node hands events to it, and has it write keys.
 permit (principal, action in Action::"write", resource);`,
+  'default.isolation': `// Isolated members read and mind their membership, or do nothing at all.
+forbid (principal, action, resource)
+when {
+  principal in [Role::"isolated.quarantined", Role::"isolated.blocked"] ||
+  (principal in Role::"isolated.restricted" &&
+    !(action in [Action::"read", Action::"own"]))
+};`,
 };

@@ -17,6 +17,8 @@ const HARMLESS = new Set([
   'pool_full',
   'overloaded',
   'not_member',
+  'key_retired',
+  'key_revoked',
   'too_many_lanes',
   'unknown_kind',
   ...OWN_FAILURES,

@@ -66,9 +66,9 @@ export function readJoin(body: Body): JoinBody | undefined {
   return body as unknown as JoinBody;
 }
 
-/** The signature of the one-time key; none where the body has another form. */
-export function joinJobs({ chain, actor, body }: Event): readonly SignatureJob[] {
-  const join = readJoin(body);
+/** The signature of the one-time key inside a join; none for any other event. */
+export function joinJobs({ chain, actor, kind, body }: Event): readonly SignatureJob[] {
+  const join = kind === JOIN_KIND ? readJoin(body) : undefined;
   if (!join) return [];
   const statement = useStatement(chain, join.invite.toHex(), actor);
   return [jobOf('invite', statement, join.proof, join.inviteKey)];

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 type DataPath =
   | 'genesis'
   | 'key'
+  | 'keys'
   | 'peerKey'
   | 'operatorKey'
   | 'config'
@@ -18,6 +19,8 @@ export function dataPaths(
   return {
     genesis: join(directory, 'genesis.cbor'),
     key: join(directory, 'node.key'),
+    // further keys of the node: of before and after a rotation
+    keys: join(directory, 'keys'),
     peerKey: join(directory, 'peer.key'),
     // with which commands sign for the operator of the directory, where there is one
     operatorKey: join(directory, 'operator.key'),

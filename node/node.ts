@@ -5,14 +5,14 @@ import type { Logger } from 'pino';
 import { Core } from '#ledger/core.ts';
 import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
-import type { Self } from '#ledger/submissions.ts';
+import type { Self } from '#ledger/held-keys.ts';
 import { loadEngine } from '#native/engine.ts';
 import { quickVerifier } from '#native/quick-verifier.ts';
 import { createVerifierPool } from '#native/verifier-pool.ts';
 import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
 import type { NodeStatus, Readiness } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
-import type { ManagedNetwork, NetworkOptions } from '#p2p/index.ts';
+import type { AskAccess, ManagedNetwork, NetworkOptions } from '#p2p/index.ts';
 import { LazyIdentity } from '#node/identity/lazy.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
@@ -25,9 +25,12 @@ import { helloAuth } from './hello.ts';
 import { joinDesk } from './join-desk.ts';
 import { readPendingJoin } from './join-file.ts';
 import { Joiner } from './joiner.ts';
+import { followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
 import { pairAccess, peersIn, reviewPairs } from './pairs.ts';
 import type { PairView } from './pairs.ts';
+import { isolationAccess } from '#node/posture/access.ts';
+import { PostureService } from '#node/posture/service.ts';
 import { schemaFor } from './schema.ts';
 import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
@@ -138,6 +141,7 @@ async function assemble(
     actor: data.actor,
     coseKey: data.coseKey,
     signer: data.signer,
+    otherKey: (id) => data.keyring.get(id),
   };
   // links are made only after the core is open
   const opened: { core?: Core } = {};
@@ -158,9 +162,16 @@ async function assemble(
     },
     configured,
   };
+  const pairOf = pairAccess(() => pairs);
+  const access: AskAccess = (peer, actor, direction) => {
+    if (!opened.core) return { isAdmitted: false, code: 'starting' };
+    const byPair = pairOf(peer, actor, direction);
+    return byPair.isAdmitted ? isolationAccess(opened.core, actor, systemClock) : byPair;
+  };
+  const keys = helloKeys(opened, self, data.keyring);
   const network = await openNetwork(data, config, {
-    hello: helloAuth(chain, self, verifier),
-    access: pairAccess(() => pairs),
+    hello: helloAuth(chain, self, verifier, () => pairs.committee, keys),
+    access,
     join: joinDesk(() => opened.core, () => systemClock.wall_ms()),
     log,
   });
@@ -170,6 +181,8 @@ async function assemble(
   opened.core = core;
   closers.push(() => core.stop());
   core.onFailure(broken.reject);
+  const unfollow = followOwnKeys(core, self, data.keyring, log);
+  closers.push(() => Promise.resolve(unfollow()));
   core.attach();
   reachValidators(core, network, self.actor, log);
   reviewPairs(core, network);
@@ -188,11 +201,12 @@ async function assemble(
       version: VERSION,
       engine: verifier.engine,
       peer: data.peer,
-      key: Buffer.from(data.coseKey).toString('base64'),
+      key: (presentKey(core, self) ?? self).coseKey.toBase64(),
+      heldKeys: [...data.keyring.held.keys()],
       addrs: [...network.status().addrs],
       ...ledger,
       ...(identity.status && { identity: identity.status }),
-      alarms: [...ledger.alarms, ...(overseer?.alarms() ?? [])],
+      alarms: [...ledger.alarms, ...posture.alarms(), ...(overseer?.alarms() ?? [])],
       membership: membershipOf(joiner.member),
       limitations: [
         ...limitationsOf(config, core, data),
@@ -205,6 +219,16 @@ async function assemble(
   };
   const metrics = createMetrics(core, systemClock);
   registerNetworkMetrics(metrics.registry, network);
+  const posture = new PostureService({
+    core,
+    network,
+    self: self.actor,
+    clock: systemClock,
+    log,
+    registry: metrics.registry,
+    fallback_ms: config.fallback_ms,
+  });
+  closers.push(() => posture.close());
   const identity = new LazyIdentity({
     config: config.identity,
     environment: process.env,
@@ -234,6 +258,7 @@ async function assemble(
     throw new X0tError('listen_failed', message, (error as X0tError).data, { cause: error });
   });
   core.start();
+  posture.start();
   joiner.start();
   closers.push(() => identity.close());
   await identity.start();
@@ -309,6 +334,10 @@ function limitationsOf(
   if (replica.hasForgotten) {
     const what = 'The store was lost or set back';
     limitations.push(`${what}: this node follows and seals no blocks in this epoch.`);
+  }
+  if (replica.lacksKey) {
+    const what = 'The ledger names a key for this node that is not in its directory';
+    limitations.push(`${what}: it follows until the key is there and the node starts again.`);
   }
   if (!replica.fold.cuts.isActive) {
     limitations.push('The store is older than checkpoints: `npx x0t rebuild` lets it sign them.');

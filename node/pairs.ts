@@ -28,7 +28,7 @@ export type PairRefusal = 'not_on_ledger' | 'member_removed' | 'pair_differs';
  *
  * A node that is far behind, or alone, cannot know who came since. It takes the peers that its own
  * configuration names, where it has dialled them itself; never who comes to it, and nobody of whom
- * its ledger says another thing. What such a peer tells is verified as ever.
+ * its ledger says that it left. What such a peer tells is verified as ever.
  *
  * A validator that was removed keeps its connections to the end of its epoch: a quorum of that
  * epoch's committee has to certify its end.
@@ -46,10 +46,14 @@ export function refusalOf(
     if (isGone(row)) return refusal('member_removed');
     return row.peer === peer ? undefined : refusal('pair_differs');
   }
-  if (actorOfPeer(rows, peer) !== undefined) return refusal('pair_differs');
+  const owner = actorOfPeer(rows, peer);
+  const ownerRow = owner === undefined ? undefined : rowOf(rows, owner);
+  if (ownerRow && isGone(ownerRow)) return refusal('member_removed');
   const isAlone = linked.every((one) => one === peer);
   const isOwnChoice = direction !== 'inbound' && configured.has(peer);
-  return isOwnChoice && (isBehind || isAlone) ? undefined : refusal('not_on_ledger');
+  // its key may have been changed since: then its actor is not recognised here yet
+  if (isOwnChoice && (isBehind || isAlone)) return undefined;
+  return ownerRow ? refusal('pair_differs') : refusal('not_on_ledger');
 }
 
 /** Names a code that a peer is told: the table of codes is checked against this. */

@@ -54,7 +54,15 @@ export interface AccessParts {
 interface Refusal {
   readonly actor: Id;
   readonly until_ms: number;
+  /** Hellos that were refused until then. */
+  readonly hellos: number;
 }
+
+/**
+ * Hellos of a refused peer that are checked in `REFUSED_MS`, as each costs a signature: more than
+ * one that redials with the usual back-off makes. Further connections are closed at once.
+ */
+const REFUSED_HELLOS_MAX = 30;
 
 export class AccessControl {
   readonly #parts: AccessParts;
@@ -68,10 +76,11 @@ export class AccessControl {
   /** Asks the owner, and notes a refusal. Without an owner's judgement everybody has all. */
   of(peer: PeerName, actor: Id, direction?: 'inbound' | 'outbound'): Access {
     const access = this.#parts.ask?.(peer, actor, direction) ?? FULL_ACCESS;
+    const before = this.refusedFor_ms(peer) > 0 ? this.#refusals.get(peer) : undefined;
     this.#refusals.delete(peer);
     if (access.isAdmitted) return access;
-    const until_ms = this.#parts.clock.monotonic_ms() + REFUSED_MS;
-    this.#refusals.set(peer, { actor, until_ms });
+    const until_ms = before?.until_ms ?? this.#parts.clock.monotonic_ms() + REFUSED_MS;
+    this.#refusals.set(peer, { actor, until_ms, hellos: (before?.hellos ?? 0) + 1 });
     const [oldest] = this.#refusals.keys();
     if (this.#refusals.size > TABLE_MAX && oldest !== undefined) this.#refusals.delete(oldest);
     return access;
@@ -83,13 +92,19 @@ export class AccessControl {
     return Math.max(0, until_ms - this.#parts.clock.monotonic_ms());
   }
 
+  /** Whether so many hellos of the peer were refused that it is not heard for a while. */
+  isWorn(peer: PeerName): boolean {
+    const hellos = this.#refusals.get(peer)?.hellos ?? 0;
+    return hellos >= REFUSED_HELLOS_MAX && this.refusedFor_ms(peer) > 0;
+  }
+
   /** Realises `ManagedNetwork.review`. */
   review(): void {
-    const { links, log, drop, regossip, retry } = this.#parts;
-    // asking puts a row at the end again
-    const refusals = [...this.#refusals];
-    for (const [peer, { actor }] of refusals) {
-      if (links.get(peer) === undefined && this.of(peer, actor).isAdmitted) retry(peer);
+    const { ask, links, log, drop, regossip, retry } = this.#parts;
+    for (const [peer, { actor }] of this.#refusals) {
+      if (ask?.(peer, actor).isAdmitted === false) continue;
+      this.#refusals.delete(peer);
+      retry(peer);
     }
     for (const peer of links.all()) {
       const access = this.of(peer.peer, peer.actor);

@@ -5,6 +5,7 @@
  */
 export { createNetwork } from './network.ts';
 export { generatePeerKey, peerNameOf, signAsPeer } from './keys.ts';
+export { pointsOf } from './score.ts';
 export { COUNTERS } from './counters.ts';
 export type { Access, AskAccess } from './access.ts';
 export type { CounterName, CounterValues } from './counters.ts';

@@ -74,6 +74,7 @@ class Libp2pNetwork implements ManagedNetwork {
   readonly #links: Links;
   #blocked: ReadonlySet<PeerName> = new Set();
   #listener: Parameters<Network['onPeer']>[0] | undefined;
+  #onPenalty: Parameters<ManagedNetwork['onPenalty']>[0] | undefined;
   // the two halves of the port
   readonly #gossip: Gossip;
   readonly #serving: Serving;
@@ -89,7 +90,9 @@ class Libp2pNetwork implements ManagedNetwork {
     const self = host.peerId.toString();
     const counters = this.#counters;
     const penalise = (peer: PeerName, code: string): void => this.penalise(peer, code);
-    const refused = (peer: PeerName): boolean => this.#refusedFor_ms(peer) > 0;
+    const refused = (peer: PeerName): boolean => {
+      return this.#refusedFor_ms(peer) > 0 || this.#access.isWorn(peer);
+    };
     this.self = self;
     this.#options = options;
     this.#host = host;
@@ -231,6 +234,8 @@ class Libp2pNetwork implements ManagedNetwork {
 
   penalise(peer: PeerName, code: string): void {
     this.#counters.add('penalties_total', code);
+    const linked = this.#links.get(peer);
+    if (linked) this.#onPenalty?.(linked.actor, code);
     if (!this.#scores.penalise(peer, code)) return;
     this.#counters.add('bans_total', code);
     this.#options.log.warn(
@@ -245,6 +250,10 @@ class Libp2pNetwork implements ManagedNetwork {
     this.#blocked = new Set(peers);
     for (const peer of this.#blocked) if (!before.has(peer)) this.#drop(peer, 'blocked');
     if ([...before].some((peer) => !this.#blocked.has(peer))) this.#supervisor.retryNow();
+  }
+
+  onPenalty(listener: Parameters<ManagedNetwork['onPenalty']>[0]): void {
+    this.#onPenalty = listener;
   }
 
   review(): void {

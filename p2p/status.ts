@@ -42,13 +42,14 @@ export function networkStatus(parts: StatusParts): NetworkStatus {
   const missing = addresses
     .all()
     .filter((target) => target.peer === undefined || links.get(target.peer) === undefined)
-    .map(({ peer, origin, addrs: known, failures, lastFailure, next_ms }) => {
+    .map(({ peer, origin, addrs: known, failures, next_ms, ...last }) => {
       return {
         peer,
         origin,
         addrs: [...known],
         failures,
-        lastFailure,
+        lastFailure: last.lastFailure,
+        lastReason: last.lastReason,
         nextDial_ms: Math.max(0, next_ms - now),
       };
     });

@@ -114,6 +114,7 @@ export class Supervisor {
     if (target === undefined) return;
     target.failures = 0;
     target.lastFailure = undefined;
+    target.lastReason = undefined;
     if (target.origin === 'discovered') target.origin = 'admitted';
   }
 
@@ -183,6 +184,7 @@ export class Supervisor {
     const refused = code === 'foreign_chain' || (code === 'hello_refused' && isLasting(reason));
     target.failures += 1;
     target.lastFailure = code;
+    target.lastReason = typeof reason === 'string' ? reason : undefined;
     const pause_ms = Math.max(this.#pause_ms(target.failures - 1), refused ? REFUSED_MS : 0);
     target.next_ms = clock.monotonic_ms() + pause_ms;
     if (target.origin === 'discovered' && target.failures >= DISCOVERED_FAILURES_MAX)

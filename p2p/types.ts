@@ -77,6 +77,8 @@ export interface TargetStatus {
   readonly addrs: readonly string[];
   readonly failures: number;
   readonly lastFailure: string | undefined;
+  /** With `hello_refused`: the code that the peer gave. */
+  readonly lastReason: string | undefined;
   /** Milliseconds until the next dial; 0 when it is due. */
   readonly nextDial_ms: number;
 }
@@ -109,6 +111,8 @@ export interface ManagedNetwork extends Network {
    * only that the connection ends.
    */
   setBlocked(peers: ReadonlySet<PeerName>): void;
+  /** Called for every penalty of a linked peer, before it may be banned for it. One listener. */
+  onPenalty(listener: (actor: Id, code: string) => void): void;
   /**
    * Asks `NetworkOptions.access` again for every linked peer and applies what it says: closes links
    * that are not admitted any more (`disconnects_total` label `access`) before it returns, scales

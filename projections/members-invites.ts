@@ -10,6 +10,7 @@ import type { JoinBody } from '#ledger/join.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Rows } from '#ledger/projection.ts';
 import type { VerdictName } from '#ledger/verdicts.ts';
+import { actorOfKey } from './member-keys.ts';
 import type { InviteBody } from './members-lifecycle-kinds.ts';
 import { fitsNode } from './members-lifecycle.ts';
 import {
@@ -96,7 +97,7 @@ function judgeJoin(event: Coming, ts_ms: number, rows: Reading): VerdictName {
   if (invite.usedBy) return 'invite_used';
   if (invite.notAfter_ms < ts_ms) return 'invite_expired';
   const { peer, peerProof, addrs = [] } = join;
-  if (rowOf(rows, event.actor)) return 'member_known';
+  if (actorOfKey(event.actor, rows) !== undefined) return 'member_known';
   if (peer !== undefined && actorOfPeer(rows, peer) !== undefined) return 'member_known';
   if (!fitsNode(peer === undefined ? {} : { peer }, invite.roles)) return 'member_roles';
   if (peer === undefined && addrs.length > 0) return 'member_roles';

@@ -11,6 +11,8 @@ export interface Row {
   readonly peer?: string;
   readonly addrs?: readonly string[];
   readonly barred?: true;
+  /** See `member-keys.ts`. */
+  readonly signing?: Uint8Array;
   /** Left out: `active`. */
   readonly state?: MemberState;
   /** Roles that were given to it, besides that of an operator; sorted. */
@@ -40,11 +42,11 @@ export interface InviteRow {
 
 /**
  * Rows: `list` → [actor...] in the order of their coming, `actor/<64 hex digits>` → Row, `epoch` →
- * number, `committee/<epoch>` → [committee's id, [actor...]] for every epoch (evidence may concern
- * an old one), `next` → [actor...] only inside a commit that changes the committee,
- * `evidence/<epoch>/<author>` → [number of the event, round], `peer/<peer id>` → the actor whose
- * node has it now, `invites` → [id...] in the order of their coming, `invite/<64 hex digits>` →
- * InviteRow.
+ * number, `committee/<epoch>` → [committee's id, [actor...], [key...]] for every epoch (evidence
+ * may concern an old one; keys only where one is not the first), `next` → [actor...] only inside a
+ * commit that changes the committee, `evidence/<epoch>/<author>` → [number of the event, round],
+ * `peer/<peer id>` → the actor whose node has it now, `invites` → [id...] in the order of their
+ * coming, `invite/<64 hex digits>` → InviteRow. Those of keys: `member-keys.ts`.
  */
 export const EPOCH = 'epoch';
 export const NEXT = 'next';

@@ -4,11 +4,13 @@ import type { Validator } from '#ledger/committee.ts';
 import { keyId } from '#ledger/cose.ts';
 import { readEvidence } from '#ledger/evidence.ts';
 import type { Body } from '#ledger/event.ts';
-import { bytesOf } from '#ledger/ids.ts';
+import { bytesOf, equalBytes } from '#ledger/ids.ts';
 import { COMMITTEE_MAX } from '#ledger/limits.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Rows, Seats } from '#ledger/projection.ts';
 import type { VerdictName } from '#ledger/verdicts.ts';
+import { actorOfKey, isAccusing, keyState } from './member-keys.ts';
+import type { Committees } from './member-keys.ts';
 import type { Joining } from './members-kinds.ts';
 import {
   EPOCH, MEMBERS_MAX, NEXT, enlist, idsOf, listOf, ofActor, ofEpoch, ofEvidence, putRow, rowOf,
@@ -17,12 +19,18 @@ import type { Reading } from './members-rows.ts';
 
 /** Who sits in the committee, and how that changes. */
 
-type SeatsRow = readonly [id: Uint8Array, actors: readonly Uint8Array[]];
+type SeatsRow = readonly [
+  id: Uint8Array,
+  actors: readonly Uint8Array[],
+  keys?: readonly Uint8Array[],
+];
 
 export function seat(rows: Rows, epoch: number, validators: readonly Validator[]): void {
   const { id } = new Committee(epoch, validators);
   const actors = validators.map(({ actor }) => bytesOf(actor));
-  rows.put(ofEpoch(epoch), encode([bytesOf(id), actors]));
+  const keys = validators.map(({ coseKey }) => bytesOf(keyId(coseKey)));
+  const areFirst = keys.every((key, i) => equalBytes(key, actors[i] as Uint8Array));
+  rows.put(ofEpoch(epoch), encode([bytesOf(id), actors, ...(areFirst ? [] : [keys])]));
   rows.put(EPOCH, encode(epoch));
 }
 
@@ -56,8 +64,11 @@ export function change(
   const peers = new Set(after.map((actor) => rowOf(rows, actor)?.peer));
   let strangers = 0;
   for (const { key, peer } of add) {
-    const actor = keyId(key);
+    const actor = joinerOf(rows, key);
     const row = rowOf(rows, actor);
+    const state = row && keyState(actor, keyId(key), rows);
+    if (state === 'retired') return 'key_retired';
+    if (state === 'revoked') return 'key_revoked';
     if (after.includes(actor)) return 'already_validator';
     if (row?.barred) return 'member_barred';
     // a seat wants a node that works
@@ -74,8 +85,14 @@ export function change(
   return 'applied';
 }
 
+/** Whose key it is; one that is nobody's makes a new actor. */
+function joinerOf(rows: Reading, key: Uint8Array): Id {
+  const id = keyId(key);
+  return actorOfKey(id, rows) ?? id;
+}
+
 function enrol(rows: Rows, { key, peer, addrs = [] }: Joining): void {
-  const actor = keyId(key);
+  const actor = joinerOf(rows, key);
   const known = rowOf(rows, actor);
   if (!known) enlist(rows, actor);
   const { addrs: _before, ...kept } = known ?? {};
@@ -100,6 +117,22 @@ export function unseat(rows: Rows, actor: Id): void {
   if (after.length < before.length) rows.put(NEXT, encode(after.map(bytesOf)));
 }
 
+/** What changes of keys do to the next committee. */
+export function committees(rows: Rows): Committees {
+  return {
+    renew(actor) {
+      const next = nextActors(rows);
+      if (next.includes(actor)) rows.put(NEXT, encode(next.map(bytesOf)));
+    },
+    unseat: (actor) => unseatUnlessLast(rows, actor),
+  };
+}
+
+/** The last validator of all stays: without it nothing would ever be final again. */
+function unseatUnlessLast(rows: Rows, actor: Id): void {
+  if (!isLastValidator(rows, actor)) unseat(rows, actor);
+}
+
 /** Gives a member with a node a seat from the next epoch on, where there is room and no bar. */
 export function takeSeat(rows: Rows, actor: Id): void {
   const row = rowOf(rows, actor);
@@ -114,19 +147,17 @@ export function takeSeat(rows: Rows, actor: Id): void {
 export function convict(chain: Id, body: Body, seq: number, rows: Rows): VerdictName {
   const evidence = readEvidence(body);
   if (!evidence) return 'bad_body';
-  const { epoch, author, round, actor, committee } = evidence;
+  const { epoch, author, round, key, committee } = evidence;
   const row = rows.get(ofEpoch(epoch));
+  const [id, actors, keys = actors] = row ? (decode(row) as SeatsRow) : [];
+  const actor = actors?.[author]?.toHex();
   const isFounded =
-    evidence.chain === chain &&
-    row !== undefined &&
-    (decode(row) as SeatsRow)[0].toHex() === committee &&
-    actorsOf(rows, epoch)[author] === actor;
-  if (!isFounded) return 'evidence_unfounded';
+    evidence.chain === chain && id?.toHex() === committee && keys?.[author]?.toHex() === key;
+  if (!isFounded || actor === undefined || !isAccusing(key, rows)) return 'evidence_unfounded';
   if (rows.get(ofEvidence(epoch, author))) return 'evidence_known';
   rows.put(ofEvidence(epoch, author), encode([seq, round]));
   rows.put(ofActor(actor), encode({ ...rowOf(rows, actor), barred: true }));
-  // the last validator of all stays: without it nothing would ever be final again
-  if (!isLastValidator(rows, actor)) unseat(rows, actor);
+  unseatUnlessLast(rows, actor);
   return 'applied';
 }
 

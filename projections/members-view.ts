@@ -1,6 +1,8 @@
 import type { Id } from '#ledger/ports.ts';
 import type { Standing } from '#ledger/projection.ts';
 import { isGone, stateOf } from './members-lifecycle.ts';
+import { keysOf } from './member-keys.ts';
+import type { MemberKey } from './member-keys.ts';
 import type { MemberState } from './members-lifecycle.ts';
 import { inviteOf, invitesIn, listOf, ofActor, rowOf } from './members-rows.ts';
 import type { InviteRow, Reading } from './members-rows.ts';
@@ -21,8 +23,10 @@ export interface Member {
   readonly peer?: string;
   /** Where it said that it can be reached: multiaddrs. */
   readonly addrs?: readonly string[];
-  /** It signed two blocks for one slot: its key never sits in a committee again. */
+  /** It signed two blocks for one slot: it never sits in a committee again. */
   readonly barred?: true;
+  /** Its keys, oldest first, where they were changed; else it has its first alone. */
+  readonly keys?: readonly MemberKey[];
   /** It was invited as a validator, and gets a seat once it is ready. */
   readonly seeksSeat?: true;
   /** `name=value` texts. */
@@ -78,6 +82,7 @@ function shownAs(rows: Reading, actor: Id, seated: readonly Id[]): Member | unde
   if (!row) return undefined;
   const { isOperator, peer, addrs, barred, labels, capabilities, invite, reason } = row;
   const author = seated.indexOf(actor);
+  const keys = keysOf(actor, rows);
   const state = stateOf(row);
   const given = (row.roles ?? []).filter((role) => role !== 'validator');
   const roles: Role[] = [
@@ -93,6 +98,7 @@ function shownAs(rows: Reading, actor: Id, seated: readonly Id[]): Member | unde
     ...(peer !== undefined && { peer }),
     ...(addrs && { addrs }),
     ...(barred && { barred }),
+    ...((keys.length > 1 || keys[0]?.state !== 'present') && { keys }),
     ...(state === 'joining' && row.roles?.includes('validator') && { seeksSeat: true as const }),
     ...(labels && { labels }),
     ...(capabilities && { capabilities }),

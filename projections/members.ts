@@ -2,8 +2,10 @@ import { EVIDENCE_KIND } from '#ledger/evidence.ts';
 import type { Genesis } from '#ledger/genesis.ts';
 import type { Id } from '#ledger/ports.ts';
 import { RETURN_KIND } from '#ledger/returning.ts';
+import { KEY_KINDS } from '#ledger/rotation.ts';
 import type { Membership, OrderedEvent, Projection, Rows } from '#ledger/projection.ts';
 import type { VerdictName } from '#ledger/verdicts.ts';
+import { KEY_KIND_SPECS, actorOfKey, applyToKeys, keyOf, keyState } from './member-keys.ts';
 import { admits, applyInvite, assertInvite, isInviteKind } from './members-invites.ts';
 import { COMMITTEE_KINDS } from './members-kinds.ts';
 import type { Joining } from './members-kinds.ts';
@@ -11,7 +13,9 @@ import { LIFECYCLE_KINDS } from './members-lifecycle-kinds.ts';
 import { assertStep, isGone, isLifecycleKind, step } from './members-lifecycle.ts';
 import { ofActor, ofEvidence, putRow, rowOf, startList } from './members-rows.ts';
 import type { Row } from './members-rows.ts';
-import { actorsOf, change, convict, epochOf, seat, seatNext, seats } from './members-seats.ts';
+import {
+  actorsOf, change, committees, convict, epochOf, seat, seatNext, seats,
+} from './members-seats.ts';
 import { standing } from './members-view.ts';
 
 export { listInvites, listMembers, readInvite, readMember } from './members-view.ts';
@@ -28,7 +32,7 @@ export type { InviteView, Member } from './members-view.ts';
 export const members: Projection & Membership = {
   name: 'members',
   version: 3,
-  kinds: [...COMMITTEE_KINDS, ...LIFECYCLE_KINDS],
+  kinds: [...COMMITTEE_KINDS, ...KEY_KIND_SPECS, ...LIFECYCLE_KINDS],
 
   start(genesis: Genesis, rows: Rows): void {
     const { committee, operators } = genesis;
@@ -40,8 +44,10 @@ export const members: Projection & Membership = {
     seat(rows, 0, committee);
   },
 
-  apply({ event, seq, ts_ms }: OrderedEvent, rows: Rows): VerdictName {
+  apply(ordered: OrderedEvent, rows: Rows): VerdictName {
+    const { event, seq, ts_ms } = ordered;
     const { kind, actor, body } = event;
+    if (KEY_KINDS.has(kind)) return applyToKeys(ordered, rows, committees(rows));
     if (isInviteKind(kind)) return applyInvite(event, ts_ms, rows);
     if (isLifecycleKind(kind)) return step(kind, actor, body, rows);
     if (kind === EVIDENCE_KIND) return convict(event.chain, body, seq, rows);
@@ -70,6 +76,9 @@ export const members: Projection & Membership = {
     return isHere;
   },
 
+  keyOf,
+  keyState,
+  actorOfKey,
   admits,
 
   assertFits(event, ts_ms, rows) {

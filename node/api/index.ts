@@ -39,6 +39,7 @@ import type { Api, LedgerParts } from './parts.ts';
 import { byAddress, guardRoutes, keyFilter } from './permission.ts';
 import type { PrincipalResolver } from './permission.ts';
 import { policyRoutes } from './policy.ts';
+import { postureRoutes } from './posture.ts';
 import type { NodeStatus } from './status.ts';
 import { Stopping } from './stopping.ts';
 import { FinalStream, STREAM_LIMITS } from './stream.ts';
@@ -167,7 +168,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
 
   await app.register(swagger, openApiOptions(version));
   await app.register((scope) => healthRoutes(scope as Api, options));
-  await app.register((scope) => identityRoutes(scope as Api, options.identity));
+  await app.register((scope) => identityRoutes(scope as Api, options.identity, options));
   await app.register((scope) => kvRoutes(scope as Api, parts));
   await app.register((scope) => kvListRoutes(scope as Api, parts));
   await app.register((scope) => eventRoutes(scope as Api, parts));
@@ -176,6 +177,10 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   await app.register((scope) => chainRoutes(scope as Api, parts));
   await app.register((scope) => memberRoutes(scope as Api, parts));
   if (decisions) await app.register((scope) => policyRoutes(scope as Api, parts, decisions));
+  const { projections } = core.chain.genesis;
+  if (projections.some(([name]) => name === 'posture')) {
+    await app.register((scope) => postureRoutes(scope as Api, parts));
+  }
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   await app.ready();
   return app;

@@ -28,6 +28,21 @@ const MemberReply = Type.Object(
     capabilities: Type.Optional(Texts),
     invite: Type.Optional(Type.String({ description: 'id of the invite by which it came' })),
     reason: Type.Optional(Type.String({ description: 'why it was removed' })),
+    key: Type.Optional(
+      Type.String({ description: 'SHA-256 of the COSE_Key that signs for it; none: revoked' }),
+    ),
+    keys: Type.Optional(
+      Type.Array(
+        Type.Object({
+          id: Type.String({ description: 'SHA-256 of the COSE_Key' }),
+          state: Type.String({ description: 'present, retired or revoked' }),
+          since: Type.Integer({ description: 'number of the event that bound it; 0: genesis' }),
+          until: Type.Optional(Type.Integer({ description: 'from that event on another' })),
+          revoked: Type.Optional(Type.Integer({ description: 'the event that revoked it' })),
+        }),
+        { description: 'all its keys, oldest first, where they were changed' },
+      ),
+    ),
   },
   { description: 'One member' },
 );
@@ -131,13 +146,17 @@ function shown({
   addrs,
   labels,
   capabilities,
+  keys,
   state = 'active',
   ...rest
 }: Member): Static<typeof MemberReply> {
+  const key = keys ? keys.find((one) => one.state === 'present')?.id : rest.actor;
   return {
     ...rest,
     state,
     roles: [...roles],
+    ...(key !== undefined && { key }),
+    ...(keys && { keys: [...keys] }),
     ...(addrs && { addrs: [...addrs] }),
     ...(labels && { labels: [...labels] }),
     ...(capabilities && { capabilities: [...capabilities] }),

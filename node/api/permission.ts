@@ -47,14 +47,16 @@ export const ACTIONS: Readonly<Record<string, ApiAction | 'open'>> = {
   getCheckpoint: 'api.proof.read',
   getConsistency: 'api.proof.read',
   listMembers: 'api.chain.read',
+  // nobody is asked who he is (SPIFFE Federation, 5.2.1.3)
   getIdentityBundle: 'open',
+  getIdentities: 'api.chain.read',
   getGenesis: 'api.chain.read',
   listKinds: 'api.chain.read',
-  // nobody is asked who he is (SPIFFE Federation, 5.2.1.3)
   getPolicies: 'api.policy.read',
   getPolicyHistory: 'api.policy.read',
   explainPolicy: 'api.policy.read',
   listDecisions: 'api.audit.read',
+  listPosture: 'api.chain.read',
   getMember: 'api.chain.read',
   listInvites: 'api.chain.read',
 };

@@ -4,9 +4,9 @@ import type { Body } from '#ledger/event.ts';
 import { ADDRS_MAX } from '#ledger/invite.ts';
 import { Client } from '#node/client.ts';
 import type { MemberJson, MembersJson } from '#node/client.ts';
-import { dataPaths } from '#node/data-dir.ts';
 import { addCommand } from './command.ts';
 import { registerLifecycle } from './member-steps.ts';
+import { presentOfNode } from './own-key.ts';
 import { columns } from './output.ts';
 import type { Output } from './output.ts';
 import { clientOf, withNode } from './places.ts';
@@ -74,11 +74,12 @@ function registerSeats(group: Command): void {
   );
   withWriting(leave.command);
   leave.does(async (out, options) => {
-    const file = options.key ?? dataPaths(options.data).key;
-    const key = await readSigningKey(file, options);
+    const client = clientOf(options);
+    const { key: file } = options;
+    const key = file ? await readSigningKey(file, options) : await presentOfNode(client, options);
     const { wait = false, timeout } = options;
     const written = await submitSigned(
-      clientOf(options),
+      client,
       key,
       'committee.leave/1',
       {},

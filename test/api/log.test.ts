@@ -85,13 +85,15 @@ test('members are those of the genesis', async (t) => {
   const [validator, operator] = members;
   t.is(members.length, 2);
   t.deepEqual(validator, {
+    key: node.net.validators[0]?.actor,
     actor: node.net.validators[0]?.actor,
     state: 'active',
     roles: ['validator'],
     author: 0,
     peer: 'peer-0',
   });
-  t.deepEqual(operator, { actor: node.operator.actor, state: 'active', roles: ['operator'] });
+  const { actor } = node.operator;
+  t.deepEqual(operator, { key: actor, actor, state: 'active', roles: ['operator'] });
   const one = await node.api.inject(`/v1/members/${node.operator.actor}`);
   t.deepEqual(one.json(), operator);
   const none = await node.api.inject(`/v1/members/${'ab'.repeat(32)}`);

@@ -37,6 +37,13 @@ test('verdicts have the numbers of the wire format', (t) => {
     member_barred: 517,
     evidence_known: 518,
     evidence_unfounded: 519,
+    key_retired: 520,
+    key_taken: 521,
+    key_unknown: 522,
+    key_revoked: 523,
+    key_present: 524,
+    key_not_permitted: 525,
+    key_bounds: 526,
     member_unknown: 561,
     member_transition: 562,
     member_not_permitted: 563,
@@ -67,6 +74,14 @@ test('verdicts have the numbers of the wire format', (t) => {
     identity_unknown: 1028,
     identity_known: 1029,
     identity_bounds: 1030,
+    posture_not_permitted: 1280,
+    posture_unknown: 1281,
+    posture_own: 1282,
+    posture_too_soon: 1283,
+    posture_not_due: 1284,
+    posture_unfounded: 1285,
+    posture_quorum: 1286,
+    posture_bounds: 1287,
   });
   t.is(verdictName(4711), 'verdict_4711');
 });

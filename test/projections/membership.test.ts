@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join as pathOf } from 'node:path';
 import { sign } from '#ledger/cose.ts';
 import type { Body, Entry } from '#ledger/event.ts';
-import { innerJobs } from '#ledger/evidence.ts';
+import { innerJobs } from '#ledger/inner-jobs.ts';
 import { useStatement } from '#ledger/join.ts';
 import { loadEngine } from '#native/engine.ts';
 import { listInvites, readMember, schema } from '#projections/index.ts';
