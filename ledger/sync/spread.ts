@@ -86,9 +86,11 @@ export class Spreader {
     const late: Id[] = [];
     for (const { entry } of pool.others) {
       const verdict = fold.reducer.foresee(entry.event, wall_ms);
-      const isLate = verdict === 'expired' || verdict === 'replayed';
-      // its actor may have been removed since
-      if (isLate || !fold.reducer.counts(entry.event)) late.push(entry.id);
+      if (verdict === 'expired' || verdict === 'replayed') late.push(entry.id);
+    }
+    // its actor has left since, or another has used its invite: it would be void in a block, too
+    for (const { entry } of pool.values()) {
+      if (!fold.reducer.counts(entry.event)) late.push(entry.id);
     }
     if (late.length > 0) this.#replica.discard(late);
   }
