@@ -74,6 +74,14 @@ test('verdicts have the numbers of the wire format', (t) => {
     identity_unknown: 1028,
     identity_known: 1029,
     identity_bounds: 1030,
+    posture_not_permitted: 1280,
+    posture_unknown: 1281,
+    posture_own: 1282,
+    posture_too_soon: 1283,
+    posture_not_due: 1284,
+    posture_unfounded: 1285,
+    posture_quorum: 1286,
+    posture_bounds: 1287,
   });
   t.is(verdictName(4711), 'verdict_4711');
 });
