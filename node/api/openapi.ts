@@ -89,5 +89,5 @@ function documented(
 }
 
 function operationIdOf(schema: FastifySchema | undefined): string {
-  return (schema as { operationId?: string } | undefined)?.operationId ?? '';
+  return schema?.operationId ?? '';
 }
