@@ -21,7 +21,7 @@ interface Answer {
   readonly localPort: number;
 }
 
-test('a workload of another uid calls by mTLS: one policy lets it, the next does not', async (t) => {
+test('a workload of another uid calls by mTLS; a policy lets it, the next does not', async (t) => {
   t.timeout(120_000);
   const cwd = folder(t);
   const run = mkdtempSync(join(tmpdir(), 'x0t-workload-'));

@@ -16,7 +16,8 @@ process.setgroups?.([]);
 process.setgid?.(Number(uid));
 process.setuid?.(Number(uid));
 
-const client = new WorkloadClient({ endpoint: { target: `unix://${socket}` }, clock, entropy, log });
+const endpoint = { target: `unix://${socket}` };
+const client = new WorkloadClient({ endpoint, clock, entropy, log });
 const svid = Promise.withResolvers<void>();
 client.subscribe(() => {
   if (client.current.status === 'ready') svid.resolve();
@@ -29,7 +30,7 @@ const agent = new Agent({
   keepAlive: true,
   maxSockets: 1,
   cert: pem(chain),
-  key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+  key: privateKey.export({ type: 'pkcs8', format: 'pem' }),
   ca: pem(client.x509AuthoritiesOf(id.trustDomain) ?? []),
   // an SVID names no host: the name that counts is its SPIFFE ID
   checkServerIdentity: (_host, { subjectaltname }) =>
@@ -44,8 +45,8 @@ function ask(): void {
     answer.setEncoding('utf8').on('data', (part: string) => (text += part));
     answer.on('end', () => {
       const { code } = JSON.parse(text) as { code?: string };
-      const line = { uid: process.getuid?.(), id: id.uri, status: answer.statusCode, code, localPort };
-      console.log(JSON.stringify(line));
+      const who = { uid: process.getuid?.(), id: id.uri, localPort };
+      console.log(JSON.stringify({ ...who, status: answer.statusCode, code }));
       setTimeout(ask, PAUSE_MS);
     });
   });
