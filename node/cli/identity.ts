@@ -159,7 +159,8 @@ async function change(
   const key =
     (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
   const { wait = false, timeout } = options;
-  const written = await submitSigned(await clientOf(options), key, kind, body, wait, timeout * 1000);
+  const client = await clientOf(options);
+  const written = await submitSigned(client, key, kind, body, wait, timeout * 1000);
   out.show(written, () => describeWritten(written));
 }
 
