@@ -253,7 +253,7 @@ async function assemble(
     log,
     version: VERSION,
     status,
-    isReady: () => readiness(core, isUp, overseer?.reasons() ?? []),
+    isReady: () => readiness(core, isUp, joiner.member, overseer?.reasons() ?? []),
     isQuorumReachable: () => isQuorumReachable(core, network.peers()),
     identity,
   });
@@ -316,9 +316,10 @@ async function assemble(
 function readiness(
   { antiEntropy, replica }: Core,
   isUp: boolean,
+  member: Member | undefined,
   more: readonly string[],
 ): Readiness {
-  const reasons = [...more];
+  const reasons = [...more, ...standingReasons(membershipOf(member))];
   if (!isUp) reasons.push('the node is starting or stopping');
   const { isRunning, target, snapshot } = antiEntropy.catchUp;
   if (snapshot) {
@@ -363,6 +364,13 @@ function limitationsOf(
 
 function membershipOf(member: Member | undefined): NodeStatus['membership'] {
   return member ? (member.state ?? 'active') : 'none';
+}
+
+/** Who is none of the members, or not yet in step with them, serves nothing that is final. */
+function standingReasons(state: NodeStatus['membership']): string[] {
+  if (state === 'none') return ['the node is no member: its join is not final, or it has none'];
+  if (state === 'joining') return ['the node is joining: it has not said that it is ready'];
+  return state === 'retired' || state === 'removed' ? [`the node was ${state}`] : [];
 }
 
 /** A node that the ledger does not know is refused by all others. */
