@@ -70,10 +70,10 @@ test('a node that sends broken messages is isolated step by step, and recovers',
   t.deepEqual(new Set(grades()), new Set(['none']));
   t.deepEqual([...cluster.cuts], []);
   const down = stepsIn(sim.at(0).finals).slice(up.length);
-  t.deepEqual(
-    down.map(({ kind, verdict }) => `${kind} ${verdict}`),
-    GRADES.slice(1).map(() => 'posture.recover/1 applied'),
-  );
+  const applied = down.filter(({ verdict }) => verdict === 'applied');
+  t.deepEqual(applied.map(({ kind }) => kind), GRADES.slice(1).map(() => 'posture.recover/1'));
+  // an idle network's commits tell old times: then a step is said again
+  t.true(down.length < 2 * applied.length);
   const reports = sim.at(0).finals.filter(({ entry, verdict }) => {
     return entry.event.kind === 'posture.report/1' && verdict === 0;
   });

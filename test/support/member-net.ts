@@ -5,6 +5,9 @@ import { pino } from 'pino';
 import { signEvent } from '#ledger/event.ts';
 import type { Body } from '#ledger/event.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
+import { openChain } from '#ledger/chain.ts';
+import { inviteAhead } from '#node/invite-ahead.ts';
+import { writePendingJoin } from '#node/join-file.ts';
 import { createNodeKeys, finishDataDir, makeGenesis } from '#node/data-dir.ts';
 import { startNode } from '#node/node.ts';
 import type { Node } from '#node/node.ts';
@@ -13,44 +16,69 @@ import { makeActor } from './cluster.ts';
 import type { TestActor } from './cluster.ts';
 
 /**
- * Real nodes in this process, on loopback, each with its directory: validators, and one member that
- * seals nothing. An operator without a node signs what it is asked for.
+ * Real nodes in this process, on loopback, each with its directory: validators, and members that
+ * seal nothing, which come by invites. An operator without a node signs what it is asked for.
  */
 export class MemberNet {
-  readonly validators: readonly Node[];
-  readonly member: Node;
+  readonly validators: Node[] = [];
+  /** The one that came last. */
+  member!: Node;
   readonly #operator: TestActor;
   readonly #base: string;
+  readonly #genesis: Uint8Array;
   #seq = 0;
+  #joined = 0;
 
-  private constructor(nodes: readonly Node[], operator: TestActor, base: string) {
-    this.validators = nodes.slice(0, -1);
-    this.member = nodes.at(-1) as Node;
+  private constructor(operator: TestActor, base: string, genesis: Uint8Array) {
     this.#operator = operator;
     this.#base = base;
+    this.#genesis = genesis;
   }
 
+  /** So many validators and one member, all linked. */
   static async start(count: number): Promise<MemberNet> {
     const base = await mkdtemp(join(tmpdir(), 'x0t-members-'));
-    const names = Array.from({ length: count + 1 }, (_, i) => join(base, `node-${i}`));
+    const names = Array.from({ length: count }, (_, i) => join(base, `validator-${i}`));
     const keys = [];
     for (const name of names) keys.push(await createNodeKeys(name));
     const operator = await makeActor();
-    // an operator of the genesis is a member, whether it has a node or not
-    const operators = [operator.actor, keys[count]?.actor as string];
     const active = newGenesisSchema();
-    const genesis = makeGenesis('members', keys.slice(0, count), operators, Date.now(), active);
-    const nodes: Node[] = [];
-    for (const directory of names) {
-      const bootstrap = nodes.flatMap((node) => node.network.status().addrs.slice(0, 1));
-      const p2p = { listen: ['/ip4/127.0.0.1/tcp/0'], bootstrap };
-      const crypto = { workers: 0 };
-      await finishDataDir(directory, genesis, { p2p, crypto, api: { port: 0 } });
-      nodes.push(await startNode({ directory, log: pino({ level: 'silent' }) }));
-    }
-    const net = new MemberNet(nodes, operator, base);
-    await until(() => nodes.every((one) => one.network.peers().length === count), 'a full mesh');
+    const genesis = makeGenesis('members', keys, [operator.actor], Date.now(), active);
+    const net = new MemberNet(operator, base, genesis);
+    for (const directory of names) net.validators.push(await net.#run(directory));
+    await net.#untilMeshed(net.validators);
+    await net.join();
     return net;
+  }
+
+  async #run(directory: string): Promise<Node> {
+    const p2p = { listen: ['/ip4/127.0.0.1/tcp/0'], bootstrap: this.#addrs() };
+    const config = { p2p, crypto: { workers: 0 }, api: { port: 0 } };
+    await finishDataDir(directory, this.#genesis, config);
+    return startNode({ directory, log: pino({ level: 'silent' }) });
+  }
+
+  #addrs(): string[] {
+    return this.validators.flatMap(({ network }) => network.status().addrs.slice(0, 1));
+  }
+
+  async #untilMeshed(nodes: readonly Node[]): Promise<void> {
+    await until(() => {
+      return nodes.every(({ network }) => network.peers().length >= nodes.length - 1);
+    }, 'a full mesh');
+  }
+
+  /** One more member, in place of `member`. */
+  async join(): Promise<void> {
+    const directory = join(this.#base, `member-${this.#joined}`);
+    const node = await createNodeKeys(directory);
+    const { id: chain } = openChain(this.#genesis);
+    const seq = this.#joined;
+    const ahead = { chain, operator: this.#operator, node, roles: ['observer'] as const, seq };
+    await writePendingJoin(directory, await inviteAhead({ ...ahead, addrs: this.#addrs() }));
+    this.#joined += 1;
+    this.member = await this.#run(directory);
+    await until(() => this.isLinked && this.member.status().membership === 'active', 'a member');
   }
 
   get first(): Node {
