@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { Transform } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
-import { X0tError, fail } from '#ledger/errors.ts';
+import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import type { Clock } from '#ledger/ports.ts';
 import type { Authenticator, Caller } from '#node/auth/caller.ts';
 import { TokenBuckets, networkOf } from '#node/auth/token-bucket.ts';
 import type { Rate } from '#node/auth/token-bucket.ts';
+import type { ApiMeters } from '#node/metrics.ts';
 import { ACTIONS, operationOf } from './permission.ts';
 import type { CallerOf } from './permission.ts';
 import type { Api } from './parts.ts';
@@ -22,6 +23,7 @@ export interface AuthenticationParts {
   readonly authenticator: Authenticator;
   readonly rates: ApiRates;
   readonly clock: Clock;
+  readonly metrics: { readonly api: Pick<ApiMeters, 'refusals'> };
 }
 
 /**
@@ -31,12 +33,12 @@ export interface AuthenticationParts {
  */
 export function authenticateCallers(
   app: Api,
-  { authenticator, rates, clock }: AuthenticationParts,
+  { authenticator, rates, clock, metrics }: AuthenticationParts,
 ): CallerOf {
   const callers = new WeakMap<FastifyRequest, Caller>();
   const identities = new TokenBuckets(rates.identity, clock);
   const strangers = new TokenBuckets(rates.anonymous, clock);
-  app.addHook('onRequest', async (request) => {
+  const find = async (request: FastifyRequest): Promise<void> => {
     const address = networkOf(request.socket.remoteAddress);
     if (ACTIONS[operationOf(request) ?? ''] === 'open') {
       takeFrom(strangers, address);
@@ -52,6 +54,14 @@ export function authenticateCallers(
     const { type, id } = caller.principal;
     takeFrom(identities, `${type} ${id}`);
     callers.set(request, caller);
+  };
+  app.addHook('onRequest', async (request) => {
+    try {
+      await find(request);
+    } catch (error) {
+      metrics.api.refusals.inc({ code: codeOf(error) });
+      throw error;
+    }
   });
   app.addHook('preParsing', async (request, _reply, payload) => {
     const digest = callers.get(request)?.contentDigest;

@@ -112,6 +112,16 @@ test('what does not hold is refused, and never taken for nothing', async (t) => 
   }
 });
 
+test('what is refused is counted by its code', async (t) => {
+  const one = await startSingleNode();
+  t.teardown(() => one.close());
+  await ask(one, '/v1/status', {});
+  for (let i = 0; i < 3; i++) await ask(one, '/v1/status', bearer('A'.repeat(43)));
+  const { body } = await one.api.inject('/metrics');
+  t.regex(body, /^x0t_http_refusals_total\{code="unauthenticated"\} 1$/m);
+  t.regex(body, /^x0t_http_refusals_total\{code="token_wrong"\} 3$/m);
+});
+
 test('two proofs in one request are refused, whether they hold or not', async (t) => {
   const own = bearer(node.tokens.operator);
   const parts = partsOf(operator, Date.now);

@@ -1,10 +1,12 @@
 import test from 'ava';
 import { codeOf } from '#ledger/errors.ts';
 import { createVerifierPool } from '#native/verifier-pool.ts';
+import type { Caller } from '#node/auth/caller.ts';
 import { Nonces } from '#node/auth/nonces.ts';
 import { digestOf } from '#node/auth/request-signature.ts';
 import { AGE_S_MAX, AHEAD_S_MAX, SignatureCheck } from '#node/auth/signature-check.ts';
 import { VerificationWork } from '#node/auth/verification-work.ts';
+import { codeIn } from '#test/support/codes.ts';
 import { VirtualClock } from '#test/support/virtual-clock.ts';
 import { seededActor } from '#test/support/seeded-actor.ts';
 import { incoming, partsOf, signed } from './signed-request.ts';
@@ -26,6 +28,7 @@ interface Bench {
   readonly members: Set<string>;
   /** Signatures that were looked at. */
   verified: number;
+  readonly callerOf: (sent: Sent) => Promise<Caller>;
   /** The actor, or the code of the refusal. */
   ask(sent: Sent, change?: Parameters<typeof incoming>[1]): Promise<string>;
   sign(options?: Parameters<typeof signed>[2], url?: string): Promise<Sent>;
@@ -38,6 +41,7 @@ function bench(nonces = new Nonces(), max?: number): Bench {
     clock,
     members,
     verified: 0,
+    callerOf: (sent) => check.callerOf(incoming(sent)),
     ask: async (sent, change) => {
       try {
         return (await check.callerOf(incoming(sent, change))).principal.id;
@@ -218,10 +222,13 @@ test('strangers cost no verification, and a member key of somebody else is no ke
   const parts = { ...partsOf(other, () => NOW_MS), actor: me.actor };
   t.is(await one.ask(await signed(parts, URL_SIGNED, { body: BODY })), 'actor_unknown');
   t.is(one.verified, 0);
-  const sent = await one.sign();
+  const [sent, later] = [await one.sign(), await one.sign()];
+  const caller = await one.callerOf(sent);
+  t.notThrows(() => caller.assertHolds());
   one.members.delete(me.actor);
-  t.is(await one.ask(sent), 'actor_unknown');
-  t.is(one.verified, 0);
+  t.is(codeIn(() => caller.assertHolds()), 'actor_unknown', 'also while it is being answered');
+  t.is(await one.ask(later), 'actor_unknown');
+  t.is(one.verified, 1);
 });
 
 test('forged signatures are a small share of the work, and bounded by their number', async (t) => {
