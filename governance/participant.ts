@@ -1,4 +1,5 @@
 import { encode } from '#ledger/codec.ts';
+import { keyId } from '#ledger/cose.ts';
 import { signEvent } from '#ledger/event.ts';
 import type { Body, Entry } from '#ledger/event.ts';
 import type { Id, Signer } from '#ledger/ports.ts';
@@ -8,6 +9,7 @@ import type { Id, Signer } from '#ledger/ports.ts';
 export interface Participant {
   /** SHA-256 of the inception COSE_Key. */
   readonly actor: Id;
+  /** The present one: another than the first once it was rotated. */
   readonly coseKey: Uint8Array;
   readonly signer: Signer;
 }
@@ -32,8 +34,10 @@ export interface Statement {
 /** Builds and signs an event. Throws `event_too_large` or `wrong_type`. */
 export function signStatement(participant: Participant, statement: Statement): Promise<Entry> {
   const { wall_ms, ...rest } = statement;
-  const event = { ...rest, actor: participant.actor, hlc: [wall_ms, 0] as const };
-  return signEvent(event, participant.signer);
+  const { actor, coseKey, signer } = participant;
+  const key = keyId(coseKey);
+  const event = { ...rest, actor, ...(key !== actor && { key }), hlc: [wall_ms, 0] as const };
+  return signEvent(event, signer);
 }
 
 /** What `POST /v1/events` takes: DAG-CBOR of `[entry, COSE_Key]`. */

@@ -1,4 +1,5 @@
 import { keyId } from '#ledger/cose.ts';
+import { KEY_KINDS } from '#ledger/rotation.ts';
 import type { Event } from '#ledger/event.ts';
 import type { PolicyEntity, PolicySubject, PolicyValue } from '#ledger/ports.ts';
 import type { Standing, StandingOf } from '#ledger/projection.ts';
@@ -122,7 +123,7 @@ export function resourcesOf(
     case 'Policy':
       return [{ type, id: kind === 'policy.schema/1' ? '(schema)' : policyIdIn(body) }];
     case 'Member':
-      return membersIn(body, actor).map((id) => ({ type, id }));
+      return membersIn(kind, body, actor).map((id) => ({ type, id }));
     case 'Kind':
       return [{ type, id: kind }];
     default:
@@ -136,7 +137,11 @@ function policyIdIn(body: Event['body']): string {
 }
 
 /** Those whom the event is about; else its author. */
-function membersIn(body: Event['body'], author: string): string[] {
+function membersIn(kind: string, body: Event['body'], author: string): string[] {
+  // keys in these bodies are nobody's yet, or hashes
+  if (KEY_KINDS.has(kind)) {
+    return [body['actor'] instanceof Uint8Array ? body['actor'].toHex() : author];
+  }
   const added = listIn(body, 'add').flatMap((one) => actorOfKey((one as { key?: unknown }).key));
   const removed = listIn(body, 'remove').flatMap((one) =>
     one instanceof Uint8Array ? one.toHex() : [],

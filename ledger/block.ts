@@ -4,7 +4,7 @@ import { COSE_KEY_BYTES, jobOf, keyId, publicKeyOf, sign, signatureOf } from './
 import { fail } from './errors.ts';
 import { decodeEntry, entryJob, signingKeyId } from './event.ts';
 import type { Entry } from './event.ts';
-import { innerJobs } from './evidence.ts';
+import { innerJobs } from './inner-jobs.ts';
 import { decodeHeader, encodeHeader } from './header.ts';
 import type { Header, Ref } from './header.ts';
 import { compareBytes, equalBytes, idOf } from './ids.ts';
@@ -146,7 +146,7 @@ function checkKeys(
   for (const { event, sign1, id } of entries) {
     if (event.chain !== chain) fail('foreign_chain', 'An event of another chain.', { id });
     if (!sign1) {
-      if (event.actor !== committee.at(author).actor || event.key !== undefined) {
+      if (event.actor !== committee.at(author).actor || signingKeyId(event) !== ownKey) {
         fail('unsigned', 'Only the author of a block carries events without a signature.', { id });
       }
       continue;

@@ -9,8 +9,10 @@ import type { Checkpoint, CheckpointSlot } from './checkpoint.ts';
 import type { Committee } from './committee.ts';
 import { CUT_EVENTS } from './cuts.ts';
 import { codeOf, fail } from './errors.ts';
+import { heldKey } from './held-keys.ts';
+import type { Self } from './held-keys.ts';
 import { OwnCheckpoints } from './own-checkpoints.ts';
-import type { BlockStore, Clock, GossipVerdict, Id, Log, Signer, Verifier } from './ports.ts';
+import type { BlockStore, Clock, GossipVerdict, Id, Log, Verifier } from './ports.ts';
 import type { Tally } from './votes.ts';
 import { Votes } from './votes.ts';
 
@@ -75,7 +77,7 @@ export class Certifier {
   readonly votes = new Votes();
   readonly counters: CertifierCounters = { signed: 0, votesTaken: 0, certified: 0, doubleVotes: 0 };
   readonly #chain: Chain;
-  readonly #self: { readonly actor: Id; readonly signer: Signer };
+  readonly #self: Self;
   readonly #ports: CertifierPorts;
   readonly #host: CertifierHost;
   // what is known
@@ -89,7 +91,7 @@ export class Certifier {
 
   constructor(
     chain: Chain,
-    self: { readonly actor: Id; readonly signer: Signer },
+    self: Self,
     ports: CertifierPorts,
     host: CertifierHost,
     held: HeldCheckpoints,
@@ -240,18 +242,20 @@ export class Certifier {
   /** Signs an own checkpoint unless it is certified, or may not be signed here. */
   async #sign(checkpoint: Checkpoint): Promise<void> {
     const { epoch } = checkpoint;
-    const author = this.committeeOf(epoch)?.indexOf(this.#self.actor);
-    if (author === undefined || this.#diverged || !this.#host.mayVote(epoch)) return;
-    if (this.#own.isSuperseded(checkpoint)) return;
+    const committee = this.committeeOf(epoch);
+    const author = committee?.indexOf(this.#self.actor);
+    if (!committee || author === undefined || this.#diverged) return;
+    // of that epoch, also where the actor has another by now
+    const key = heldKey(this.#self, committee.keyIdAt(author));
+    if (!key || !this.#host.mayVote(epoch) || this.#own.isSuperseded(checkpoint)) return;
     const before = await this.store.claim(checkpoint);
     if (before !== undefined) {
       // what it signed before a rebuild was wrong, as others have shown: it signs nothing here
-      const committee = this.committeeOf(epoch);
-      const stake = committee?.stakeOf(await this.store.accusers(checkpoint)) ?? 0;
-      if (!committee || stake < committee.validity) await this.#diverge(checkpoint, before, []);
+      const stake = committee.stakeOf(await this.store.accusers(checkpoint));
+      if (stake < committee.validity) await this.#diverge(checkpoint, before, []);
       return;
     }
-    const vote = await signCheckpoint(checkpoint, author, this.#self.signer);
+    const vote = await signCheckpoint(checkpoint, author, key.signer);
     this.counters.signed += 1;
     this.#host.publish(encodeVote(vote));
     await this.#count(vote);

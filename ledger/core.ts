@@ -15,8 +15,10 @@ import { EventIntake } from './event-intake.ts';
 import { FinalWatch } from './final-watch.ts';
 import type { FinalEvent } from './fold.ts';
 import type { Ref } from './header.ts';
+import type { Self } from './held-keys.ts';
 import { IdleCut } from './idle-cut.ts';
 import { BlockIntake } from './intake.ts';
+import { KnownPeers } from './known-peers.ts';
 import { LogReader } from './log-reader.ts';
 import { completeTree } from './log-tree.ts';
 import type { PoolLimits } from './pool.ts';
@@ -41,7 +43,6 @@ import type { ReplicaHost, Restored } from './replica-ports.ts';
 import { restore } from './restore.ts';
 import { Returning } from './returning.ts';
 import { Submissions } from './submissions.ts';
-import type { Self } from './submissions.ts';
 import { install } from '#ledger/snapshot/install.ts';
 import type { Retention } from '#ledger/snapshot/pruner.ts';
 import { SnapshotService } from '#ledger/snapshot/service.ts';
@@ -122,8 +123,9 @@ export class Core {
     held: HeldCheckpoints,
   ) {
     this.chain = chain;
-    this.#ports = ports;
-    const { clock, entropy, store, verifier, network, log } = ports;
+    const { clock, entropy, store, verifier, log } = ports;
+    const network = new KnownPeers(ports.network, (id) => this.#actorOf(id));
+    this.#ports = { ...ports, network };
     const verified = new VerifiedEntries();
     this.#finals = new FinalWatch(clock);
     this.replica = new Replica(
@@ -167,7 +169,7 @@ export class Core {
       replica,
       certifier,
       config,
-      ports,
+      ports: this.#ports,
       newest: held.own.at(-1),
       installed: () => this.#installed(),
     });
@@ -252,6 +254,23 @@ export class Core {
       dueTime_ms: (id: Id) => this.submissions.dueTime_ms(id),
       isConnected: (actor: Id) => this.#ports.network.peers().some((one) => one.actor === actor),
     };
+  }
+
+  /** The actor with this id, or whose key it is now or in this epoch's committee; else the id. */
+  #actorOf(id: Id): Id {
+    const { committee, fold: { reducer } } = this.replica;
+    if (reducer.keyOf(id) !== undefined) return id;
+    const actor = reducer.actorOfKey(id);
+    if (actor === undefined) return id;
+    const author = committee.indexOf(actor);
+    const isSeated = author !== undefined && committee.keyIdAt(author) === id;
+    return isSeated || reducer.keyOf(actor) === id ? actor : id;
+  }
+
+  /** The node holds keys that it did not hold before: what waited for them goes on. */
+  keysChanged(): void {
+    this.certifier.start();
+    this.replica.wake();
   }
 
   #fail(error: unknown): void {

@@ -27,8 +27,8 @@ export interface EvidenceBody {
 
 /** What a body of right form says. */
 export interface Evidence extends HeaderSlot {
-  /** SHA-256 of the key that signed both: the accused actor. */
-  readonly actor: Id;
+  /** SHA-256 of the key that signed both: that of the accused in this epoch's committee. */
+  readonly key: Id;
 }
 
 /** A signed header, as accepted blocks keep it. */
@@ -69,15 +69,15 @@ export function readEvidence(body: Body): Evidence | undefined {
     if (!isOneSlot || idOf(headerA) >= idOf(headerB)) {
       fail('out_of_range', 'Evidence is two headers of one slot, by ascending id.');
     }
-    return { ...a, actor: keyId(key) };
+    return { ...a, key: keyId(key) };
   } catch (error) {
     if (error instanceof X0tError) return undefined;
     throw error;
   }
 }
 
-/** The signatures inside an event that its validity includes; none for any other event. */
-export function innerJobs({ kind, body }: Event): readonly SignatureJob[] {
+/** Both signatures of evidence; none for any other event (`inner-jobs.ts`). */
+export function evidenceJobs({ kind, body }: Event): readonly SignatureJob[] {
   if (kind !== EVIDENCE_KIND || !readEvidence(body)) return [];
   const { headerA, sigA, headerB, sigB, key } = body as unknown as EvidenceBody;
   return [jobOf('block', headerA, sigA, key), jobOf('block', headerB, sigB, key)];

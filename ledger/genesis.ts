@@ -81,6 +81,10 @@ export function decodeGenesis(bytes: Uint8Array): Genesis {
   const salt = field.bytesOfField(fields, 'salt', 64);
   if (salt.length < 16) fail('out_of_range', 'salt has at least 16 bytes.', { field: 'salt' });
   const committee = decodeValidators(fields['committee']);
+  for (const { actor, coseKey } of committee) {
+    if (keyId(coseKey) === actor) continue;
+    fail('bad_committee', "A validator's actor is the SHA-256 of its first key.", { actor });
+  }
   const genesis: Genesis = {
     name: field.textOfField(fields, 'name', 64),
     committee,
@@ -110,7 +114,10 @@ function asText(value: unknown): string {
   return field.textOfField({ item: value }, 'item', 64);
 }
 
-/** Reads a decoded list of validators, as `encodeValidators` makes it; throws coded errors. */
+/**
+ * Reads a decoded list of validators, as `encodeValidators` makes it; throws coded errors. From
+ * epoch 1 on a validator's key may be another than the one that its actor is named after.
+ */
 export function decodeValidators(value: unknown): Validator[] {
   return field.listOf(value, 'committee', COMMITTEE_MAX).map(decodeValidator);
 }
@@ -119,12 +126,8 @@ function decodeValidator(value: unknown): Validator {
   const fields = field.fieldsOf(value, KNOWN_VALIDATOR, 'validator');
   const coseKey = field.bytesOfField(fields, 'cosekey', 4096);
   publicKeyOf(coseKey);
-  const actor = field.digestOf(fields, 'actor');
-  if (keyId(coseKey) !== actor) {
-    fail('bad_committee', "A validator's actor is the SHA-256 of its key.", { actor });
-  }
   return {
-    actor,
+    actor: field.digestOf(fields, 'actor'),
     coseKey,
     peer: field.textOfField(fields, 'peer', 128),
     stake: field.integerOf(fields, 'stake', 1, 1),

@@ -33,6 +33,8 @@ export function pickPayload(
   let room = BLOCK_BYTES_MAX - overheadOf(committee);
   for (const { entry, coseKey } of ready) {
     if (entries.length >= BLOCK_ENTRIES_MAX) break;
+    // a bare event rides only in blocks that its own key signs
+    if (!entry.sign1 && signingKeyId(entry.event) !== ownKey) continue;
     const keyId = coseKey && signingKeyId(entry.event);
     const isNewKey = keyId !== undefined && keyId !== ownKey && !keys.has(keyId);
     room -= entry.bytes.length + (isNewKey ? KEY_TABLE_ROW_BYTES : 0);

@@ -166,7 +166,8 @@ async function verifyBlock(
   const header = decodeHeader(bytes, chain, committee);
   const author = committee.at(header.author);
   const { event, sign1: own, id } = entry;
-  if (own || event.key !== undefined || event.actor !== author.actor) {
+  const isOwnKey = signingKeyId(event) === committee.keyIdAt(header.author);
+  if (own || !isOwnKey || event.actor !== author.actor) {
     fail('unsigned', 'Only the author of a block carries events without a signature.', { id });
   }
   const [isValid] = await verifier.verify([jobOf('block', bytes, sign1, author.coseKey)]);

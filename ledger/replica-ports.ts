@@ -7,20 +7,13 @@ import type { Orderer } from './orderer.ts';
 import type { OwnLast } from './own-last.ts';
 import type { Pool } from './pool.ts';
 import type { Twins } from './witness.ts';
-import type { BlockStore, Clock, Id, Log, Signer } from './ports.ts';
+import type { BlockStore, Clock, Id, Log } from './ports.ts';
 
 /** What a replica acts on; everything impure comes in here. */
 export interface ReplicaPorts {
   readonly clock: Clock;
   readonly store: BlockStore;
   readonly log: Log;
-}
-
-/** The actor for which this replica seals while it sits in the committee. */
-export interface Author {
-  readonly actor: Id;
-  readonly coseKey: Uint8Array;
-  readonly signer: Signer;
 }
 
 /** What the layer above does for the replica. None of these may wait for the replica. */

@@ -5,6 +5,8 @@ import { fail } from './errors.ts';
 import type { Entry } from './event.ts';
 import type { FinalEvent, Fold } from './fold.ts';
 import type { Ref } from './header.ts';
+import { heldKey } from './held-keys.ts';
+import type { HeldKey, Self } from './held-keys.ts';
 import { Inbox } from './inbox.ts';
 import { storeKeys } from './keys.ts';
 import type { Chain } from './chain.ts';
@@ -21,7 +23,7 @@ import type { Pending, Pool } from './pool.ts';
 import type { Id, StoreOp } from './ports.ts';
 import type { Pace } from './propose.ts';
 import { noCounters } from './replica-ports.ts';
-import type { Author, ReplicaHost, ReplicaPorts, Restored } from './replica-ports.ts';
+import type { ReplicaHost, ReplicaPorts, Restored } from './replica-ports.ts';
 import type { RoundClock } from './round-clock.ts';
 import { Sealer } from './sealer.ts';
 import { TwoCertificates } from './rule.ts';
@@ -47,7 +49,7 @@ export class Replica {
   readonly #chain: Chain;
   readonly #ports: ReplicaPorts;
   readonly #host: ReplicaHost;
-  readonly #self: Author;
+  readonly #self: Self;
   // the ledger; replaced as a whole by `reload` only
   fold: Fold;
   pool: Pool;
@@ -80,7 +82,7 @@ export class Replica {
     ports: ReplicaPorts,
     host: ReplicaHost,
     pace: Pace,
-    self: Author,
+    self: Self,
     restored: Restored,
   ) {
     this.#chain = chain;
@@ -102,7 +104,7 @@ export class Replica {
     );
     this.#watchClock();
     this.#overdue = new OverdueTimer(ports.clock, () => this.wake());
-    this.#sealer = new Sealer(chain.id, self, pace, ports.clock, {
+    this.#sealer = new Sealer(chain.id, pace, ports.clock, {
       maySeal: () => this.#clockGuard?.maySeal() ?? false,
       isConnected: (actor) => this.#host.isConnected(actor),
       wake: () => this.wake(),
@@ -206,7 +208,17 @@ export class Replica {
 
   /** The own index in the committee; none for one that only follows in this epoch. */
   get author(): number | undefined {
-    return this.hasForgotten ? undefined : this.#run.self;
+    return this.hasForgotten || this.lacksKey ? undefined : this.#run.self;
+  }
+
+  /** Whether it has a seat in this epoch, but not the key that the committee names for it. */
+  get lacksKey(): boolean {
+    return this.hasSeat && this.#sealingKey === undefined;
+  }
+
+  get #sealingKey(): HeldKey | undefined {
+    const { committee, self } = this.#run;
+    return self === undefined ? undefined : heldKey(this.#self, committee.keyIdAt(self));
   }
 
   /** Whether it sits in the committee, also where it only follows. */
@@ -368,8 +380,9 @@ export class Replica {
     const parts = { fold: this.fold, pool: this.pool, self: this.#self };
     const due_ms = (id: Id) => this.#host.dueTime_ms(id);
     const hasKey = (id: Id) => this.#storedKeys.has(id);
-    const isAuthor = this.author !== undefined;
-    const returned = await returnEvents(blocks, before, isAuthor, parts, due_ms, hasKey);
+    const { author } = this;
+    const ownKey = author === undefined ? undefined : committee.keyIdAt(author);
+    const returned = await returnEvents(blocks, before, ownKey, parts, due_ms, hasKey);
     for (const op of returned) ops.push(op);
     const { epoch, size: n } = committee;
     this.#ports.log.info({ epoch, n, author: this.#run.self }, 'a new epoch begins');
@@ -446,8 +459,9 @@ export class Replica {
 
   async #seal(ops: StoreOp[]): Promise<Block | undefined> {
     if (!this.#isSealing || this.isHalted || this.hasForgotten) return undefined;
-    if (!this.#host.maySeal()) return undefined;
-    const block = await this.#sealer.seal(this.#run, this.pool);
+    const key = this.#sealingKey;
+    if (!key || !this.#host.maySeal()) return undefined;
+    const block = await this.#sealer.seal(this.#run, this.pool, key.signer);
     if (!block) return undefined;
     const value = encodeOwnLast({ epoch: this.committee.epoch, ref: block.ref });
     ops.push({ type: 'put', key: storeKeys.ownLast, value });

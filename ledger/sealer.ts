@@ -4,10 +4,9 @@ import type { EpochRun } from './epoch-run.ts';
 import { Lateness } from './lateness.ts';
 import { pickPayload } from './payload.ts';
 import type { Pool } from './pool.ts';
-import type { Clock, Id } from './ports.ts';
+import type { Clock, Id, Signer } from './ports.ts';
 import { propose } from './propose.ts';
 import type { Pace } from './propose.ts';
-import type { Author } from './replica-ports.ts';
 
 /** What the sealer needs of the replica. */
 export interface SealerHost {
@@ -24,7 +23,6 @@ export interface SealerHost {
  */
 export class Sealer {
   readonly #chain: Id;
-  readonly #self: Author;
   readonly #pace: Pace;
   readonly #clock: Clock;
   readonly #host: SealerHost;
@@ -32,9 +30,8 @@ export class Sealer {
   #last_ms = Number.NEGATIVE_INFINITY;
   #cancel: (() => void) | undefined;
 
-  constructor(chain: Id, self: Author, pace: Pace, clock: Clock, host: SealerHost) {
+  constructor(chain: Id, pace: Pace, clock: Clock, host: SealerHost) {
     this.#chain = chain;
-    this.#self = self;
     this.#pace = pace;
     this.#clock = clock;
     this.#host = host;
@@ -49,8 +46,11 @@ export class Sealer {
     this.#cancel?.();
   }
 
-  /** The block that is due now over this DAG, if any; the run takes it as its last. */
-  async seal(run: EpochRun, pool: Pool): Promise<Block | undefined> {
+  /**
+   * The block that is due now over this DAG, if any; the run takes it as its last. `signer`: of the
+   * key that the run's committee names.
+   */
+  async seal(run: EpochRun, pool: Pool, signer: Signer): Promise<Block | undefined> {
     const { committee, orderer, roundClock, last: own, self } = run;
     if (self === undefined || !own || orderer.isEnded) return undefined;
     const now_ms = this.#clock.monotonic_ms();
@@ -86,7 +86,7 @@ export class Sealer {
       ...(last.index > 0 && { vote: { index: last.index, id: last.id } }),
     };
     const table = keysFor(entries, self, committee, (id) => keys.get(id));
-    const block = await sealBlock(draft, entries, table, this.#self.signer);
+    const block = await sealBlock(draft, entries, table, signer);
     this.#last_ms = now_ms;
     run.last = block.ref;
     for (const { author, round } of proposal.parents) run.referenced.set(author, round);

@@ -12,10 +12,13 @@ import {
   signingKeyId,
 } from './event.ts';
 import type { Body, Entry, Event } from './event.ts';
-import { innerJobs } from './evidence.ts';
+import { innerJobs } from './inner-jobs.ts';
+import { heldKey } from './held-keys.ts';
+import type { HeldKey, Self } from './held-keys.ts';
 import { HybridClock } from './hlc.ts';
 import { sha256, textOf } from './ids.ts';
-import type { Clock, Id, PolicyDecision, SignatureJob, Signer, Verifier } from './ports.ts';
+import { JOIN_KIND } from './join.ts';
+import type { Clock, Id, PolicyDecision, SignatureJob, Verifier } from './ports.ts';
 import type { Replica } from './replica.ts';
 import { Shares } from './shares.ts';
 import type { VerdictName } from './verdicts.ts';
@@ -32,13 +35,6 @@ const UNDER_WAY_MAX = 2048;
 
 /** Verdicts that an event may get although it was in order when a node acknowledged it. */
 const TOO_LATE: ReadonlySet<VerdictName> = new Set(['replayed', 'expired', 'too_many_lanes']);
-
-/** The node as an actor: it authors events for callers of its API and for itself. */
-export interface Self {
-  readonly actor: Id;
-  readonly coseKey: Uint8Array;
-  readonly signer: Signer;
-}
 
 export interface SubmissionCounters {
   accepted: number;
@@ -127,7 +123,7 @@ export class Submissions {
       this.#verified.add(leaf);
     }
     // trying a change of policies costs far more than a signature: not for forged ones
-    if (!isElsewhere && !isKept) this.#assertPolicyFits(event);
+    if (!isElsewhere && !isKept) this.#assertFits(event);
     const due_ms = isOrigin ? 0 : this.dueTime_ms(id);
     await this.#replica.submit({ entry, coseKey, isOwn: isOrigin, due_ms }, true);
     this.counters.accepted += 1;
@@ -152,13 +148,15 @@ export class Submissions {
    * final (validators only).
    */
   async author(kind: string, body: Body, isSigned: boolean): Promise<Entry> {
-    const { actor, coseKey, signer } = this.#self;
+    const { actor } = this.#self;
     // a store that began anew has learned since what its node authored before
     const { reducer } = this.#replica.fold;
     this.#nextSeq = Math.max(this.#nextSeq, reducer.topOfLane(actor, NODE_LANE) + 1);
+    const { id: key, held } = this.#presentKey();
     const draft: Event = {
       chain: this.#chain.id,
       actor,
+      ...(key !== actor && { key }),
       lane: NODE_LANE,
       seq: this.#freeSeq(),
       kind,
@@ -170,17 +168,43 @@ export class Submissions {
     const bytes = encodeEvent(draft);
     const event = decodeEvent(bytes);
     this.#admit(event, false);
-    this.#assertPolicyFits(event);
+    this.#assertFits(event);
     this.#nextSeq = event.seq + 1;
+    await this.#assertInnerHold(event);
     // a halted node seals nothing: what it authors has to stand by itself
-    const { author, isHalted } = this.#replica;
-    const isBare = !isSigned && author !== undefined && !isHalted;
-    const entry = isBare ? entryOf(event, undefined, bytes) : await signEvent(event, signer, bytes);
+    const { author, isHalted, committee } = this.#replica;
+    const mayBeBare = !isSigned && author !== undefined && !isHalted;
+    const isBare = mayBeBare && committee.keyIdAt(author) === key;
+    const entry = isBare
+      ? entryOf(event, undefined, bytes)
+      : await signEvent(event, held.signer, bytes);
     if (!isBare) this.#verified.add(entryLeaf(entry));
-    const pending = { entry, coseKey: isBare ? undefined : coseKey, isOwn: true, due_ms: 0 };
+    const pending = { entry, coseKey: isBare ? undefined : held.coseKey, isOwn: true, due_ms: 0 };
     await this.#replica.submit(pending, !isBare);
     this.counters.accepted += 1;
     return entry;
+  }
+
+  /** A block of this node that carried what others find invalid would be invalid itself. */
+  async #assertInnerHold(event: Event): Promise<void> {
+    const jobs = innerJobs(event);
+    if (jobs.length === 0) return;
+    if ((await this.#verifier.verify(jobs)).includes(false)) {
+      fail('bad_event_signature', 'A signature inside the event does not fit.');
+    }
+  }
+
+  /** The key that signs for this node now; an actor that is no member yet has its first. */
+  #presentKey(): { readonly id: Id; readonly held: HeldKey } {
+    const { actor } = this.#self;
+    const { reducer } = this.#replica.fold;
+    const id = reducer.keyOf(actor) ?? actor;
+    const held = heldKey(this.#self, id);
+    if (held) return { id, held };
+    return fail('key_not_held', 'The ledger binds another key to this node than it holds.', {
+      actor,
+      key: id,
+    });
   }
 
   /** The replica holds another ledger: own events go on after all that it knows. */
@@ -209,10 +233,32 @@ export class Submissions {
   /** Refuses what would not be applied now: cheaper for all than ordering it. */
   #admit(event: Event, isKept: boolean): void {
     const { reducer, kinds } = this.#replica.fold;
-    if (!reducer.counts(event)) {
-      fail('not_member', 'The actor is no member of this network, or the key is not its own.', {
-        actor: event.actor,
-      });
+    const { actor, key = actor } = event;
+    switch (reducer.keyState(event)) {
+      case 'present':
+        break;
+      case 'retired':
+        // what was acknowledged before its actor rotated gets its verdict
+        if (isKept) return;
+        return fail('key_retired', 'This actor has another key by now: sign with that one.', {
+          actor,
+          key,
+          present: reducer.keyOf(actor) ?? '',
+        });
+      case 'revoked':
+        return fail('key_revoked', 'This key is revoked: nothing that it signs counts.', {
+          actor,
+          key,
+        });
+      case 'foreign':
+        if (reducer.counts(event)) break;
+        // what is wrong with an invite is said, to who presents one
+        if (event.kind === JOIN_KIND) reducer.assertMembershipFits(event, this.#clock.wall_ms());
+        return fail(
+          'not_member',
+          'The actor is no member of this network, or the key is not its own.',
+          { actor },
+        );
     }
     const verdict = reducer.foresee(event, this.#clock.wall_ms());
     if (isKept && TOO_LATE.has(verdict)) return;
@@ -237,15 +283,19 @@ export class Submissions {
           detail: kinds.explain(event.kind, event.body),
         });
       case 'applied':
+      case 'key_retired':
       case 'dep_missing':
         // a missing dependency may still come before it in the final order
         return isKept ? undefined : this.#assertPermitted(event);
     }
   }
 
-  /** Refuses changes of policies that would not be applied. */
-  #assertPolicyFits(event: Event): void {
-    this.#replica.fold.reducer.assertPolicyFits(event, this.#clock.wall_ms());
+  /** Refuses changes of policies and of members that would not be applied. */
+  #assertFits(event: Event): void {
+    const { reducer } = this.#replica.fold;
+    const now_ms = this.#clock.wall_ms();
+    reducer.assertPolicyFits(event, now_ms);
+    reducer.assertMembershipFits(event, now_ms);
   }
 
   /** Refuses what the policies deny now. */

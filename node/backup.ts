@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { basename, join } from 'node:path';
 import { decode, encode } from '#ledger/codec.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { claimedText } from './data-dir.ts';
 import { dataPaths } from './data-paths.ts';
+import { isKeyFileName, keyFilesIn } from './keyring.ts';
 import type { PassphraseSource } from './passphrase.ts';
 import { readSecret, writeNewFile, writeNewSecret } from './private-file.ts';
 import { seal, unseal } from './sealed-file.ts';
@@ -23,6 +24,8 @@ interface Backup {
   readonly t: 'backup';
   readonly v: 1;
   readonly files: Readonly<Partial<Record<Part, Uint8Array>>>;
+  /** Further keys of the node by the names of their files; none in older backups. */
+  readonly keys?: Readonly<Record<string, Uint8Array>>;
 }
 
 /** Writes a new backup of a data directory. Throws `key_exists` and the codes of the keys. */
@@ -37,14 +40,22 @@ export async function backUp(
   for (const part of SECRET) {
     if (existsSync(paths[part])) files[part] = await readSecret(paths[part], old);
   }
-  const backup: Backup = { t: 'backup', v: 1, files };
+  const keys: Record<string, Uint8Array> = {};
+  for (const one of await keyFilesIn(paths.keys)) keys[basename(one)] = await readSecret(one, old);
+  const hasKeys = Object.keys(keys).length > 0;
+  const backup: Backup = { t: 'backup', v: 1, files, ...(hasKeys && { keys }) };
   await writeNewFile(file, await seal(encode(backup), await fresh(file, true)));
-  return namesOf(paths, files);
+  return namesOf(paths, backup);
 }
 
 /** The files that a backup holds. */
-function namesOf(paths: Readonly<Record<Part, string>>, files: Backup['files']): string[] {
-  return [...PUBLIC, ...SECRET].filter((part) => files[part]).map((part) => basename(paths[part]));
+function namesOf(
+  paths: ReturnType<typeof dataPaths>,
+  { files, keys = {} }: Pick<Backup, 'files' | 'keys'>,
+): string[] {
+  const parts = [...PUBLIC, ...SECRET].filter((part) => files[part]);
+  const further = Object.keys(keys).map((name) => `${basename(paths.keys)}/${name}`);
+  return [...parts.map((part) => basename(paths[part])), ...further];
 }
 
 /**
@@ -57,7 +68,8 @@ export async function restoreBackup(
   directory: string,
   { old, fresh }: { readonly old: PassphraseSource; readonly fresh?: PassphraseSource },
 ): Promise<readonly string[]> {
-  const files = await readBackup(file, old);
+  const backup = await readBackup(file, old);
+  const { files, keys = {} } = backup;
   await mkdir(directory, { recursive: true, mode: 0o700 });
   if ((await readdir(directory)).length > 0) {
     fail('not_empty', 'The directory is not empty: choose another.', { directory });
@@ -68,22 +80,27 @@ export async function restoreBackup(
     const content = files[part];
     if (content) await writeNewSecret(paths[part], content, fresh);
   }
+  for (const [name, content] of Object.entries(keys)) {
+    await writeNewSecret(join(paths.keys, name), content, fresh);
+  }
   // a directory counts as a node's when the genesis is there
   for (const part of PUBLIC.toReversed()) {
     const content = files[part];
     if (content) await writeNewFile(paths[part], content);
   }
-  return namesOf(paths, files);
+  return namesOf(paths, backup);
 }
 
-async function readBackup(file: string, old: PassphraseSource): Promise<Backup['files']> {
+async function readBackup(file: string, old: PassphraseSource): Promise<Backup> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
     throw new X0tError('file_unreadable', 'The backup cannot be read.', { file }, { cause });
   });
   const bytes = await unseal(text, await old(file), file);
   try {
-    const { t, v, files } = decode(bytes) as Backup;
-    if (t === 'backup' && v === 1 && files.genesis && files.key && files.peerKey) return files;
+    const backup = decode(bytes) as Backup;
+    const { t, v, files, keys = {} } = backup;
+    const isWhole = t === 'backup' && v === 1 && files.genesis && files.key && files.peerKey;
+    if (isWhole && Object.keys(keys).every(isKeyFileName)) return backup;
   } catch {
     // said below: what was decrypted is not quoted
   }

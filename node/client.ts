@@ -4,6 +4,7 @@ import { codeOf, fail } from '#ledger/errors.ts';
 import type { Level } from '#ledger/core.ts';
 import type { CheckpointJson } from '#node/api/checkpoints.ts';
 import type { Readiness } from '#node/api/health.ts';
+import type { IdentitiesJson } from '#node/api/identity.ts';
 import type { EventJson } from '#node/api/render.ts';
 import type { NodeStatus } from '#node/api/status.ts';
 import type { ReadEnvelope } from '#node/api/view.ts';
@@ -45,16 +46,72 @@ export interface KvPage extends ReadEnvelope {
   readonly next?: string;
 }
 
+export interface PostureJson {
+  readonly members: readonly {
+    readonly actor: string;
+    /** Thousandths of a point, here and in `reports`. */
+    readonly score: number;
+    readonly grade: string;
+    readonly due: string;
+    readonly canSpare: boolean;
+    readonly isConvicted: boolean;
+    readonly isolation?: {
+      readonly since_ms: number;
+      readonly until_ms: number;
+      readonly by: string;
+      readonly author: string;
+      readonly reason: string;
+      readonly recovers_ms: number;
+    };
+    readonly reports: readonly {
+      readonly reporter: string;
+      readonly what: string;
+      readonly count: number;
+      readonly points: number;
+      readonly at_ms: number;
+    }[];
+    readonly evidence?: string;
+  }[];
+}
+
+/** A member as the API shows it. */
+export interface MemberJson {
+  readonly actor: string;
+  readonly state: string;
+  readonly roles: readonly string[];
+  readonly author?: number;
+  readonly peer?: string;
+  readonly addrs?: readonly string[];
+  readonly labels?: readonly string[];
+  readonly capabilities?: readonly string[];
+  readonly barred?: boolean;
+  readonly reason?: string;
+  /** SHA-256 of the COSE_Key that signs for it; none where that was revoked. */
+  readonly key?: string;
+  /** Oldest first, where they were changed. */
+  readonly keys?: readonly {
+    readonly id: string;
+    readonly state: string;
+    readonly since: number;
+    readonly until?: number;
+    readonly revoked?: number;
+  }[];
+}
+
 export interface MembersJson {
   readonly epoch: number;
   readonly quorum: number;
-  readonly members: readonly {
-    readonly actor: string;
+  readonly members: readonly MemberJson[];
+}
+
+export interface InvitesJson {
+  readonly invites: readonly {
+    readonly id: string;
+    readonly issuer: string;
+    readonly state: string;
     readonly roles: readonly string[];
-    readonly author?: number;
-    readonly peer?: string;
-    readonly addrs?: readonly string[];
-    readonly barred?: boolean;
+    readonly notAfter_ms: number;
+    readonly usedBy?: string;
   }[];
 }
 
@@ -137,9 +194,28 @@ export class Client {
     return this.#json('/v1/members');
   }
 
+  /** Throws `identity_inactive` in a network without identities on its ledger. */
+  identities(): Promise<IdentitiesJson> {
+    return this.#json('/v1/identity');
+  }
+
+  /** Throws `no_such_member`. */
+  member(actor: string): Promise<MemberJson> {
+    return this.#json(`/v1/members/${encodeURIComponent(actor)}`);
+  }
+
+  invites(): Promise<InvitesJson> {
+    return this.#json('/v1/invites');
+  }
+
   /** The genesis object, DAG-CBOR. */
   async genesis(): Promise<Uint8Array> {
     return (await this.#send('/v1/genesis', {})).bytes();
+  }
+
+  /** Throws `no_such_route` in a network without posture on its ledger. */
+  posture(): Promise<PostureJson> {
+    return this.#json('/v1/posture');
   }
 
   /** Throws `no_such_route` in a network without policies on its ledger, as do the next ones. */

@@ -18,6 +18,7 @@ import { dataPaths, isInitialised } from './data-paths.ts';
 import { assertNotRebuilding } from './rebuild.ts';
 import { createKeyFile, readKeyFile } from './keys.ts';
 import type { ActorKey } from './keys.ts';
+import { Keyring, keyFilesIn } from './keyring.ts';
 import { isSealedFile, readSecret, writeNewSecret } from './private-file.ts';
 import { replaceFile, writeNewFile } from './private-file.ts';
 import type { PassphraseSource } from './passphrase.ts';
@@ -39,6 +40,8 @@ export interface NodeKeys extends ActorKey {
 export interface DataDir extends NodeKeys {
   readonly chain: Chain;
   readonly config: PartialConfig;
+  /** The node's further keys. */
+  readonly keyring: Keyring;
   /** Whether its keys are encrypted on the disk. */
   readonly isSealed: boolean;
 }
@@ -125,8 +128,12 @@ export async function readDataDir(
   const config = await readConfig(paths.config);
   const key = await readKeyFile(paths.key, config.crypto?.engine, passphrase);
   const peerKey = await readSecret(paths.peerKey, passphrase);
-  const isSealed = (await isSealedFile(paths.key)) && (await isSealedFile(paths.peerKey));
-  return { ...key, peerKey, peer: peerNameOf(peerKey), chain, config, isSealed };
+  const { actor } = key;
+  const keyring = new Keyring(paths.keys, actor, config.crypto?.engine, passphrase);
+  await keyring.refresh();
+  const files = [paths.key, paths.peerKey, ...(await keyFilesIn(paths.keys))];
+  const isSealed = !(await Promise.all(files.map(isSealedFile))).includes(false);
+  return { ...key, peerKey, peer: peerNameOf(peerKey), chain, config, keyring, isSealed };
 }
 
 async function readConfig(file: string): Promise<PartialConfig> {

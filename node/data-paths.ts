@@ -4,9 +4,11 @@ import { join } from 'node:path';
 type DataPath =
   | 'genesis'
   | 'key'
+  | 'keys'
   | 'peerKey'
   | 'operatorKey'
   | 'config'
+  | 'join'
   | 'apiToken'
   | 'monitorToken'
   | 'store'
@@ -19,10 +21,14 @@ export function dataPaths(
   return {
     genesis: join(directory, 'genesis.cbor'),
     key: join(directory, 'node.key'),
+    // further keys of the node: of before and after a rotation
+    keys: join(directory, 'keys'),
     peerKey: join(directory, 'peer.key'),
     // with which commands sign for the operator of the directory, where there is one
     operatorKey: join(directory, 'operator.key'),
     config: join(directory, 'config.json'),
+    // of a node that is not on the ledger yet
+    join: join(directory, 'join.cbor'),
     // with which requests prove that they come from who owns the directory
     apiToken: join(directory, 'api.token'),
     // with which metrics are read

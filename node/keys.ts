@@ -8,7 +8,10 @@ import { decodeSecretKey, encodeSecretKey } from '#native/secret-key.ts';
 import type { PassphraseSource } from './passphrase.ts';
 import { readSecret, writeNewSecret } from './private-file.ts';
 
-/** An actor's key in memory: it signs, and does not show the secret. */
+/**
+ * An actor's key in memory: it signs, and does not show the secret. Its first key, whose hash is
+ * its name, or a later one.
+ */
 export interface ActorKey {
   readonly actor: Id;
   readonly coseKey: Uint8Array;
@@ -18,6 +21,9 @@ export interface ActorKey {
 const PEM = /^-----BEGIN ([A-Z0-9 ]+)-----\n([A-Za-z0-9+/=\n]+)-----END \1-----\n?/gm;
 const SECRET_LABEL = 'PRIVATE KEY';
 const PUBLIC_LABEL = 'X0T COSE KEY';
+/** Whose key it is, where it is not the actor's first. */
+const ACTOR_LABEL = 'X0T ACTOR';
+const ACTOR_BYTES = 32;
 
 /**
  * Makes an ML-DSA-65 key and writes it to a new file of mode 0600: PEM with the PKCS#8 private key
@@ -28,15 +34,37 @@ export async function createKeyFile(
   file: string,
   passphrase?: PassphraseSource,
 ): Promise<ActorKey> {
+  return createKey(() => file, undefined, passphrase);
+}
+
+/**
+ * Makes a further key of an actor in a new file, which names the actor: it signs for it once the
+ * ledger says so. `fileOf` names the file by the id of the key. Else as `createKeyFile`.
+ */
+export async function createNextKeyFile(
+  fileOf: (id: Id) => string,
+  actor: Id,
+  passphrase?: PassphraseSource,
+): Promise<ActorKey> {
+  return createKey(fileOf, actor, passphrase);
+}
+
+async function createKey(
+  fileOf: (id: Id) => string,
+  actor: Id | undefined,
+  passphrase?: PassphraseSource,
+): Promise<ActorKey> {
   const { publicKey, secretKey } = await generateKeyPair();
   const coseKey = coseKeyOf(publicKey);
+  const id = keyId(coseKey);
   const der = encodeSecretKey(secretKey);
-  const text = pem(SECRET_LABEL, der) + pem(PUBLIC_LABEL, coseKey);
-  await writeNewSecret(file, text, passphrase);
+  const whose = actor === undefined ? '' : pem(ACTOR_LABEL, Uint8Array.fromHex(actor));
+  const text = pem(SECRET_LABEL, der) + pem(PUBLIC_LABEL, coseKey) + whose;
+  await writeNewSecret(fileOf(id), text, passphrase);
   const signer = (await loadEngine('liboqs')).createSigner(secretKey, publicKey);
   secretKey.fill(0);
   der.fill(0);
-  return { actor: keyId(coseKey), coseKey, signer };
+  return { actor: actor ?? id, coseKey, signer };
 }
 
 /**
@@ -51,14 +79,15 @@ export async function readKeyFile(
   const parts = pemParts(new TextDecoder().decode(await readSecret(file, passphrase)));
   const der = parts.get(SECRET_LABEL);
   const coseKey = parts.get(PUBLIC_LABEL);
-  if (!der || !coseKey) {
+  const actor = parts.get(ACTOR_LABEL);
+  if (!der || !coseKey || (actor && actor.length !== ACTOR_BYTES)) {
     return fail('key_malformed', 'The file is no key of this program.', { file });
   }
   const secret = decodeSecretKey(der);
   const signer = (await loadEngine(engine)).createSigner(secret, publicKeyOf(coseKey));
   secret.fill(0);
   der.fill(0);
-  return { actor: keyId(coseKey), coseKey, signer };
+  return { actor: actor?.toHex() ?? keyId(coseKey), coseKey, signer };
 }
 
 /** The public part of a key as text. */

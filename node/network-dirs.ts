@@ -4,12 +4,16 @@ import { join } from 'node:path';
 import { openChain } from '#ledger/chain.ts';
 import { fail } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
+import { ADDRS_MAX } from '#ledger/invite.ts';
 import { generatePeerKey, peerNameOf } from '#p2p/index.ts';
 import { ensureTokens } from '#node/auth/tokens.ts';
 import type { PartialConfig } from './config.ts';
 import { dataPaths, finishDataDir, isInitialised, makeGenesis } from './data-dir.ts';
 import type { NodeKeys } from './data-dir.ts';
+import { inviteAhead } from './invite-ahead.ts';
+import { writePendingJoin } from './join-file.ts';
 import { createKeyFile, readKeyFile } from './keys.ts';
+import type { ActorKey } from './keys.ts';
 import { replaceFile, writeNewFile } from './private-file.ts';
 import { newGenesisSchema } from './schema.ts';
 import { systemClock, systemEntropy } from './system.ts';
@@ -26,7 +30,10 @@ export interface NetworkPlan {
   /** Of the network, in the genesis. */
   readonly name: string;
   readonly validators: readonly string[];
+  /** They come by an invite of the first operator, which each of them hands over itself. */
   readonly observers: readonly string[];
+  /** Those of the observers that audit. */
+  readonly auditors?: readonly string[];
   /** Keys of members who may change the committee. */
   readonly operators: number;
   /** Multiaddr at which peers reach a node; `{name}` stands for the node's. */
@@ -71,12 +78,12 @@ export async function prepareNetwork(plan: NetworkPlan): Promise<PlannedNetwork>
   const { directory, validators, observers } = plan;
   const seats = await keysOf(directory, validators);
   const others = await keysOf(directory, observers);
-  const operators: string[] = [];
+  const offices: ActorKey[] = [];
   for (let i = 1; i <= plan.operators; i++) {
     const file = join(directory, OPERATORS, `operator-${i}.key`);
-    const { actor } = existsSync(file) ? await readKeyFile(file) : await createKeyFile(file);
-    operators.push(actor);
+    offices.push(existsSync(file) ? await readKeyFile(file) : await createKeyFile(file));
   }
+  const operators = offices.map(({ actor }) => actor);
   const file = join(directory, PUBLIC, 'genesis.cbor');
   const isNew = !existsSync(file);
   if (isNew) {
@@ -100,7 +107,21 @@ export async function prepareNetwork(plan: NetworkPlan): Promise<PlannedNetwork>
   ];
   for (const node of nodes) {
     if (isInitialised(node.directory)) continue;
-    await finishDataDir(node.directory, genesis, configOf(plan, node, nodes));
+    const config = configOf(plan, node, nodes);
+    const at = observers.indexOf(node.name);
+    const [operator] = offices;
+    if (at >= 0 && operator) {
+      const pending = await inviteAhead({
+        chain: chain.id,
+        operator,
+        node: others[at] as NodeKeys,
+        roles: [plan.auditors?.includes(node.name) ? 'auditor' : 'observer'],
+        addrs: (config.p2p?.bootstrap ?? []).slice(0, ADDRS_MAX),
+        seq: at,
+      });
+      await writePendingJoin(node.directory, pending);
+    }
+    await finishDataDir(node.directory, genesis, config);
   }
   if (plan.hasMonitoring) await shareMonitoring(directory, nodes);
   return { chain: textOf(chain.id), isNew, nodes, operators };

@@ -2,19 +2,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
-import type { Committee } from '#ledger/committee.ts';
 import { Core } from '#ledger/core.ts';
 import { X0tError, codeOf } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
-import type { Verifier } from '#ledger/ports.ts';
-import type { Self } from '#ledger/submissions.ts';
+import type { Self } from '#ledger/held-keys.ts';
 import { loadEngine } from '#native/engine.ts';
 import { quickVerifier } from '#native/quick-verifier.ts';
 import { createVerifierPool } from '#native/verifier-pool.ts';
 import { isQuorumReachable, statusOf } from '#node/api/index.ts';
 import type { NodeStatus, Readiness } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
-import type { ManagedNetwork } from '#p2p/index.ts';
+import type { AskAccess, ManagedNetwork, NetworkOptions } from '#p2p/index.ts';
 import { LazyIdentity } from '#node/identity/lazy.ts';
 import { ensureTokens } from '#node/auth/tokens.ts';
 import { mergeConfig } from './config.ts';
@@ -25,17 +23,28 @@ import type { PassphraseSource } from './passphrase.ts';
 import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
+import { joinDesk } from './join-desk.ts';
+import { readPendingJoin } from './join-file.ts';
+import { Joiner } from './joiner.ts';
+import { followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
 import { NodeApi } from './node-api.ts';
+import { pairAccess, peersIn, reviewPairs } from './pairs.ts';
+import type { PairView } from './pairs.ts';
+import { isolationAccess } from '#node/posture/access.ts';
+import { PostureService } from '#node/posture/service.ts';
 import { schemaFor } from './schema.ts';
 import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
 import { systemClock, systemEntropy } from './system.ts';
+import type { Member } from '#projections/index.ts';
 import { reachValidators } from './validators.ts';
 
 /** A part that does not close in this time holds up the others no longer. */
 const CLOSE_MS_MAX = 10_000;
 const VERSION: string = manifest.version;
+/** Before the ledger is open nothing is linked. */
+const NO_ROWS = { get: () => undefined };
 
 /** A running node. */
 export interface Node {
@@ -50,6 +59,8 @@ export interface Node {
   /** Base URL of the API, with the port that was taken. */
   readonly url: string;
   status(): NodeStatus;
+  /** The own member as the ledger has it, and how its joining goes on. */
+  joining(): Pick<Joiner, 'member' | 'progress'>;
   /** Resolves when the node has ended; rejects when a failure ended it. */
   readonly ended: Promise<void>;
   /** Stops cleanly: no new work, then network, ledger, store. Idempotent. */
@@ -132,19 +143,55 @@ async function assemble(
     actor: data.actor,
     coseKey: data.coseKey,
     signer: data.signer,
+    otherKey: (id) => data.keyring.get(id),
   };
   // links are made only after the core is open
   const opened: { core?: Core } = {};
-  const committee = () => opened.core?.replica.committee ?? chain.committee;
-  const network = await openNetwork(data, config, self, verifier, log, committee);
+  const pending = await readPendingJoin(directory);
+  const configured = peersIn([...config.p2p.bootstrap, ...(pending?.addrs ?? [])]);
+  const pairs: PairView = {
+    get rows() {
+      return opened.core?.rows('members', 'final') ?? NO_ROWS;
+    },
+    get committee() {
+      return opened.core?.replica.committee ?? chain.committee;
+    },
+    get isBehind() {
+      return opened.core?.antiEntropy.isInStep !== true;
+    },
+    get linked() {
+      return network.peers().map(({ peer }) => peer);
+    },
+    configured,
+  };
+  const pairOf = pairAccess(() => pairs);
+  const access: AskAccess = (peer, actor, direction) => {
+    if (!opened.core) return { isAdmitted: false, code: 'starting' };
+    const byPair = pairOf(peer, actor, direction);
+    return byPair.isAdmitted ? isolationAccess(opened.core, actor, systemClock) : byPair;
+  };
+  const keys = helloKeys(opened, self, data.keyring);
+  const network = await openNetwork(data, config, {
+    hello: helloAuth(chain, self, verifier, () => pairs.committee, keys),
+    access,
+    join: joinDesk(() => opened.core, () => systemClock.wall_ms()),
+    log,
+  });
   closers.push(() => network.stop());
   const ports = { clock: systemClock, entropy: systemEntropy, store, verifier, network, log };
   const core = await Core.open(chain, schemaFor(chain.genesis), self, config, ports);
   opened.core = core;
   closers.push(() => core.stop());
   core.onFailure(broken.reject);
+  const unfollow = followOwnKeys(core, self, data.keyring, log);
+  closers.push(() => Promise.resolve(unfollow()));
   core.attach();
   reachValidators(core, network, self.actor, log);
+  reviewPairs(core, network);
+  const joiner = new Joiner({
+    directory, core, network, log, actor: self.actor, peerKey: data.peerKey, pending,
+  });
+  closers.push(async () => joiner.stop());
 
   const startedAt = new Date(systemClock.wall_ms()).toISOString();
   const started_ms = systemClock.monotonic_ms();
@@ -156,14 +203,17 @@ async function assemble(
       version: VERSION,
       engine: verifier.engine,
       peer: data.peer,
-      key: Buffer.from(data.coseKey).toString('base64'),
+      key: (presentKey(core, self) ?? self).coseKey.toBase64(),
+      heldKeys: [...data.keyring.held.keys()],
       addrs: [...network.status().addrs],
       ...ledger,
       api: api.status,
       ...(identity.status && { identity: identity.status }),
-      alarms: [...ledger.alarms, ...(overseer?.alarms() ?? [])],
+      alarms: [...ledger.alarms, ...posture.alarms(), ...(overseer?.alarms() ?? [])],
+      membership: membershipOf(joiner.member),
       limitations: [
         ...limitationsOf(config, core, data),
+        ...standingLimitations(joiner.member),
         ...identity.limitations,
         ...api.limitations,
       ],
@@ -173,6 +223,16 @@ async function assemble(
   };
   const metrics = createMetrics(core, systemClock);
   registerNetworkMetrics(metrics.registry, network);
+  const posture = new PostureService({
+    core,
+    network,
+    self: self.actor,
+    clock: systemClock,
+    log,
+    registry: metrics.registry,
+    fallback_ms: config.fallback_ms,
+  });
+  closers.push(() => posture.close());
   const identity = new LazyIdentity({
     config: { ...config.identity, isServed: config.api.tls !== undefined },
     environment: process.env,
@@ -193,7 +253,7 @@ async function assemble(
     log,
     version: VERSION,
     status,
-    isReady: () => readiness(core, isUp, overseer?.reasons() ?? []),
+    isReady: () => readiness(core, isUp, joiner.member, overseer?.reasons() ?? []),
     isQuorumReachable: () => isQuorumReachable(core, network.peers()),
     identity,
   });
@@ -206,6 +266,8 @@ async function assemble(
     throw new X0tError('listen_failed', message, (error as X0tError).data, { cause: error });
   });
   core.start();
+  posture.start();
+  joiner.start();
   closers.push(() => identity.close());
   await identity.start();
   const url = await api.listen();
@@ -242,7 +304,8 @@ async function assemble(
     void stop(error);
   });
   const { app } = api;
-  const parts = { core, network, api: app, config, store, metrics, url, status, ended };
+  const joining = () => joiner;
+  const parts = { core, network, api: app, config, store, metrics, url, status, joining, ended };
   return { ...parts, stop: () => stop() };
 }
 
@@ -253,9 +316,10 @@ async function assemble(
 function readiness(
   { antiEntropy, replica }: Core,
   isUp: boolean,
+  member: Member | undefined,
   more: readonly string[],
 ): Readiness {
-  const reasons = [...more];
+  const reasons = [...more, ...standingReasons(membershipOf(member))];
   if (!isUp) reasons.push('the node is starting or stopping');
   const { isRunning, target, snapshot } = antiEntropy.catchUp;
   if (snapshot) {
@@ -281,6 +345,10 @@ function limitationsOf(
     const what = 'The store was lost or set back';
     limitations.push(`${what}: this node follows and seals no blocks in this epoch.`);
   }
+  if (replica.lacksKey) {
+    const what = 'The ledger names a key for this node that is not in its directory';
+    limitations.push(`${what}: it follows until the key is there and the node starts again.`);
+  }
   if (!replica.fold.cuts.isActive) {
     limitations.push('The store is older than checkpoints: `npx x0t rebuild` lets it sign them.');
   }
@@ -294,23 +362,42 @@ function limitationsOf(
   return limitations;
 }
 
+function membershipOf(member: Member | undefined): NodeStatus['membership'] {
+  return member ? (member.state ?? 'active') : 'none';
+}
+
+/** Who is none of the members, or not yet in step with them, serves nothing that is final. */
+function standingReasons(state: NodeStatus['membership']): string[] {
+  if (state === 'none') return ['the node is no member: its join is not final, or it has none'];
+  if (state === 'joining') return ['the node is joining: it has not said that it is ready'];
+  return state === 'retired' || state === 'removed' ? [`the node was ${state}`] : [];
+}
+
+/** A node that the ledger does not know is refused by all others. */
+function standingLimitations(member: Member | undefined): string[] {
+  const state = membershipOf(member);
+  if (state === 'none') {
+    return ['This node is no member: others refuse it until its join is final (x0t join).'];
+  }
+  if (state === 'retired' || state === 'removed') {
+    return [`This node was ${state}: others refuse it, and its events do not count.`];
+  }
+  return [];
+}
+
 function openNetwork(
   data: DataDir,
   { p2p }: NodeConfig,
-  self: Self,
-  verifier: Verifier,
-  log: Logger,
-  committee: () => Committee,
+  parts: Pick<NetworkOptions, 'hello' | 'access' | 'join' | 'log'>,
 ): Promise<ManagedNetwork> {
   return createNetwork({
+    ...parts,
     key: data.peerKey,
     chain: data.chain.id,
     listen: p2p.listen,
     announce: p2p.announce,
     bootstrap: p2p.bootstrap,
     mdns: p2p.mdns,
-    hello: helloAuth(data.chain, self, verifier, committee),
     clock: systemClock,
-    log,
   });
 }

@@ -43,6 +43,10 @@ const POINTS: Readonly<Record<string, number>> = {
   hello_repeated: MALFORMED,
   foreign_chain: CLUMSY,
   hello_timeout: CLUMSY,
+  // a backup that was put back
+  key_retired: CLUMSY,
+  key_revoked: CLUMSY,
+  join_refused: CLUMSY,
   request_stalled: CLUMSY,
   rate_limited: SLOW,
   response_too_large: CLUMSY,

@@ -4,7 +4,7 @@ import type { Committee, Committees } from '#ledger/committee.ts';
 import { jobOf } from '#ledger/cose.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { decodeEntry, entryJob, signingKeyId } from '#ledger/event.ts';
-import { innerJobs } from '#ledger/evidence.ts';
+import { innerJobs } from '#ledger/inner-jobs.ts';
 import { decodeHeader } from '#ledger/header.ts';
 import { idOf } from '#ledger/ids.ts';
 import type { Id, SignatureJob } from '#ledger/ports.ts';

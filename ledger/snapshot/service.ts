@@ -2,7 +2,9 @@ import type { Certifier } from '#ledger/certifier.ts';
 import type { Chain } from '#ledger/chain.ts';
 import type { Checkpoint } from '#ledger/checkpoint.ts';
 import { codeOf } from '#ledger/errors.ts';
-import type { BlockStore, Clock, Id, Log, Network, Verifier } from '#ledger/ports.ts';
+import { settleBare } from '#ledger/epoch-turn.ts';
+import type { Self } from '#ledger/held-keys.ts';
+import type { BlockStore, Clock, Log, Network, Verifier } from '#ledger/ports.ts';
 import type { PoolLimits } from '#ledger/pool.ts';
 import { rememberedBy } from '#ledger/reducer.ts';
 import type { Schema } from '#ledger/reducer.ts';
@@ -20,7 +22,7 @@ import { Shelf } from './shelf.ts';
 export interface SnapshotServiceParts {
   readonly chain: Chain;
   readonly schema: Schema;
-  readonly self: { readonly actor: Id };
+  readonly self: Self;
   readonly replica: Replica;
   readonly certifier: Certifier;
   readonly config: { readonly pool: PoolLimits; readonly retention: Retention };
@@ -121,6 +123,10 @@ export class SnapshotService {
     for (const pending of bare) {
       if (fold.reducer.isFree(pending.entry.event)) pool.restore(pending);
     }
+    // it may sit in that epoch with another key than those name
+    const { committee } = restored.orderer;
+    const author = committee.indexOf(self.actor);
+    if (author !== undefined) await settleBare(pool, self, committee.keyIdAt(author), () => true);
     return restored;
   }
 }

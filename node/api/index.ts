@@ -24,6 +24,7 @@ import { registerPolicyMetrics } from '#node/policy/metrics.ts';
 import { authenticateCallers } from './authentication.ts';
 import type { ApiRates } from './authentication.ts';
 import { chainRoutes } from './chain.ts';
+import { memberRoutes } from './members.ts';
 import { checkpointRoutes } from './checkpoints.ts';
 import { coded, envelopeOf, headersOf, httpStatusOf } from './errors.ts';
 import { eventRoutes } from './events.ts';
@@ -42,6 +43,7 @@ import { openApiOptions } from './openapi.ts';
 import type { Api, LedgerParts } from './parts.ts';
 import { assertPermitted, guardRoutes, keyFilter } from './permission.ts';
 import { policyRoutes } from './policy.ts';
+import { postureRoutes } from './posture.ts';
 import type { NodeStatus } from './status.ts';
 import { Stopping } from './stopping.ts';
 import { FinalStream, STREAM_LIMITS } from './stream.ts';
@@ -177,14 +179,19 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
 
   await app.register(swagger, openApiOptions(version));
   await app.register((scope) => healthRoutes(scope as Api, options));
-  await app.register((scope) => identityRoutes(scope as Api, options.identity));
+  await app.register((scope) => identityRoutes(scope as Api, options.identity, options));
   await app.register((scope) => kvRoutes(scope as Api, parts));
   await app.register((scope) => kvListRoutes(scope as Api, parts));
   await app.register((scope) => eventRoutes(scope as Api, parts));
   await app.register((scope) => checkpointRoutes(scope as Api, parts));
   await app.register((scope) => logRoutes(scope as Api, parts, stream, permitOf));
   await app.register((scope) => chainRoutes(scope as Api, parts));
+  await app.register((scope) => memberRoutes(scope as Api, parts));
   if (decisions) await app.register((scope) => policyRoutes(scope as Api, parts, decisions));
+  const { projections } = core.chain.genesis;
+  if (projections.some(([name]) => name === 'posture')) {
+    await app.register((scope) => postureRoutes(scope as Api, parts));
+  }
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   await app.ready();
   return app;

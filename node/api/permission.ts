@@ -33,12 +33,16 @@ export const ACTIONS: Readonly<Record<string, ApiAction | 'open'>> = {
   getConsistency: 'api.proof.read',
   listMembers: 'api.chain.read',
   getIdentityBundle: 'api.chain.read',
+  getIdentities: 'api.chain.read',
   getGenesis: 'api.chain.read',
   listKinds: 'api.chain.read',
   getPolicies: 'api.policy.read',
   getPolicyHistory: 'api.policy.read',
   explainPolicy: 'api.policy.read',
   listDecisions: 'api.audit.read',
+  listPosture: 'api.chain.read',
+  getMember: 'api.chain.read',
+  listInvites: 'api.chain.read',
 };
 
 /** Which keys a caller may read: a listing leaves the others out. */

@@ -88,8 +88,15 @@ export const StatusReply = Type.Object(
     version: Type.String({ description: 'of the software' }),
     engine: Type.String({ description: 'what checks signatures' }),
     peer: Type.String({ description: 'libp2p peer id' }),
-    key: Type.String({ description: "the actor's COSE_Key, base64" }),
+    key: Type.String({ description: "the actor's present COSE_Key, base64" }),
+    heldKeys: Type.Optional(
+      Type.Array(Type.String(), { description: 'SHA-256 of further keys that it can sign with' }),
+    ),
     addrs: Type.Array(Type.String(), { description: 'multiaddrs at which it can be reached' }),
+    membership: Type.Enum(
+      ['none', 'joining', 'active', 'cordoned', 'draining', 'retired', 'removed'],
+      { description: 'the state of its actor on the ledger' },
+    ),
     ...LEDGER,
     api: Type.Optional(ApiReply),
     identity: Type.Optional(

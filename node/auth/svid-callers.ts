@@ -3,11 +3,11 @@ import type { IncomingMessage } from 'node:http';
 import { decodeProtectedHeader } from 'jose';
 import { fail } from '#ledger/errors.ts';
 import type { Clock } from '#ledger/ports.ts';
-import { readCertificate } from '#node/identity/certificate.ts';
 import type { Certificate } from '#node/identity/certificate.ts';
 import { validateJwtSvid } from '#node/identity/jwt-svid.ts';
 import type { JwtAuthorities, JwtAuthority } from '#node/identity/jwt-svid.ts';
 import { CLOCK_SKEW_MS } from '#node/identity/limits.ts';
+import { chainOf } from '#node/identity/tls-chain.ts';
 import { validateX509Svid } from '#node/identity/x509-svid.ts';
 import type { X509Authorities, X509Svid } from '#node/identity/x509-svid.ts';
 import type { Caller } from './caller.ts';
@@ -30,9 +30,6 @@ export interface SvidCallersParts {
   /** Audiences besides the node's own SPIFFE IDs. */
   readonly audience: readonly string[];
 }
-
-/** Certificates that a client may send: leaf and intermediates. */
-const CHAIN_MAX = 8;
 
 interface Proved {
   readonly svid: X509Svid;
@@ -132,18 +129,4 @@ export class SvidCallers {
     const isMeant = (one: JwtAuthority) => kid === undefined || one.kid === kid;
     return JSON.stringify(held.filter(isMeant));
   }
-}
-
-function chainOf(socket: TLSSocket): Certificate[] {
-  const chain: Certificate[] = [];
-  const seen = new Set<string>();
-  let one = socket.getPeerX509Certificate();
-  for (; one && !seen.has(one.fingerprint256); one = one.issuerCertificate) {
-    if (chain.length >= CHAIN_MAX) {
-      fail('x509_svid_invalid', 'the chain is too long', { rule: 'chain' });
-    }
-    seen.add(one.fingerprint256);
-    chain.push(readCertificate(new Uint8Array(one.raw)));
-  }
-  return chain;
 }

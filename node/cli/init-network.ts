@@ -12,6 +12,7 @@ interface Options {
   readonly name: string;
   readonly validators: readonly string[];
   readonly observers?: readonly string[];
+  readonly auditors?: readonly string[];
   readonly operators: number;
   readonly address: string;
   readonly apiHost: string;
@@ -35,7 +36,8 @@ export function registerInitNetwork(program: Command): void {
     .option('--dir <dir>', 'holds one folder for each node', './network')
     .option('--name <name>', 'name of the network', 'network')
     .requiredOption('--validators <names...>', 'names of the nodes that seal blocks')
-    .option('--observers <names...>', 'names of nodes that follow')
+    .option('--observers <names...>', 'names of nodes that follow; the first operator invites them')
+    .option('--auditors <names...>', 'names of nodes that follow and audit; invited as well')
     .option('--operators <count>', 'operator keys to make', wholeNumber(0, OPERATORS_MAX), 1)
     .option('--address <multiaddr>', 'where peers reach a node; {name} is its name', ADDRESS)
     .option('--api-host <host>', "what each node's HTTP API listens on", '127.0.0.1')
@@ -52,7 +54,11 @@ export function registerInitNetwork(program: Command): void {
 }
 
 function planOf(options: Options): NetworkPlan {
-  const { dir, name, validators, observers = [], operators, address } = options;
+  const { dir, name, validators, auditors = [], operators, address } = options;
+  const observers = [...(options.observers ?? []), ...auditors];
+  if (observers.length > 0 && operators === 0) {
+    fail('usage', 'Who follows is invited by an operator: make one with --operators.');
+  }
   const names = [...validators, ...observers];
   const taken = new Set(['public', 'operators', 'monitoring']);
   const isOdd = (one: string, i: number): boolean =>
@@ -71,6 +77,7 @@ function planOf(options: Options): NetworkPlan {
     name,
     validators,
     observers,
+    auditors,
     operators,
     address,
     listen: `/ip4/0.0.0.0/tcp/${port}`,

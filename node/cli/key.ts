@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { fail } from '#ledger/errors.ts';
 import { backUp, restoreBackup } from '#node/backup.ts';
 import { dataPaths, isInitialised } from '#node/data-paths.ts';
+import { keyFilesIn } from '#node/keyring.ts';
 import { createKeyFile, publicPem, readKeyFile } from '#node/keys.ts';
 import type { ActorKey } from '#node/keys.ts';
 import { passphraseSource } from '#node/passphrase.ts';
@@ -10,6 +11,7 @@ import type { PassphraseSource } from '#node/passphrase.ts';
 import { isSealedFile, resealFile } from '#node/private-file.ts';
 import { addCommand } from './command.ts';
 import { saveNew } from './files.ts';
+import { registerKeyChanges } from './key-changes.ts';
 import { columns } from './output.ts';
 import type { Output } from './output.ts';
 import { newKeysPassphrase, passphraseOf, withPassphrase } from './passphrases.ts';
@@ -34,10 +36,11 @@ const NEW_PASSPHRASE = 'holds the new passphrase (default: as --passphrase-file)
 export function registerKey(program: Command): void {
   const group = program
     .command('key')
-    .description('make, show, encrypt and back up keys of actors (ML-DSA-65)');
+    .description('make, show, encrypt, back up, rotate and revoke keys of actors (ML-DSA-65)');
   registerMaking(group);
   registerSealing(group);
   registerBackup(group);
+  registerKeyChanges(group);
 }
 
 function registerMaking(group: Command): void {
@@ -114,7 +117,7 @@ async function reseal(
   named: readonly string[],
   fresh: PassphraseSource | undefined,
 ): Promise<void> {
-  const files = named.length > 0 ? named : keyFilesOf(options.data);
+  const files = named.length > 0 ? named : await keyFilesOf(options.data);
   const old = passphraseOf(options);
   for (const file of files) await resealFile(file, old, fresh);
   const states = await Promise.all(
@@ -125,12 +128,13 @@ async function reseal(
   );
 }
 
-function keyFilesOf(directory: string): string[] {
+async function keyFilesOf(directory: string): Promise<string[]> {
   if (!isInitialised(directory)) {
     fail('not_initialised', 'This is no data directory of a node: check --data.', { directory });
   }
-  const { key, peerKey, operatorKey } = dataPaths(directory);
-  return [key, peerKey, operatorKey].filter((file) => existsSync(file));
+  const { key, peerKey, operatorKey, keys } = dataPaths(directory);
+  const files = [key, peerKey, operatorKey].filter((file) => existsSync(file));
+  return [...files, ...(await keyFilesIn(keys))];
 }
 
 function registerBackup(group: Command): void {
@@ -144,7 +148,7 @@ function registerBackup(group: Command): void {
     .option('--new-passphrase-file <file>', 'holds the passphrase of the backup')
     .requiredOption('-o, --out <file>', 'the new file');
   saved.does(async (out, options) => {
-    keyFilesOf(options.data);
+    await keyFilesOf(options.data);
     const from = { old: passphraseOf(options), fresh: freshOf(options) };
     const parts = await backUp(options.data, options.out, from);
     const shown = { file: options.out, parts };

@@ -63,7 +63,7 @@ function withKeyFile(error: unknown, keyFile: string): unknown {
 }
 
 /** The id of the network that a node serves, from the genesis object that it sends. */
-async function chainOf(client: Client): Promise<Id> {
+export async function chainOf(client: Client): Promise<Id> {
   return openChain(await client.genesis()).id;
 }
 

@@ -29,9 +29,10 @@ const ROUTES = [
   'delete /v1/kv/{key}', 'get /livez', 'get /metrics', 'get /readyz', 'get /v1/checkpoints/latest',
   'get /v1/checkpoints/{size}', 'get /v1/checkpoints/{size}/consistency', 'get /v1/events/{id}',
   'get /v1/events/{id}/receipt', 'get /v1/genesis',
-  'get /v1/identity/bundle', 'get /v1/kinds', 'get /v1/kv',
+  'get /v1/identity', 'get /v1/identity/bundle', 'get /v1/invites', 'get /v1/kinds', 'get /v1/kv',
   'get /v1/kv/{key}', 'get /v1/log',
-  'get /v1/log/stream', 'get /v1/members', 'get /v1/status', 'post /v1/events',
+  'get /v1/log/stream', 'get /v1/members', 'get /v1/members/{actor}',
+  'get /v1/status', 'post /v1/events',
   'post /v1/events/batch', 'put /v1/kv/{key}',
 ];
 

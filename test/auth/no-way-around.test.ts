@@ -25,6 +25,7 @@ const sources: ReadonlyMap<string, string> = new Map(
 /** Every use of the environment, and what it may decide. */
 const ENVIRONMENT: Readonly<Record<string, string>> = {
   'node/cli/client.ts': 'X0T_TOKEN_FILE: where a command finds its token',
+  'node/cli/svid.ts': 'SPIFFE_ENDPOINT_SOCKET: which Workload API a command asks',
   'node/frugal.ts': 'MALLOC_ARENA_MAX: memory',
   'node/node.ts': 'SPIFFE_ENDPOINT_SOCKET: where the node gets its own SVID',
   'node/passphrase.ts': 'X0T_PASSPHRASE_FILE and the like: where passphrases are',
@@ -123,10 +124,12 @@ test('no cheating hooks: what it needs is no optional package; TLS is told nothi
   const { optionalDependencies = {}, peerDependencies = {} } = rest;
   const optional = Object.keys({ ...optionalDependencies, ...peerDependencies });
   t.deepEqual(needed.filter((name) => optional.includes(name)), []);
-  // certificates of callers are judged by request: only the listener asks for them unjudged
-  const lax = [...sources].filter(([, text]) => text.includes('rejectUnauthorized'));
-  t.deepEqual(lax.map(([file]) => file), ['node/api/tls-listener.ts']);
-  t.regex(lax[0]?.[1] ?? '', /requestCert: true,\s+rejectUnauthorized: false/);
+  // certificates of callers are judged by request, those of SPIFFE endpoints by the rules of SVIDs
+  const lax = new Map([...sources].filter(([, text]) => text.includes('rejectUnauthorized')));
+  t.deepEqual([...lax.keys()], ['node/api/tls-listener.ts', 'node/identity/bundle-fetch.ts']);
+  const [listener, fetching] = [...lax.values()];
+  t.regex(listener ?? '', /requestCert: true,\s+rejectUnauthorized: false/);
+  t.regex(fetching ?? '', /rejectUnauthorized: type === 'https_web'/);
 });
 
 const own = { names: [], listeners: [{ host: '127.0.0.1', port: 1 }] };

@@ -51,6 +51,7 @@ test('a thousand idle connections to each port leave room for others and end', a
   const observer = await DrivenNode.start(directories[2] as string);
   nodes.push(observer);
   await untilFinal([observer], 2, 20);
+  await untilMeshed(nodes);
   t.true((await first.report()).peers >= 2, 'a new peer got in');
   for (let i = 0; i < 300 && toApi.openCount + toPeers.openCount > 0; i++) await sleep(100);
   t.deepEqual([toApi.openCount, toPeers.openCount], [0, 0], 'who says nothing is cut off');

@@ -8,7 +8,9 @@ import { tokenFile } from '#node/auth/tokens.ts';
 import { withToken } from '#node/client-auth.ts';
 import { Client } from '#node/client.ts';
 import { directVerifier } from '#test/support/cluster.ts';
-import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
+import {
+  DrivenNode, makeNet, untilActive, untilFinal, untilMeshed,
+} from '#test/support/processes.ts';
 
 /** Four real validators and an observer certify one log; what they hand out verifies anywhere. */
 
@@ -46,6 +48,9 @@ test('all nodes certify one log; receipts verify; a node that was away catches u
   });
   for (const directory of directories) nodes.push(await DrivenNode.start(directory));
   await untilMeshed(nodes.slice(0, 4));
+  await untilActive(nodes[4] as DrivenNode);
+  // invite, join, addresses, ready
+  const size = EVENTS + 4;
 
   const ids: string[] = [];
   const clients = nodes.map(clientOf);
@@ -57,8 +62,8 @@ test('all nodes certify one log; receipts verify; a node that was away catches u
     });
     ids.push(...(await Promise.all(batch)).map(({ id }) => id));
   }
-  await untilFinal(nodes, EVENTS, 60);
-  const certified = await untilCertified(nodes, EVENTS);
+  await untilFinal(nodes, size, 60);
+  const certified = await untilCertified(nodes, size);
   const genesis = new Uint8Array(await readFile(join(directories[0] as string, 'genesis.cbor')));
   const verifier = await directVerifier();
   const signedBy = new Set<string>();
@@ -76,8 +81,8 @@ test('all nodes certify one log; receipts verify; a node that was away catches u
   const other = nodes.pop() as DrivenNode;
   await other.kill();
   await (clients[0] as Client).putKv('late', value, undefined, { isFinal: true });
-  t.not(await untilCertified(nodes, EVENTS + 1), certified);
+  t.not(await untilCertified(nodes, size + 1), certified);
   for (const { directory } of [other, killed]) nodes.push(await DrivenNode.start(directory));
-  await untilCertified(nodes, EVENTS + 1);
+  await untilCertified(nodes, size + 1);
   for (const node of nodes) t.deepEqual((await clientOf(node).status()).alarms, []);
 });

@@ -161,7 +161,7 @@ test('a node that is gone is no fault; one that shows another state or network i
   const lies = [
     { stateRoot: other },
     { logRoot: other },
-    { chain: `${honest.chain.slice(0, -1)}a` },
+    { chain: honest.chain.slice(0, -1) + (honest.chain.endsWith('a') ? 'i' : 'a') },
   ];
   for (const [i, lie] of lies.entries()) {
     status = { ...honest, name: `liar-${i}`, ...lie };

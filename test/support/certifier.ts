@@ -47,7 +47,7 @@ export async function certifiersOf(chain: Chain): Promise<CertifierMaker> {
     };
     const certifier = new Certifier(
       chain,
-      { actor: who.actor, signer },
+      { actor: who.actor, coseKey: who.coseKey, signer },
       { clock, store, verifier, log: silentLog },
       {
         publish: (vote) => made.sent.push(decodeVote(vote)),

@@ -7,7 +7,7 @@ import { Core } from '#ledger/core.ts';
 import type { CoreConfig } from '#ledger/core.ts';
 import { encodeGenesis } from '#ledger/genesis.ts';
 import type { BlockStore, Clock, Id, Log, Network, Signer, Verifier } from '#ledger/ports.ts';
-import type { Self } from '#ledger/submissions.ts';
+import type { Self } from '#ledger/held-keys.ts';
 import { loadEngine } from '#native/engine.ts';
 import { generateKeyPair } from '#native/oqs.ts';
 import { DEFAULT_CONFIG } from '#node/config.ts';

@@ -3,7 +3,8 @@ import type { CoreConfig } from '#ledger/core.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
 import { summaryHash } from '#ledger/fold.ts';
 import { hash } from 'node:crypto';
-import type { Clock, Entropy, SignatureJob, Verifier } from '#ledger/ports.ts';
+import type { HeldKey } from '#ledger/held-keys.ts';
+import type { Clock, Entropy, Id, SignatureJob, Verifier } from '#ledger/ports.ts';
 import { loadEngine } from '#native/engine.ts';
 import { DEFAULT_CONFIG } from '#node/config.ts';
 import { schemaFor } from '#node/schema.ts';
@@ -46,6 +47,8 @@ export interface SimOptions {
   readonly remembered?: number;
   /** Milliseconds that a node's wall clock is ahead, by its index. */
   readonly skew_ms?: Readonly<Record<number, number>>;
+  /** Further keys that nodes hold, by SHA-256 of their COSE_Keys. */
+  readonly keys?: ReadonlyMap<Id, HeldKey>;
   /** How long a write to a store takes; default 0. */
   readonly write_ms?: number;
 }
@@ -112,7 +115,8 @@ export class SimCluster {
     const { remembered } = this.#options;
     const schema = schemaFor(this.net.chain.genesis);
     const active = remembered === undefined ? schema : { ...schema, remembered };
-    const self = selfOf(this.net, node.who);
+    const otherKey = (id: Id) => this.#options.keys?.get(id);
+    const self = { ...selfOf(this.net, node.who), otherKey };
     node.core = await this.during(Core.open(this.net.chain, active, self, config, ports));
     node.finals = [];
     node.core.onFinal((events) => {

@@ -117,6 +117,7 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
       peer: network.self,
       key: '',
       addrs: [],
+      membership: 'active',
       ...statusOf(core, self, network.peers()),
       limitations: [],
       startedAt: '2026-01-01T00:00:00.000Z',

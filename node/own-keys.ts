@@ -1,0 +1,90 @@
+import type { Core } from '#ledger/core.ts';
+import { codeOf } from '#ledger/errors.ts';
+import { heldKey } from '#ledger/held-keys.ts';
+import type { HeldKey, Self } from '#ledger/held-keys.ts';
+import type { FinalEvent } from '#ledger/fold.ts';
+import type { Log } from '#ledger/ports.ts';
+import { KEY_KINDS } from '#ledger/rotation.ts';
+import { VERDICTS } from '#ledger/verdicts.ts';
+import type { HelloKeys } from './hello.ts';
+import type { Keyring } from './keyring.ts';
+
+/** What the ledger of a running node says of its own keys. */
+
+/** The key that signs for this node now, where it is held. */
+export function presentKey(core: Core, self: Self): HeldKey | undefined {
+  const id = core.replica.fold.reducer.keyOf(self.actor) ?? self.actor;
+  return heldKey(self, id);
+}
+
+/** For hellos; before the ledger is open every actor has its first key. */
+export function helloKeys(opened: { core?: Core }, self: Self, keyring: Keyring): HelloKeys {
+  return {
+    stateOf(actor, key) {
+      return opened.core?.replica.fold.reducer.keyState({ actor, key }) ?? 'foreign';
+    },
+    ownerOf: (key) => opened.core?.replica.fold.reducer.actorOfKey(key),
+    own() {
+      const { core } = opened;
+      if (!core) return [self];
+      const { committee, fold } = core.replica;
+      const author = committee.indexOf(self.actor);
+      const seat = author === undefined ? undefined : heldKey(self, committee.keyIdAt(author));
+      // what the ledger does not know yet may be bound where this node has not come to
+      const fresh = [...keyring.held].flatMap(([id, key]) => {
+        return fold.reducer.keyState({ actor: self.actor, key: id }) === 'foreign' ? [key] : [];
+      });
+      const found = [presentKey(core, self), ...fresh, seat].filter((key) => key !== undefined);
+      return found.length > 0 ? [...new Set(found)] : [self];
+    },
+  };
+}
+
+/** How often new key files are looked for: who rotates waits for it. Reads names only. */
+const LOOK_MS = 1000;
+
+/**
+ * Reads new key files while the node runs: the command that rotates makes one beside it, and binds
+ * it only after this node shows that it can sign with it. Says so when the ledger changes the keys
+ * of this node. The returned function ends it.
+ */
+export function followOwnKeys(core: Core, self: Self, keyring: Keyring, log: Log): () => void {
+  let trouble: string | undefined;
+  let isLooking = false;
+  const look = async (): Promise<void> => {
+    if (isLooking) return;
+    isLooking = true;
+    try {
+      if (await keyring.refresh()) core.keysChanged();
+      trouble = undefined;
+    } catch (error) {
+      const code = codeOf(error);
+      if (code !== trouble) log.error({ code }, 'a key of this node cannot be read');
+      trouble = code;
+    } finally {
+      isLooking = false;
+    }
+  };
+  const timer = setInterval(() => void look(), LOOK_MS);
+  timer.unref();
+  const unfollow = core.onFinal((events) => {
+    if (events.some((event) => isAboutKeysOf(event, self.actor))) tell(core, self, log);
+  });
+  return () => {
+    clearInterval(timer);
+    unfollow();
+  };
+}
+
+function tell(core: Core, self: Self, log: Log): void {
+  const key = core.replica.fold.reducer.keyOf(self.actor);
+  if (key === undefined) log.error({}, "this node's key is revoked: what it says does not count");
+  else if (heldKey(self, key)) log.info({ key }, 'the ledger names the key of this node');
+  else log.error({ key }, 'the ledger binds a key to this node that it does not hold');
+}
+
+function isAboutKeysOf({ entry: { event }, verdict }: FinalEvent, actor: string): boolean {
+  if (verdict !== VERDICTS.applied || !KEY_KINDS.has(event.kind)) return false;
+  const named = event.body['actor'];
+  return event.actor === actor || (named instanceof Uint8Array && named.toHex() === actor);
+}

@@ -1,0 +1,101 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test from 'ava';
+import type { NodeStatus } from '#node/api/index.ts';
+import { readDataDir } from '#node/data-dir.ts';
+import { x0t } from '#test/cli/support.ts';
+import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
+
+/** Real processes: validators rotate while they run, while they are dead, and over restarts. */
+
+async function status({ url }: DrivenNode): Promise<NodeStatus> {
+  return (await (await fetch(`${url}/v1/status`)).json()) as NodeStatus;
+}
+
+async function untilIn(nodes: readonly DrivenNode[], epoch: number): Promise<void> {
+  for (let i = 0; i < 300; i++) {
+    const all = await Promise.all(nodes.map(status));
+    if (all.every((one) => one.epoch === epoch)) return;
+    await sleep(100);
+  }
+  throw new Error(`not all are in epoch ${epoch} after 30 s`);
+}
+
+async function put(node: DrivenNode, key: string): Promise<void> {
+  const answer = await fetch(`${node.url}/v1/kv/${key}`, { method: 'PUT', body: key });
+  if (answer.status !== 202) throw new Error(`PUT answered ${answer.status}`);
+}
+
+test('validators rotate: running, dead, with a key left over; one was away', async (t) => {
+  t.timeout(240_000);
+  const base = await mkdtemp(join(tmpdir(), 'x0t-keys-'));
+  const directories = await makeNet(join(base, 'net'), 4, []);
+  const nodes: DrivenNode[] = [];
+  for (const directory of directories) nodes.push(await DrivenNode.start(directory));
+  await untilMeshed(nodes);
+  const at = (i: number): DrivenNode => nodes[i] as DrivenNode;
+  const restart = async (i: number): Promise<void> => {
+    nodes[i] = await DrivenNode.start(at(i).directory);
+  };
+  const rotate = async (i: number, via: number): Promise<string> => {
+    const where = ['--data', at(i).directory, '--url', at(via).url];
+    const ran = await x0t(base, 'key', 'rotate', ...where, '--wait', '--json');
+    t.is(ran.code, 0, ran.stderr);
+    return (JSON.parse(ran.stdout) as { readonly key: string }).key;
+  };
+  await Promise.all([0, 1, 2, 3].map((i) => put(at(i), `a-${i}`)));
+  await untilFinal(nodes, 4, 30);
+
+  // the observer sleeps through the first two
+  await at(4).kill();
+  await rotate(1, 1);
+  await untilIn(nodes.slice(0, 4), 1);
+  await Promise.all([0, 1, 2, 3].map((i) => put(at(i), `b-${i}`)));
+  await untilFinal(nodes.slice(0, 4), 9, 30);
+  t.true((await at(1).report()).blocksSealed > 0);
+
+  // final while its node is dead: it comes back holding both keys, and not knowing which one counts
+  await at(2).kill();
+  const key = await rotate(2, 0);
+  await untilIn([at(0), at(1), at(3)], 2);
+  await put(at(0), 'while one is dead');
+  await restart(2);
+  await untilIn([at(0), at(1), at(2), at(3)], 2);
+  await put(at(2), 'back with the new key');
+  await untilFinal(nodes.slice(0, 4), 12, 30);
+  t.is((await status(at(2))).role, 'validator');
+  t.deepEqual((await status(at(2))).heldKeys, [key]);
+
+  // killed after the key was made and before the event was: the next try takes the same key
+  await at(3).kill();
+  const { keyring } = await readDataDir(at(3).directory);
+  const { id } = await keyring.create();
+  await restart(3);
+  await untilMeshed(nodes.slice(0, 4));
+  await put(at(3), 'with the old one');
+  await untilFinal(nodes.slice(0, 4), 13, 30);
+  t.is(await rotate(3, 3), id);
+  t.is((await readdir(join(at(3).directory, 'keys'))).length, 1);
+
+  await restart(4);
+  await untilIn(nodes, 3);
+  for (const i of [0, 1, 2, 3]) {
+    await at(i).kill();
+    await restart(i);
+  }
+  await untilMeshed(nodes);
+  await Promise.all([0, 1, 2, 3].map((i) => put(at(i), `c-${i}`)));
+  await untilFinal(nodes, 18, 60);
+  const all = await Promise.all(nodes.map(status));
+  t.is(new Set(all.map((one) => one.summaryHash)).size, 1);
+  t.deepEqual(all.flatMap(({ alarms }) => alarms), []);
+  t.deepEqual(all.map(({ role }) => role).slice(0, 4), Array(4).fill('validator'));
+  await Promise.all(nodes.map((node) => node.stop()));
+  for (const directory of directories.slice(2)) {
+    const audited = await x0t(base, 'audit', directory);
+    t.is(audited.code, 0, audited.stdout + audited.stderr);
+  }
+  await rm(base, { recursive: true, force: true });
+});
