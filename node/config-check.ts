@@ -13,6 +13,10 @@ const Milliseconds = Type.Integer({ minimum: 0, maximum: 86_400_000 });
 const Count = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
 /** A host in lower case, with a port or without. */
 const NAME = '^(\\[[0-9a-f:.]+\\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[1-9][0-9]{0,4})?$';
+const Listener = Type.Object(
+  { host: Type.Optional(Type.String({ minLength: 1 })), port: Port },
+  { additionalProperties: false },
+);
 const Addresses = Type.Array(Type.String());
 
 /** A schema for every key of a group. */
@@ -37,10 +41,7 @@ const KEYS: Schemas<NodeConfig> = {
       anonymousPerSecond: Count,
       anonymousBurst: Count,
     } satisfies Schemas<RateConfig>),
-    tls: Type.Object(
-      { host: Type.Optional(Type.String({ minLength: 1 })), port: Port },
-      { additionalProperties: false },
-    ),
+    tls: Listener,
   } satisfies Schemas<NodeConfig['api']>),
   p2p: group({
     listen: Addresses,
@@ -55,6 +56,7 @@ const KEYS: Schemas<NodeConfig> = {
   identity: group({
     socket: Type.String({ pattern: '^(/.*)?$', maxLength: 107 }),
     agent: Type.String({ pattern: '^((unix|tcp):.*)?$', maxLength: 1024 }),
+    endpoint: Listener,
   } satisfies Schemas<NodeConfig['identity']>),
   log: Type.Enum(['debug', 'info', 'warn', 'error', 'silent']),
   roundDelay_ms: Milliseconds,

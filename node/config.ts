@@ -42,6 +42,8 @@ export interface NodeConfig extends CoreConfig {
     readonly socket: string;
     /** URI of the Workload API that gives this node its own SVID; else SPIFFE_ENDPOINT_SOCKET. */
     readonly agent: string;
+    /** A bundle endpoint for foreign trust domains, profile `https_spiffe`; host: else all. */
+    readonly endpoint?: { readonly host?: string; readonly port: number };
   };
   readonly log: 'debug' | 'info' | 'warn' | 'error' | 'silent';
 }

@@ -111,6 +111,7 @@ export const StatusReply = Type.Object(
           }),
           spiffeId: Type.Optional(Type.String({ description: "this node's own" })),
           callers: Type.Integer({ description: 'connections to the Workload API' }),
+          endpoint: Type.Optional(Type.Integer({ description: 'port of the bundle endpoint' })),
         },
         { description: 'SPIFFE on this host' },
       ),

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { fail } from '#ledger/errors.ts';
 
 /**
@@ -8,7 +9,7 @@ import { fail } from '#ledger/errors.ts';
 
 const LOOPBACK_ADDRESS = /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/;
 const LOOPBACK_NAMES: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
-const WILDCARDS: readonly string[] = ['0.0.0.0', '[::]'];
+const WILDCARDS = new Set(['0.0.0.0', '::']);
 /** A name or an address, in lower case, and a port. */
 const HOST = /^(?:\[[0-9a-f:.]{2,45}\]|[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?)(?::[1-9]\d{0,4})?$/;
 const PASSED_ON = ['forwarded', 'x-forwarded-for', 'x-forwarded-host', 'x-real-ip', 'via'];
@@ -78,32 +79,42 @@ export function targetOf(request: IncomingMessage, own: OwnNames): string {
     const message = 'A signed request names host and target as `new URL()` writes them.';
     fail('target_not_canonical', message);
   }
-  if (!isOwn(host, scheme, own, isLoopbackAddress(socket.remoteAddress))) {
+  if (!isOwn(host, scheme, own, socket)) {
     const message = 'The request is signed for another node, or this one does not know the name: ';
     fail('signature_other_node', `${message}api.names in its configuration lists them.`, { host });
   }
   return `${scheme}://${host}${target}`;
 }
 
-function isOwn(host: string, scheme: string, own: OwnNames, isFromHere: boolean): boolean {
+function isOwn(
+  host: string,
+  scheme: string,
+  own: OwnNames,
+  { remoteAddress, localAddress }: Pick<Socket, 'remoteAddress' | 'localAddress'>,
+): boolean {
   const wanted = withPort(host, scheme);
   const named = own.names.some((name) =>
-    /:\d+$/.test(name)
+    /:\d+$/.test(name) && !name.endsWith(']')
       ? name === wanted
       : own.listeners.some(({ port }) => `${name}:${port}` === wanted),
   );
   if (named) return true;
-  return own.listeners.some(({ host: at, port }) => {
-    const address = at.includes(':') ? `[${at}]` : at;
-    const names = isFromHere ? [...LOOPBACK_NAMES, address] : [address];
-    const everybodys = isFromHere ? WILDCARDS : [...WILDCARDS, ...LOOPBACK_NAMES];
-    return names.some(
-      (name) =>
-        `${name}:${port}` === wanted &&
-        !everybodys.includes(name) &&
-        (isFromHere || !isLoopbackAddress(at)),
-    );
+  const isFromHere = isLoopbackAddress(remoteAddress);
+  return own.listeners.some(({ host: given, port }) => {
+    // who listens on all addresses is meant by the one that the caller has reached
+    const at = WILDCARDS.has(given) ? localAddress?.replace(/^::ffff:/, '') : given;
+    const isMeant = at !== undefined && (isFromHere || !isLoopbackHost(at));
+    const names = [...(isMeant ? [bracketed(at)] : []), ...(isFromHere ? LOOPBACK_NAMES : [])];
+    return names.some((name) => `${name}:${port}` === wanted);
   });
+}
+
+function isLoopbackHost(host: string): boolean {
+  return isLoopbackAddress(host) || LOOPBACK_NAMES.includes(host);
+}
+
+function bracketed(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
 }
 
 function withPort(host: string, scheme: string): string {

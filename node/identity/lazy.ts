@@ -22,6 +22,7 @@ export class LazyIdentity {
     const { config, environment } = this.#options;
     const isWanted =
       config.isServed === true ||
+      config.endpoint !== undefined ||
       config.socket !== '' ||
       locateEndpoint(config.agent, environment) !== '';
     if (isWanted) await this.#open();

@@ -7,6 +7,7 @@ import type { IdentityView } from '#projections/identity.ts';
 import { Attestor } from './attest.ts';
 import { AuthorityKeeper } from './authority-keeper.ts';
 import type { PublishedAuthority } from './authority.ts';
+import { BundleEndpointServer } from './bundle-endpoint.ts';
 import { serialiseBundle } from './bundle.ts';
 import type { Bundle } from './bundle.ts';
 import { LedgerIdentity } from './ledger-identity.ts';
@@ -24,6 +25,8 @@ export interface IdentityConfig {
   readonly agent: string;
   /** Whether the node needs an SVID of its own. */
   readonly isServed?: boolean;
+  /** Where foreign trust domains fetch the bundle of this one. */
+  readonly endpoint?: { readonly host?: string; readonly port: number };
 }
 
 /** The ledger as far as identities need it. */
@@ -56,6 +59,8 @@ export interface IdentityStatus {
   /** The node's own SPIFFE ID, from the client. */
   readonly spiffeId?: string;
   readonly callers: number;
+  /** Port of the bundle endpoint, while it runs. */
+  readonly endpoint?: number;
 }
 
 /** Authorities are looked after, and what has ended leaves the bundle, this often. */
@@ -74,6 +79,8 @@ export class IdentityService {
   #server: WorkloadServer | undefined;
   /** The node's own identity, when there is an agent. */
   client: WorkloadClient | undefined;
+  /** Where it runs. */
+  endpoint: BundleEndpointServer | undefined;
   /** What this node shows who it is with, where it needs that. */
   own: OwnIdentity | undefined;
   /** What does not run and why, in sentences. */
@@ -91,7 +98,8 @@ export class IdentityService {
     const service = new IdentityService(parts);
     if (config.agent !== '') service.#connect(config.agent);
     service.#follow();
-    if (config.isServed === true) service.#own();
+    if (config.isServed === true || config.endpoint) service.#own();
+    if (config.endpoint) await service.#publishBundle(config.endpoint);
     if (config.socket !== '') {
       try {
         await service.#serve(config.socket);
@@ -115,6 +123,7 @@ export class IdentityService {
       client: this.client?.current.status ?? 'off',
       ...(own && { spiffeId: own.id.uri }),
       callers: this.#server?.connections ?? 0,
+      ...(this.endpoint && { endpoint: this.endpoint.port }),
     };
   }
 
@@ -217,6 +226,19 @@ export class IdentityService {
     this.own = own;
     if (client) this.#closers.push(client.subscribe(() => void own.look()));
     this.#repeat(() => void own.look());
+  }
+
+  async #publishBundle({ host = '::', port }: Required<IdentityConfig>['endpoint']): Promise<void> {
+    const { own } = this;
+    const state = this.#state;
+    if (!own || !state) {
+      this.limitations.push('The bundle endpoint does not run: there are no identities.');
+      return;
+    }
+    const document = (): string => serialiseBundle(state.current.bundle);
+    const { log } = this.#parts;
+    this.endpoint = await BundleEndpointServer.open({ host, port }, { own, document, log });
+    this.#closers.push(() => this.endpoint?.close());
   }
 
   async #look(keeper: AuthorityKeeper): Promise<void> {

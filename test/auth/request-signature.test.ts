@@ -34,7 +34,7 @@ interface Bench {
   sign(options?: Parameters<typeof signed>[2], url?: string): Promise<Sent>;
 }
 
-function bench(nonces = new Nonces(), max?: number): Bench {
+function bench(nonces = new Nonces(), max?: number, host = '192.0.2.1'): Bench {
   const clock = new VirtualClock(NOW_MS);
   const members = new Set([me.actor]);
   const one: Bench = {
@@ -63,7 +63,7 @@ function bench(nonces = new Nonces(), max?: number): Bench {
     clock,
     keyOf: (actor) => (members.has(actor) ? actor : undefined),
     work: new VerificationWork(failures, clock, max),
-    own: () => ({ names: ['node.test'], listeners: [{ host: '192.0.2.1', port: 8420 }] }),
+    own: () => ({ names: ['node.test'], listeners: [{ host, port: 8420 }] }),
     nonces,
   });
   return one;
@@ -168,6 +168,24 @@ test('a request for another node is refused; loopback names are for this machine
   t.is(await at('localhost:8420', '::ffff:127.0.0.1'), me.actor);
   t.is(await at('192.0.2.1:8420'), me.actor);
   t.is(await at('node.test:8420'), me.actor);
+});
+
+test('who listens on all addresses is meant by the one that was reached', async (t) => {
+  for (const wildcard of ['0.0.0.0', '::']) {
+    const one = bench(new Nonces(), undefined, wildcard);
+    const at = async (host: string, localAddress: string, remoteAddress?: string) => {
+      const sent = await one.sign({ method: 'GET' }, `http://${host}/v1/status`);
+      return one.ask(sent, { localAddress, ...(remoteAddress && { remoteAddress }) });
+    };
+    t.is(await at('192.0.2.1:8420', '192.0.2.1'), me.actor);
+    t.is(await at('192.0.2.1:8420', '::ffff:192.0.2.1'), me.actor);
+    t.is(await at('[2001:db8::1]:8420', '2001:db8::1'), me.actor);
+    t.is(await at('192.0.2.2:8420', '192.0.2.1'), 'signature_other_node');
+    t.is(await at('0.0.0.0:8420', '192.0.2.1'), 'signature_other_node');
+    t.is(await at('127.0.0.1:8420', '127.0.0.1'), 'signature_other_node', 'from elsewhere');
+    t.is(await at('127.0.0.1:8420', '127.0.0.1', '127.0.0.1'), me.actor);
+    t.is(await at('[::]:8420', '::1', '::1'), 'signature_other_node');
+  }
 });
 
 test('host and target have one spelling', async (t) => {

@@ -43,16 +43,22 @@ export async function signed(
 /** What Node gives a handler; `change` comes last. */
 export function incoming(
   { method, url, headers }: Sent,
-  change: { url?: string; remoteAddress?: string; rawHeaders?: string[] } = {},
+  change: {
+    url?: string;
+    remoteAddress?: string;
+    localAddress?: string;
+    rawHeaders?: string[];
+  } = {},
 ): IncomingMessage {
   const { pathname, search } = new URL(url);
-  const { url: target = `${pathname}${search}`, remoteAddress = '192.0.2.9' } = change;
+  const { url: target = `${pathname}${search}`, localAddress } = change;
+  const { remoteAddress = '192.0.2.9' } = change;
   const lower = Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]);
   return {
     method,
     url: target,
     headers: Object.fromEntries(lower),
     rawHeaders: [...lower.flat(), ...(change.rawHeaders ?? [])],
-    socket: { remoteAddress },
+    socket: { remoteAddress, localAddress },
   } as unknown as IncomingMessage;
 }
