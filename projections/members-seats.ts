@@ -98,11 +98,6 @@ function enrol(rows: Rows, { key, peer, addrs = [] }: Joining): void {
   putRow(rows, actor, { ...kept, key, peer, ...(addrs.length > 0 && { addrs }) });
 }
 
-/** Whether the actor will sit in the next epoch's committee as things stand. */
-export function isSeatedNext(rows: Reading, actor: Id): boolean {
-  return nextActors(rows).includes(actor);
-}
-
 /** Whether it would leave an empty committee behind. */
 export function isLastValidator(rows: Reading, actor: Id): boolean {
   const next = nextActors(rows);

@@ -144,7 +144,7 @@ export async function untilMeshed(nodes: readonly DrivenNode[]): Promise<void> {
 /** Waits until the ledger has the node as an active member: who joins needs a moment. */
 export async function untilActive(node: DrivenNode): Promise<void> {
   for (let i = 0; i < 300; i++) {
-    const answer = await fetch(`${node.url}/v1/status`);
+    const answer = await node.fetch('/v1/status');
     const { membership } = (await answer.json()) as { membership: string };
     if (membership === 'active') return;
     await sleep(100);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { createNodeKeys, finishDataDir, makeGenesis } from '#node/data-dir.ts';
+import { tokenFile } from '#node/auth/tokens.ts';
 import { createKeyFile } from '#node/keys.ts';
 import { newGenesisSchema } from '#node/schema.ts';
 import { reasonToSkip, TwoHosts } from './namespaces.ts';
@@ -17,9 +18,12 @@ import { reasonToSkip, TwoHosts } from './namespaces.ts';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'node', 'cli', 'main.ts');
 const LOAD = `
+  const { readFileSync } = require('node:fs');
+  const headers = { authorization: 'Bearer ' + readFileSync(process.argv[1], 'utf8').trim() };
   let i = 0, done = 0;
-  const put = () => fetch('http://127.0.0.1:8420/v1/kv/load-' + (i++ % 50) + '?wait=final', {
-    method: 'PUT', body: 'v' + i }).then((answer) => { if (answer.ok) done++; }, () => undefined);
+  const put = () => fetch('http://127.0.0.1:8420/v1/kv/load-' + (i++ % 50) + '?wait=final',
+    { method: 'PUT', body: 'v' + i, headers },
+  ).then((answer) => { if (answer.ok) done++; }, () => undefined);
   for (let n = 0; n < 4; n++) (async () => { for (;;) await put(); })();
   setInterval(() => console.log(done), 200);
 `;
@@ -113,7 +117,7 @@ if (reason !== undefined) {
     await until('it is ready', () => joiner.err().includes('ready: active member'));
     t.like(await status(1, 'joined'), { membership: 'active' });
 
-    const load = run(0, '-e', LOAD);
+    const load = run(0, '-e', LOAD, '--', tokenFile(at('one'), 'operator'));
     await until('writes are final', () => Number(load.out().trim().split('\n').at(-1)) > 20);
     const removing = ['remove', waiting.actor, '--reason', 'the end of the test', '--wait'];
     const where = ['--data', at('one'), '--json'];
