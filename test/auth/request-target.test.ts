@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import test from 'ava';
 import { X0tError } from '#ledger/errors.ts';
 import { readSignatureInput } from '#node/auth/request-signature.ts';
@@ -11,7 +11,7 @@ import { incoming } from './signed-request.ts';
 const RUNS = { numRuns: 2000 };
 const own = { names: ['node.test'], listeners: [{ host: '192.0.2.1', port: 8420 }] };
 const part = fc.oneof(
-  fc.constantFrom('/', '..', '.', '%2e', '%2E%2e', '//', '\\', '?', '#', ';', '%', '%zz', '@', ':'),
+  fc.constantFrom('/', '..', '.', '%2e', '%2E%2e', '//', '\\', '?', '#', ';', '%', '%zz', '@'),
   fc.constantFrom('v1', 'kv', 'http://node.test:8420', '\t', ' ', '[', ']', '\u00e9', '\u0000'),
   fc.string({ maxLength: 4 }),
 );
@@ -62,7 +62,8 @@ test('only loopback addresses are of this machine', (t) => {
   for (const one of ['127.0.0.1', '127.255.0.9', '::1', '::ffff:127.0.0.1']) {
     t.true(isLoopbackAddress(one), one);
   }
-  for (const one of ['', '128.0.0.1', '0.0.0.0', '::', '::ffff:10.0.0.1', '1127.0.0.1', 'fe80::1']) {
+  const others = ['', '128.0.0.1', '0.0.0.0', '::', '::ffff:10.0.0.1', '1127.0.0.1', 'fe80::1'];
+  for (const one of others) {
     t.false(isLoopbackAddress(one), one);
   }
   t.false(isLoopbackAddress(undefined));
