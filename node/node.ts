@@ -187,7 +187,8 @@ async function assemble(
   closers.push(() => Promise.resolve(unfollow()));
   core.attach();
   reachValidators(core, network, self.actor, log);
-  reviewPairs(core, network);
+  const endReview = reviewPairs(core, network, systemClock);
+  closers.push(async () => endReview());
   const joiner = new Joiner({
     directory, core, network, log, actor: self.actor, peerKey: data.peerKey, pending,
   });
