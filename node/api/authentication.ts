@@ -41,7 +41,8 @@ export function authenticateCallers(
   const find = async (request: FastifyRequest): Promise<void> => {
     const address = networkOf(request.socket.remoteAddress);
     if (ACTIONS[operationOf(request) ?? ''] === 'open') {
-      takeFrom(strangers, address);
+      // who fails to prove itself from there does not make the node look dead
+      takeFrom(strangers, `probe ${address}`);
       return;
     }
     let caller: Caller;

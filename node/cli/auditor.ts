@@ -58,7 +58,7 @@ export function registerAuditor(program: Command): void {
     forbidCoreDumps();
     const { data } = options;
     const passphrase = passphraseOf(options);
-    const { config, coseKey, signer } = await readDataDir(data, passphrase);
+    const { config, actor, coseKey, signer } = await readDataDir(data, passphrase);
     if (config.retention !== undefined && config.retention !== 'archive') {
       fail('pruned', 'An auditor keeps the whole log: take `retention` out of config.json.');
     }
@@ -67,7 +67,7 @@ export function registerAuditor(program: Command): void {
     const level = config.log ?? 'info';
     const log = pino({ level, base: null, timestamp: time }, pino.destination(2));
     const auditor = new Auditor({
-      watch: (options.watch ?? []).map((place) => watched(place, { coseKey, signer })),
+      watch: (options.watch ?? []).map((place) => watched(place, { actor, coseKey, signer })),
       every_ms: options.every * 1000,
       workers: options.workers,
       clock: systemClock,
@@ -101,7 +101,7 @@ export function registerAuditor(program: Command): void {
 }
 
 /** A URL, or the data directory of a node that runs. Throws `node_unreachable`. */
-function watched(place: string, key: Pick<ActorKey, 'coseKey' | 'signer'>): Watched {
+function watched(place: string, key: ActorKey): Watched {
   if (/^https?:/.test(place)) return { url: place, auth: withSignature(key) };
   const url = apiUrl({ data: place, isDataGiven: true });
   return { url, auth: withToken(tokenFile(place, 'operator')) };

@@ -7,6 +7,7 @@ import type { Authority } from './authority.ts';
 import { readCertificates } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
 import type { WorkloadClient } from './workload-client.ts';
+import { BACKDATED_MS } from './x509-issuing.ts';
 
 /** The node's own X.509-SVID in the form in which TLS takes it. */
 export interface ServedSvid {
@@ -48,6 +49,7 @@ export class OwnIdentity {
   readonly #listeners = new Set<() => void>();
   #current: ServedSvid | undefined;
   #issuedBy: Authority | undefined;
+  #madeAt_ms = 0;
   #renewAt_ms = 0;
   #isWorking = false;
 
@@ -102,11 +104,14 @@ export class OwnIdentity {
       this.#issuedBy = undefined;
       return;
     }
-    if (by === this.#issuedBy && now_ms < this.#renewAt_ms) return;
+    // where the clock was set back, what was made is not valid yet
+    const isValid = now_ms >= this.#madeAt_ms - BACKDATED_MS;
+    if (by === this.#issuedBy && isValid && now_ms < this.#renewAt_ms) return;
     const id = nodeId(by.trustDomain.trustDomain, actor);
     const { chain, key, notAfter_ms } = await by.issueX509(id, OWN_SVID_TTL_S);
     const pem = createPrivateKey({ key: Buffer.from(key), format: 'der', type: 'pkcs8' });
     this.#issuedBy = by;
+    this.#madeAt_ms = now_ms;
     this.#renewAt_ms = now_ms + (notAfter_ms - now_ms) / 2;
     this.#set({
       id,

@@ -21,9 +21,9 @@ const LOAD = `
   const { readFileSync } = require('node:fs');
   const headers = { authorization: 'Bearer ' + readFileSync(process.argv[1], 'utf8').trim() };
   let i = 0, done = 0;
-  const put = () => fetch('http://127.0.0.1:8420/v1/kv/load-' + (i++ % 50) + '?wait=final', {
-    method: 'PUT', body: 'v' + i, headers,
-  }).then((answer) => { if (answer.ok) done++; }, () => undefined);
+  const put = () => fetch('http://127.0.0.1:8420/v1/kv/load-' + (i++ % 50) + '?wait=final',
+    { method: 'PUT', body: 'v' + i, headers },
+  ).then((answer) => { if (answer.ok) done++; }, () => undefined);
   for (let n = 0; n < 4; n++) (async () => { for (;;) await put(); })();
   setInterval(() => console.log(done), 200);
 `;
