@@ -37,7 +37,7 @@ import { schemaFor } from './schema.ts';
 import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
 import { systemClock, systemEntropy } from './system.ts';
-import type { Member } from '#projections/index.ts';
+import { membershipOf, refusalBy, standingLimitations, standingReasons } from './standing.ts';
 import { reachValidators } from './validators.ts';
 
 /** A part that does not close in this time holds up the others no longer. */
@@ -187,7 +187,8 @@ async function assemble(
   closers.push(() => Promise.resolve(unfollow()));
   core.attach();
   reachValidators(core, network, self.actor, log);
-  reviewPairs(core, network);
+  const endReview = reviewPairs(core, network, systemClock);
+  closers.push(async () => endReview());
   const joiner = new Joiner({
     directory, core, network, log, actor: self.actor, peerKey: data.peerKey, pending,
   });
@@ -213,7 +214,7 @@ async function assemble(
       membership: membershipOf(joiner.member),
       limitations: [
         ...limitationsOf(config, core, data),
-        ...standingLimitations(joiner.member),
+        ...standingLimitations(membershipOf(joiner.member), refusalBy(network.status())),
         ...identity.limitations,
         ...api.limitations,
       ],
@@ -253,7 +254,10 @@ async function assemble(
     log,
     version: VERSION,
     status,
-    isReady: () => readiness(core, isUp, joiner.member, overseer?.reasons() ?? []),
+    isReady: () => {
+      const standing = standingReasons(membershipOf(joiner.member), refusalBy(network.status()));
+      return readiness(core, isUp, [...(overseer?.reasons() ?? []), ...standing]);
+    },
     isQuorumReachable: () => isQuorumReachable(core, network.peers()),
     identity,
   });
@@ -316,10 +320,9 @@ async function assemble(
 function readiness(
   { antiEntropy, replica }: Core,
   isUp: boolean,
-  member: Member | undefined,
   more: readonly string[],
 ): Readiness {
-  const reasons = [...more, ...standingReasons(membershipOf(member))];
+  const reasons = [...more];
   if (!isUp) reasons.push('the node is starting or stopping');
   const { isRunning, target, snapshot } = antiEntropy.catchUp;
   if (snapshot) {
@@ -360,29 +363,6 @@ function limitationsOf(
     limitations.push('No peers to dial are configured: others must dial this node.');
   }
   return limitations;
-}
-
-function membershipOf(member: Member | undefined): NodeStatus['membership'] {
-  return member ? (member.state ?? 'active') : 'none';
-}
-
-/** Who is none of the members, or not yet in step with them, serves nothing that is final. */
-function standingReasons(state: NodeStatus['membership']): string[] {
-  if (state === 'none') return ['the node is no member: its join is not final, or it has none'];
-  if (state === 'joining') return ['the node is joining: it has not said that it is ready'];
-  return state === 'retired' || state === 'removed' ? [`the node was ${state}`] : [];
-}
-
-/** A node that the ledger does not know is refused by all others. */
-function standingLimitations(member: Member | undefined): string[] {
-  const state = membershipOf(member);
-  if (state === 'none') {
-    return ['This node is no member: others refuse it until its join is final (x0t join).'];
-  }
-  if (state === 'retired' || state === 'removed') {
-    return [`This node was ${state}: others refuse it, and its events do not count.`];
-  }
-  return [];
 }
 
 function openNetwork(

@@ -132,6 +132,9 @@ if (reason !== undefined) {
     await sleep(1500);
     const after = await status(1, 'joined');
     t.is(after.peers, 0);
+    const said = await x0t(1, 'status', '--data', at('joined'));
+    // it may have heard of its removal, or not
+    t.regex(said, /others refuse it|Other nodes refuse this one: member_removed/);
     t.is(after.finalSeq, before.finalSeq, 'it gets nothing any more');
     await until('the others go on', async () => (await status(0, 'one')).finalSeq > after.finalSeq);
     await Promise.all([load, joiner, first, second].map((one) => one.stop()));
