@@ -30,6 +30,7 @@ import type {
   Id,
   Log,
   Network,
+  PeerInfo,
   PeerName,
   Topic,
   Verifier,
@@ -265,6 +266,11 @@ export class Core {
     const author = committee.indexOf(actor);
     const isSeated = author !== undefined && committee.keyIdAt(author) === id;
     return isSeated || reducer.keyOf(actor) === id ? actor : id;
+  }
+
+  /** The linked peers, as the ledger knows them (`KnownPeers`). */
+  peers(): readonly PeerInfo[] {
+    return this.#ports.network.peers();
   }
 
   /** The node holds keys that it did not hold before: what waited for them goes on. */

@@ -198,7 +198,7 @@ async function assemble(
   const started_ms = systemClock.monotonic_ms();
   let isUp = false;
   const status = (): NodeStatus => {
-    const ledger = statusOf(core, self, network.peers());
+    const ledger = statusOf(core, self, core.peers());
     return {
       name: config.name,
       version: VERSION,
@@ -258,7 +258,7 @@ async function assemble(
       const standing = standingReasons(membershipOf(joiner.member), refusalBy(network.status()));
       return readiness(core, isUp, [...(overseer?.reasons() ?? []), ...standing]);
     },
-    isQuorumReachable: () => isQuorumReachable(core, network.peers()),
+    isQuorumReachable: () => isQuorumReachable(core, core.peers()),
     identity,
   });
   closers.push(() => api.close());
@@ -339,7 +339,7 @@ function readiness(
 function limitationsOf(
   { crypto, p2p }: NodeConfig,
   { replica }: Core,
-  { isSealed }: DataDir,
+  { actor, isSealed }: DataDir,
 ): string[] {
   const limitations = [
     'Links between peers are not yet secure against quantum computers; events and blocks are.',
@@ -350,7 +350,11 @@ function limitationsOf(
   }
   if (replica.lacksKey) {
     const what = 'The ledger names a key for this node that is not in its directory';
-    limitations.push(`${what}: it follows until the key is there and the node starts again.`);
+    limitations.push(`${what}: it follows until the key is there.`);
+  }
+  const { reducer } = replica.fold;
+  if (reducer.actorOfKey(actor) !== undefined && reducer.keyOf(actor) === undefined) {
+    limitations.push('The key of this node is revoked: nothing that it says counts.');
   }
   if (!replica.fold.cuts.isActive) {
     limitations.push('The store is older than checkpoints: `npx x0t rebuild` lets it sign them.');

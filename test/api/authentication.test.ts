@@ -171,6 +171,9 @@ test('a signed body is the one that counts, and a signed request counts once', a
   };
   const sign = () => signRequest(request, body, partsOf(operator, Date.now));
   t.is(await send(await sign(), 'forged'), 'signature_wrong');
+  t.is(await send(await sign(), 'signed and more'), 'signature_wrong');
+  const read = await node.api.inject('/v1/kv/c?level=accepted');
+  t.is(read.statusCode, 404, 'nothing of it was written');
   const again = await sign();
   t.is(await send(again, 'signed'), 'ok');
   t.is(await send(again, 'signed'), 'signature_replayed');

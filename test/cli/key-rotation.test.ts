@@ -120,6 +120,8 @@ test.serial('a participant rotates with its key file; the old one is of no use',
   const refused = await fetch(`${node.started.url}/v1/kv/b`, { method: 'PUT', body: 'void' });
   t.true(refused.status >= 400);
   t.true((await refused.text()).includes('key_revoked'));
+  const { limitations: told } = await statusOf(node.started.url);
+  t.true(told.some((text) => text.includes('is revoked')));
   // the only validator keeps its seat, so that an operator can bind a new key
   const asked = await run('key', 'request', '-o', 'd.request');
   t.is(asked.code, 0, asked.stderr);
