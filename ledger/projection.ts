@@ -50,8 +50,11 @@ export interface Projection {
   ): VerdictName;
   /** Kinds of other projections whose applied events it hears of. */
   readonly watches?: readonly string[];
-  /** An event of `watches` was applied; it may change the own rows, and has no say. */
-  observe?(ordered: OrderedEvent, rows: Rows, seatsOf: () => Seats): void;
+  /**
+   * An event of `watches` was applied; it may change the own rows, and has no say. `holderOf` tells
+   * whose a key is or was, by the key's id.
+   */
+  observe?(ordered: OrderedEvent, rows: Rows, holderOf: (key: Id) => Id): void;
 }
 
 /** What policies may know of a member. The same object as long as nothing of it changes. */

@@ -182,6 +182,9 @@ export class Reducer {
     return this.#members.isMember(actor, rows) ? PLAIN : undefined;
   }
 
+  /** An actor that never changed its key has that key's id. */
+  readonly #holderOf = (key: Id): Id => this.actorOfKey(key) ?? key;
+
   readonly #seatsOf = (): Seats => this.#members.seats(this.rowsOf(this.#members.name));
 
   /** The grade of isolation that a member has at a time; `undefined` for none. */
@@ -278,7 +281,7 @@ export class Reducer {
     if (applied !== 'applied') return applied;
     if (!isMember) this.#use(event, row);
     for (const watcher of this.#watchers.get(event.kind) ?? []) {
-      watcher.observe?.(ordered, this.rowsOf(watcher.name), this.#seatsOf);
+      watcher.observe?.(ordered, this.rowsOf(watcher.name), this.#holderOf);
     }
     return applied;
   }

@@ -83,11 +83,9 @@ export const posture: Projection & Isolating = {
     return isolate(event.actor, body as IsolateBody, ts_ms, rows, seats);
   },
 
-  observe({ event, id, ts_ms }: OrderedEvent, rows: Rows, seatsOf: () => Seats): void {
+  observe({ event, id, ts_ms }: OrderedEvent, rows: Rows, holderOf: (key: Id) => Id): void {
     const { key } = event.body as unknown as EvidenceBody;
-    const signer = keyId(key);
-    const seat = seatsOf().validators.find(({ coseKey }) => keyId(coseKey) === signer);
-    const actor = seat?.actor ?? signer;
+    const actor = holderOf(keyId(key));
     const subject = subjectOf(rows, actor) ?? { reports: [] };
     const conviction = { ...convicted(subject.conviction, ts_ms), id: bytesOf(id) };
     putSubject(rows, actor, { ...subject, conviction }, ts_ms);

@@ -181,13 +181,12 @@ test('an operator isolates with a reason and lowers it; rules do not', (t) => {
 test('evidence of equivocation counts in full by itself, and for days', (t) => {
   const bench = new PostureBench(4);
   const [v0, v1] = bench.validators as [Id, Id];
-  // the key of a validator as the bench seats it
+  // a key that the validator had: it is found by it, whatever its present one is
   const body = { key: bytesOf(v1) };
-  const actor = idOf(bytesOf(v1));
+  const holderOf = (key: Id): Id => (key === idOf(bytesOf(v1)) ? v1 : key);
   const event = { chain: '', actor: v0, lane: 0, seq: 1, kind: 'evidence.equivocation/1', body };
   const ordered = { id: idOf(encode('e')), event: event as unknown as Event, seq: 1 };
-  t.not(actor, v1);
-  posture.observe?.({ ...ordered, ts_ms: bench.now_ms }, bench.rows, bench.seats);
+  posture.observe?.({ ...ordered, ts_ms: bench.now_ms }, bench.rows, holderOf);
   t.is(bench.view(v1)?.score, CONVICTION);
   t.is(bench.view(v1)?.due, 'blocked');
   t.is(bench.isolate(v0, v1, 'blocked'), 'applied');

@@ -78,7 +78,8 @@ export class MemberNet {
     await writePendingJoin(directory, await inviteAhead({ ...ahead, addrs: this.#addrs() }));
     this.#joined += 1;
     this.member = await this.#run(directory);
-    await until(() => this.isLinked && this.member.status().membership === 'active', 'a member');
+    // validators let it in once its membership is final; it may have to catch up then
+    await until(() => this.isLinked, 'a member', 60_000);
   }
 
   get first(): Node {
@@ -99,31 +100,54 @@ export class MemberNet {
 
   /**
    * An event of the operator through the first validator; resolves when it is final there, with the
-   * time at which the first of the validators told so.
+   * times at which validators told so: the first of them, and each.
    */
-  async operate(kind: string, body: Body): Promise<FinalEvent & { readonly told_ms: number }> {
+  async operate(kind: string, body: Body): Promise<Told> {
     const { actor, coseKey, signer } = this.#operator;
     const chain = this.first.core.chain.id;
     const seq = (this.#seq += 1);
     const entry = await signEvent({ chain, actor, lane: 0, seq, kind, body, hlc: [0, 0] }, signer);
-    const told = Promise.withResolvers<number>();
-    const stops = this.validators.map(({ core }) =>
-      core.onFinal((events) => {
-        if (events.some((one) => one.entry.id === entry.id)) told.resolve(performance.now());
-      }),
-    );
+    const first = Promise.withResolvers<number>();
+    const each_ms = new Map<Node, number>();
+    for (const node of this.validators) {
+      const stop = node.core.onFinal((events) => {
+        if (!events.some((one) => one.entry.id === entry.id)) return;
+        each_ms.set(node, performance.now());
+        first.resolve(performance.now());
+        stop();
+      });
+    }
     await this.first.core.submit(entry.bytes, coseKey);
-    const told_ms = await told.promise;
-    for (const stop of stops) stop();
+    const told_ms = await first.promise;
     const final = await this.first.core.waitFinal(entry.id, 10_000);
     if (!final) throw new Error('not final');
-    return { ...final, told_ms };
+    return { ...final, told_ms, each_ms };
+  }
+
+  /** When each validator's link to the member was gone. */
+  async cutOff(): Promise<ReadonlyMap<Node, number>> {
+    const { self } = this.member.network;
+    const gone = new Map<Node, number>();
+    await until(() => {
+      for (const node of this.validators) {
+        const isLinked = node.network.peers().some((one) => one.peer === self);
+        if (!isLinked && !gone.has(node)) gone.set(node, performance.now());
+      }
+      return gone.size === this.validators.length;
+    }, 'the cut');
+    return gone;
   }
 
   async stop(): Promise<void> {
     for (const node of [this.member, ...this.validators]) await node.stop();
     await rm(this.#base, { recursive: true, force: true });
   }
+}
+
+export interface Told extends FinalEvent {
+  readonly told_ms: number;
+  /** Filled in as they tell. */
+  readonly each_ms: ReadonlyMap<Node, number>;
 }
 
 /** Looks again and again, in pauses that a measurement can bear. */
