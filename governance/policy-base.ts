@@ -9,6 +9,7 @@ const RESOURCE_OF: Readonly<Record<string, string>> = {
   committee: 'Member',
   member: 'Member',
   evidence: 'Member',
+  posture: 'Member',
   model: 'Model',
   proposal: 'Proposal',
 };
@@ -24,11 +25,23 @@ export const API_ACTIONS = {
   'api.proof.read': 'read',
   'api.policy.read': 'read',
   'api.status.read': 'read',
+  'api.metrics.read': 'read',
   'api.audit.read': 'read',
   'api.kv.write': 'write',
   'api.event.submit': 'write',
 } as const;
 export type ApiAction = keyof typeof API_ACTIONS;
+
+/** What a member says of its own membership: it may when it may do little else. */
+const OWN_MEMBERSHIP: ReadonlySet<string> = new Set([
+  'committee.leave/1',
+  'committee.return/1',
+  'member.ready/1',
+  'member.drain/1',
+  'member.retire/1',
+  'member.rotate/1',
+  'member.revoke/1',
+]);
 
 /** Kinds that change policies; roles have their own resource. */
 export const POLICY_KINDS = [
@@ -49,8 +62,20 @@ export function resourceTypeOf(kind: string): string {
   return familyOf(kind) === 'policy' ? 'Policy' : (RESOURCE_OF[familyOf(kind)] ?? 'Kind');
 }
 
+/** What operators do to members; the rest of a member's life it may bring about itself. */
+const MEMBERSHIP_KINDS = new Set([
+  'member.invite/1',
+  'member.withdraw/1',
+  'member.cordon/1',
+  'member.uncordon/1',
+  'member.remove/1',
+  'member.rekey/1',
+]);
+
 function groupOf(kind: string): string {
   if (kind === 'committee.change/1') return 'committee';
+  if (OWN_MEMBERSHIP.has(kind)) return 'own';
+  if (MEMBERSHIP_KINDS.has(kind)) return 'membership';
   return GROUP_OF[familyOf(kind)] ?? 'protocol';
 }
 
@@ -91,7 +116,9 @@ entity Api;
 action "events";
 action "data" in ["events"];
 action "protocol" in ["events"];
+action "own" in ["protocol"];
 action "committee" in ["events"];
+action "membership" in ["events"];
 action "policy" in ["events"];
 action "read";
 action "write";`;
@@ -104,10 +131,22 @@ permit (principal, action in Action::"data", resource);`,
 permit (principal, action in Action::"protocol", resource);`,
   'default.committee': `// Operators change the committee.
 permit (principal in Role::"operator", action in Action::"committee", resource);`,
+  'default.membership': `// Operators invite members, hold them up and remove them.
+permit (principal in Role::"operator", action in Action::"membership", resource);`,
   'default.policy': `// Operators change policies, their schema and roles.
 permit (principal in Role::"operator", action in Action::"policy", resource);`,
-  'default.read': `// Whoever reaches the API of a node reads.
-permit (principal, action in Action::"read", resource);`,
-  'default.write': `// Whoever reaches the API of a node hands events to it, and has it write keys.
-permit (principal, action in Action::"write", resource);`,
+  'default.isolation': `// Isolated members read and mind their membership, or do nothing at all.
+forbid (principal in Role::"isolated", action, resource)
+unless {
+  principal in [Role::"isolated.monitored", Role::"isolated.rate_limited"] ||
+  (principal in Role::"isolated.restricted" && action in [Action::"read", Action::"own"])
+};`,
+  'default.read': `// Members read the API of every node.
+permit (principal in Role::"member", action in Action::"read", resource);`,
+  'default.write': `// Members hand events to every node, and have it write keys.
+permit (principal in Role::"member", action in Action::"write", resource);`,
+  'default.local': `// Who owns a node's data directory does all at its API.
+permit (principal == Local::"operator", action in [Action::"read", Action::"write"], resource);`,
+  'default.monitor': `// Who has a node's monitoring token reads its metrics.
+permit (principal == Local::"monitor", action == Action::"api.metrics.read", resource);`,
 };

@@ -24,8 +24,8 @@ const HARMLESS = new Set([
   ...OWN_FAILURES,
 ]);
 
-/** What the policies do not take now; the sender may hold older ones. */
-const OF_POLICY = 'policy_';
+/** What policies or the members' states do not take now; the sender may hold older ones. */
+const OF_STATE = /^(policy|member|invite)_/;
 
 /** The way of pool events from peers to the pool, and what is held against who sent them. */
 export class EventIntake {
@@ -73,7 +73,7 @@ export class EventIntake {
         isVerified = false;
         const code = codeOf(result.reason);
         this.#submissions.refused(code);
-        if (HARMLESS.has(code) || code.startsWith(OF_POLICY)) continue;
+        if (HARMLESS.has(code) || OF_STATE.test(code)) continue;
         isForged = true;
         this.#network.penalise(from, code);
       }

@@ -1,5 +1,6 @@
 import type { Event } from './event.ts';
 import { evidenceJobs } from './evidence.ts';
+import { joinJobs } from './join.ts';
 import type { SignatureJob } from './ports.ts';
 import { rotationJobs } from './rotation.ts';
 
@@ -10,6 +11,7 @@ import { rotationJobs } from './rotation.ts';
  */
 const SOURCES: readonly ((event: Event) => readonly SignatureJob[])[] = [
   evidenceJobs,
+  joinJobs,
   rotationJobs,
 ];
 

@@ -39,9 +39,19 @@ export interface Projection {
   start(genesis: Genesis, rows: Rows): void;
   /**
    * Applies one event of its kinds, whose body fits the schema. Anything but `applied` leaves the
-   * rows as they were. `standingOf` tells what the members' projection knows of an actor.
+   * rows as they were. `standingOf` tells what the members' projection knows of an actor, `seatsOf`
+   * the committee.
    */
-  apply(ordered: OrderedEvent, rows: Rows, standingOf?: StandingOf): VerdictName;
+  apply(
+    ordered: OrderedEvent,
+    rows: Rows,
+    standingOf?: StandingOf,
+    seatsOf?: () => Seats,
+  ): VerdictName;
+  /** Kinds of other projections whose applied events it hears of. */
+  readonly watches?: readonly string[];
+  /** An event of `watches` was applied; it may change the own rows, and has no say. */
+  observe?(ordered: OrderedEvent, rows: Rows, seatsOf: () => Seats): void;
 }
 
 /** What policies may know of a member. The same object as long as nothing of it changes. */
@@ -93,6 +103,17 @@ export interface Permission {
   ): void;
 }
 
+/** What the fold asks of the projection that knows who is isolated. */
+export interface Isolating {
+  /** The grade of isolation that an actor has at a time; `undefined` for none. */
+  isolationOf(
+    actor: Id,
+    ts_ms: number,
+    rows: Pick<Rows, 'get'>,
+    seatsOf: () => Seats,
+  ): string | undefined;
+}
+
 /** A committee as state: who sits in it from which epoch on. */
 export interface Seats {
   readonly epoch: number;
@@ -127,6 +148,16 @@ export interface Membership {
   endCommit(rows: Rows): boolean;
   /** Whether evidence of equivocation against an author of an epoch is recorded. */
   isConvicted(epoch: number, author: number, rows: Pick<Rows, 'get'>): boolean;
+  /**
+   * Whether an event of somebody who is no member counts all the same: it presents an open invite.
+   * Its proof is part of its validity.
+   */
+  admits?(event: Event, rows: Pick<Rows, 'get'>): boolean;
+  /**
+   * Throws the coded error that tells why an event of its kinds would not be applied now, for its
+   * author; nothing for other kinds.
+   */
+  assertFits?(event: Event, ts_ms: number, rows: Pick<Rows, 'get'>): void;
   /** What policies may know of a member; a projection without it says only who is one. */
   standing?(actor: Id, rows: Pick<Rows, 'get'>): Standing | undefined;
   /** The committee of the epoch in which the next commit stands. */

@@ -4,7 +4,8 @@ import { decodeNumber, encodeNumber, storeKeys } from './keys.ts';
 import { LANES_MAX, REMEMBERED_EVENTS } from './limits.ts';
 import type { Id, PolicyDecision } from './ports.ts';
 import type {
-  KeyState, Membership, OrderedEvent, Permission, PolicyCall, Projection, Rows, StandingOf,
+  Isolating, KeyState, Membership, OrderedEvent, Permission, PolicyCall, Projection, Rows, Seats,
+  Standing, StandingOf,
 } from './projection.ts';
 import { isFree, topOf, use } from './replay.ts';
 import type { LaneRow } from './replay.ts';
@@ -22,6 +23,8 @@ export interface Schema {
   readonly members: Projection & Membership;
   /** One of `projections`, where a network has policies on its ledger. */
   readonly policy?: Projection & Permission;
+  /** One of `projections`, where a network grades its members. */
+  readonly posture?: Projection & Isolating;
   /** `REMEMBERED_EVENTS`, unless a test has less. */
   readonly remembered?: number;
 }
@@ -68,6 +71,12 @@ export class Reducer {
   readonly #owners = new Map<string, Projection>();
   readonly #members: Projection & Membership;
   readonly #policy: (Projection & Permission) | undefined;
+  readonly #posture: (Projection & Isolating) | undefined;
+  /** Who hears of a kind besides its owner. */
+  readonly #watchers = new Map<string, Projection[]>();
+  readonly #isolated = new WeakMap<Standing, Map<string, Standing>>();
+  /** The time of the question under way: isolation ends with time. */
+  #now_ms = 0;
   readonly #remembered: number;
   /** What the policies said of the event that was applied last; for people, not hashed. */
   decision: PolicyDecision | undefined;
@@ -77,6 +86,7 @@ export class Reducer {
     this.#overlay = overlay;
     this.#members = schema.members;
     this.#policy = schema.policy;
+    this.#posture = schema.posture;
     this.#remembered = rememberedBy(schema);
     this.#lanes = new HashedRows(overlay, (key) => key, digests?.replay);
     for (const projection of schema.projections) {
@@ -85,6 +95,9 @@ export class Reducer {
         projectionRows(overlay, projection.name, digests?.ofProjection(projection.name)),
       );
       for (const { kind } of projection.kinds) this.#owners.set(kind, projection);
+      for (const kind of projection.watches ?? []) {
+        this.#watchers.set(kind, [...(this.#watchers.get(kind) ?? []), projection]);
+      }
     }
   }
 
@@ -94,11 +107,23 @@ export class Reducer {
 
   /**
    * Whether the event counts at all: its actor is a member and has signed with a key that is bound
-   * to it, or was until it rotated. What a revoked key signs is void.
+   * to it, or was until it rotated; or it presents an open invite. What a revoked key signs is
+   * void.
    */
   counts(event: Event): boolean {
     const state = this.keyState(event);
-    return state === 'present' || state === 'retired';
+    if (state === 'foreign') return this.#isAdmitted(event);
+    return state !== 'revoked';
+  }
+
+  #isMember(actor: Id): boolean {
+    return this.#members.isMember(actor, this.rowsOf(this.#members.name));
+  }
+
+  /** Who is no member has no key but its first. */
+  #isAdmitted(event: Event): boolean {
+    const rows = this.rowsOf(this.#members.name);
+    return event.key === undefined && this.#members.admits?.(event, rows) === true;
   }
 
   /** What the key of an event is to its actor; `foreign` where that is no member. */
@@ -145,27 +170,62 @@ export class Reducer {
   }
 
   readonly #standingOf: StandingOf = (actor) => {
+    const standing = this.standingOf(actor);
+    const grade = standing && this.isolationOf(actor, this.#now_ms);
+    return grade === undefined ? standing : this.#withGrade(standing as Standing, grade);
+  };
+
+  /** What the members' projection knows of an actor; `undefined` for no member. */
+  standingOf(actor: Id): Standing | undefined {
     const rows = this.rowsOf(this.#members.name);
     if (this.#members.standing) return this.#members.standing(actor, rows);
     return this.#members.isMember(actor, rows) ? PLAIN : undefined;
-  };
+  }
+
+  readonly #seatsOf = (): Seats => this.#members.seats(this.rowsOf(this.#members.name));
+
+  /** The grade of isolation that a member has at a time; `undefined` for none. */
+  isolationOf(actor: Id, ts_ms: number): string | undefined {
+    const posture = this.#posture;
+    return posture?.isolationOf(actor, ts_ms, this.rowsOf(posture.name), this.#seatsOf);
+  }
+
+  /** An isolated member has two roles more: policies decide what it may do. */
+  #withGrade(standing: Standing, grade: string): Standing {
+    let byGrade = this.#isolated.get(standing);
+    if (!byGrade) this.#isolated.set(standing, (byGrade = new Map<string, Standing>()));
+    let graded = byGrade.get(grade);
+    if (!graded) {
+      graded = { ...standing, roles: [...standing.roles, 'isolated', `isolated.${grade}`] };
+      byGrade.set(grade, graded);
+    }
+    return graded;
+  }
 
   /** What the policies say of an event; `undefined` in a network that has none on its ledger. */
   permission(event: Event, ts_ms: number): PolicyDecision | undefined {
     const policy = this.#policy;
+    this.#now_ms = ts_ms;
     return policy?.permits(event, ts_ms, this.rowsOf(policy.name), this.#standingOf);
   }
 
   /** As `permission`, for a caller of the API. */
   callPermission(call: PolicyCall, ts_ms: number): PolicyDecision | undefined {
     const policy = this.#policy;
+    this.#now_ms = ts_ms;
     return policy?.permitsCall(call, ts_ms, this.rowsOf(policy.name), this.#standingOf);
   }
 
   /** Throws why a change of policies would not be applied now; nothing for other kinds. */
   assertPolicyFits(event: Event, ts_ms: number): void {
     const policy = this.#policy;
+    this.#now_ms = ts_ms;
     policy?.assertFits(event, ts_ms, this.rowsOf(policy.name), this.#standingOf);
+  }
+
+  /** Throws why a change of the members would not be applied now; nothing for other kinds. */
+  assertMembershipFits(event: Event, ts_ms: number): void {
+    this.#members.assertFits?.(event, ts_ms, this.rowsOf(this.#members.name));
   }
 
   /** The verdict that the event would get now, without its own projection's say. */
@@ -197,25 +257,37 @@ export class Reducer {
   /**
    * Applies an event that counts and that was not ordered before. Every verdict but `replayed`,
    * `too_many_lanes` and `key_retired` uses up the sequence number: whoever finds an old key must
-   * not use up those of its owner.
+   * not use up those of its owner. Of who is no member nothing is kept unless it becomes one: one
+   * invite would fill the state.
    */
   apply(ordered: OrderedEvent): VerdictName {
     const { event, ts_ms, seq } = ordered;
-    const lane = storeKeys.lane(event.actor, event.lane);
-    const row = this.#lanes.get(lane);
+    const row = this.#lanes.get(storeKeys.lane(event.actor, event.lane));
     const verdict = this.#judge(event, row, ts_ms, seq);
     this.decision = undefined;
     if (KEEPS_SEQ.has(verdict)) return verdict;
-    if (!row) {
-      const count = encodeNumber(this.#laneCount(event.actor) + 1);
-      this.#lanes.put(storeKeys.laneCount(event.actor), count);
-    }
-    this.#lanes.put(lane, use(row, event.seq));
+    const isMember = this.#isMember(event.actor);
+    if (isMember) this.#use(event, row);
     if (verdict !== 'applied') return verdict;
     this.decision = this.permission(event, ts_ms);
     if (this.decision?.isAllowed === false) return 'denied';
     const owner = this.#owners.get(event.kind) as Projection;
-    return owner.apply(ordered, this.rowsOf(owner.name), this.#standingOf);
+    this.#now_ms = ts_ms;
+    const rows = this.rowsOf(owner.name);
+    const applied = owner.apply(ordered, rows, this.#standingOf, this.#seatsOf);
+    if (applied !== 'applied') return applied;
+    if (!isMember) this.#use(event, row);
+    for (const watcher of this.#watchers.get(event.kind) ?? []) {
+      watcher.observe?.(ordered, this.rowsOf(watcher.name), this.#seatsOf);
+    }
+    return applied;
+  }
+
+  #use({ actor, lane, seq }: Event, row: LaneRow | undefined): void {
+    if (!row) {
+      this.#lanes.put(storeKeys.laneCount(actor), encodeNumber(this.#laneCount(actor) + 1));
+    }
+    this.#lanes.put(storeKeys.lane(actor, lane), use(row, seq));
   }
 
   #laneCount(actor: Id): number {

@@ -17,6 +17,7 @@ import { heldKey } from './held-keys.ts';
 import type { HeldKey, Self } from './held-keys.ts';
 import { HybridClock } from './hlc.ts';
 import { sha256, textOf } from './ids.ts';
+import { JOIN_KIND } from './join.ts';
 import type { Clock, Id, PolicyDecision, SignatureJob, Verifier } from './ports.ts';
 import type { Replica } from './replica.ts';
 import { Shares } from './shares.ts';
@@ -122,7 +123,7 @@ export class Submissions {
       this.#verified.add(leaf);
     }
     // trying a change of policies costs far more than a signature: not for forged ones
-    if (!isElsewhere && !isKept) this.#assertPolicyFits(event);
+    if (!isElsewhere && !isKept) this.#assertFits(event);
     const due_ms = isOrigin ? 0 : this.dueTime_ms(id);
     await this.#replica.submit({ entry, coseKey, isOwn: isOrigin, due_ms }, true);
     this.counters.accepted += 1;
@@ -167,7 +168,7 @@ export class Submissions {
     const bytes = encodeEvent(draft);
     const event = decodeEvent(bytes);
     this.#admit(event, false);
-    this.#assertPolicyFits(event);
+    this.#assertFits(event);
     this.#nextSeq = event.seq + 1;
     await this.#assertInnerHold(event);
     // a halted node seals nothing: what it authors has to stand by itself
@@ -250,6 +251,9 @@ export class Submissions {
           key,
         });
       case 'foreign':
+        if (reducer.counts(event)) break;
+        // what is wrong with an invite is said, to who presents one
+        if (event.kind === JOIN_KIND) reducer.assertMembershipFits(event, this.#clock.wall_ms());
         return fail(
           'not_member',
           'The actor is no member of this network, or the key is not its own.',
@@ -286,9 +290,12 @@ export class Submissions {
     }
   }
 
-  /** Refuses changes of policies that would not be applied. */
-  #assertPolicyFits(event: Event): void {
-    this.#replica.fold.reducer.assertPolicyFits(event, this.#clock.wall_ms());
+  /** Refuses changes of policies and of members that would not be applied. */
+  #assertFits(event: Event): void {
+    const { reducer } = this.#replica.fold;
+    const now_ms = this.#clock.wall_ms();
+    reducer.assertPolicyFits(event, now_ms);
+    reducer.assertMembershipFits(event, now_ms);
   }
 
   /** Refuses what the policies deny now. */

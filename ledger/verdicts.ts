@@ -51,6 +51,36 @@ export const VERDICTS = {
   key_not_permitted: 525,
   /** The actor has had as many keys as it may. */
   key_bounds: 526,
+  /** The ledger holds no such member. */
+  member_unknown: 561,
+  /** The member's state does not permit it. */
+  member_transition: 562,
+  /** Only an operator may, or the member itself where its own affairs are concerned. */
+  member_not_permitted: 563,
+  /** The last validator keeps its seat. */
+  member_last_validator: 564,
+  /** Nobody could change the members any more. */
+  member_last_operator: 565,
+  /** There would be more members than may be. */
+  member_bounds: 566,
+  /** The actor is on the ledger, or its peer id with another actor. */
+  member_known: 567,
+  /** The libp2p key does not vouch for the actor. */
+  member_proof_invalid: 568,
+  /** The roles want a node, or one that has an address to be found at. */
+  member_roles: 569,
+  /** There is no such invite. */
+  invite_unknown: 580,
+  /** The invite's time lies before the commit's. */
+  invite_expired: 581,
+  /** The invite was used. */
+  invite_used: 582,
+  /** The invite was withdrawn. */
+  invite_withdrawn: 583,
+  /** There would be more open invites than may be, or this one would be open too long. */
+  invite_bounds: 584,
+  /** The same invite was made before. */
+  invite_known: 585,
   /** The policies were changed since the version that the event names. */
   policy_conflict: 768,
   /** There is no such policy, or that version is not kept any more. */
@@ -81,6 +111,22 @@ export const VERDICTS = {
   identity_known: 1029,
   /** There would be too many entries, issuers or foreign trust domains. */
   identity_bounds: 1030,
+  /** Validators report and isolate by rule; operators by their own right. */
+  posture_not_permitted: 1280,
+  /** Of whom is spoken is no member, or is not isolated. */
+  posture_unknown: 1281,
+  /** Nobody speaks of itself. */
+  posture_own: 1282,
+  /** The reporter spoke of this member a moment ago, or the grade has not stayed long enough. */
+  posture_too_soon: 1283,
+  /** The score does not say so, or the grade is no graver than the present one. */
+  posture_not_due: 1284,
+  /** The basis names no reports or evidence against this member. */
+  posture_unfounded: 1285,
+  /** The committee would be left with fewer validators than a quorum takes. */
+  posture_quorum: 1286,
+  /** Times do not fit, or too many members are spoken of. */
+  posture_bounds: 1287,
 } as const;
 
 export type VerdictName = keyof typeof VERDICTS;

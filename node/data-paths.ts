@@ -8,6 +8,9 @@ type DataPath =
   | 'peerKey'
   | 'operatorKey'
   | 'config'
+  | 'join'
+  | 'apiToken'
+  | 'monitorToken'
   | 'store'
   | 'claimed';
 
@@ -24,6 +27,12 @@ export function dataPaths(
     // with which commands sign for the operator of the directory, where there is one
     operatorKey: join(directory, 'operator.key'),
     config: join(directory, 'config.json'),
+    // of a node that is not on the ledger yet
+    join: join(directory, 'join.cbor'),
+    // with which requests prove that they come from who owns the directory
+    apiToken: join(directory, 'api.token'),
+    // with which metrics are read
+    monitorToken: join(directory, 'monitor.token'),
     store: join(directory, 'store'),
     // beside the store, so that it outlives it
     claimed: join(directory, 'store.claimed'),

@@ -27,14 +27,16 @@ export interface HelloKeys {
 /**
  * The hello object (wire.md, "Peers"): `{t:'hello', v, chain, actor, peer, challenge}` signed with
  * the actor's ML-DSA-65 key, sent as `[object, COSE_Sign1, COSE_Key]`. It binds the libp2p key of
- * the connection to the actor. `committee` is the present one, as far as this node knows it.
+ * the connection to the actor: both prove themselves on each connection. Whether the ledger knows
+ * the pair is asked after that (`pairs.ts`). `committee` is the present one, as far as this node
+ * knows it.
  *
  * While a key changes, the two sides may stand on either side of the change. So a node that holds
  * two keys which may be its present one appends a second `COSE_Sign1, COSE_Key` over the same
  * object, and one key that the ledger here binds to the actor is enough. A peer whose keys this
- * ledger does not know at all (it is behind, or the peer is no member) is let in under the id of
- * the key that it proved, which `KnownPeers` resolves later; what it claims to be counts for
- * nothing. Throws `key_retired` and `key_revoked` for those.
+ * ledger does not know at all (it is behind, or the peer is no member) goes by the id of the key
+ * that it proved, which `KnownPeers` resolves later; what it claims to be counts for nothing.
+ * Throws `key_retired` and `key_revoked` for those.
  */
 export function helloAuth(
   chain: Chain,
@@ -66,13 +68,8 @@ export function helloAuth(
       if ((await verifier.verify(jobs)).includes(false)) {
         fail('hello_invalid', 'The signature does not fit the hello.');
       }
-      const present = committee();
       const ids = proofs.map(([, key]) => keyId(key));
-      const actor = actorOf(claimed, ids, present, keys);
-      const validator = present.validators.find((one) => one.actor === actor);
-      if (validator && validator.peer !== peer) {
-        fail('hello_invalid', 'This validator sits in the committee with another libp2p key.');
-      }
+      const actor = actorOf(claimed, ids, committee(), keys);
       return { actor };
     },
   };
@@ -130,6 +127,7 @@ function firstKeyOnly(self: Self): HelloKeys {
     own: () => [self],
   };
 }
+
 function checkObject(object: Uint8Array, chain: Chain, challenge: Uint8Array, peer: string): Id {
   const fields = field.fieldsOf(decode(object), KNOWN, 'hello');
   field.assertTag(fields, 'hello');

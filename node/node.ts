@@ -2,20 +2,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
-import type { Committee } from '#ledger/committee.ts';
 import { Core } from '#ledger/core.ts';
-import { X0tError, codeOf, fail } from '#ledger/errors.ts';
+import { X0tError, codeOf } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
-import type { Verifier } from '#ledger/ports.ts';
 import type { Self } from '#ledger/held-keys.ts';
 import { loadEngine } from '#native/engine.ts';
 import { quickVerifier } from '#native/quick-verifier.ts';
 import { createVerifierPool } from '#native/verifier-pool.ts';
-import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
+import { isQuorumReachable, statusOf } from '#node/api/index.ts';
 import type { NodeStatus, Readiness } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
-import type { ManagedNetwork } from '#p2p/index.ts';
+import type { AskAccess, ManagedNetwork, NetworkOptions } from '#p2p/index.ts';
 import { LazyIdentity } from '#node/identity/lazy.ts';
+import { ensureTokens } from '#node/auth/tokens.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
@@ -24,18 +23,28 @@ import type { PassphraseSource } from './passphrase.ts';
 import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
-import type { HelloKeys } from './hello.ts';
+import { joinDesk } from './join-desk.ts';
+import { readPendingJoin } from './join-file.ts';
+import { Joiner } from './joiner.ts';
 import { followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
+import { NodeApi } from './node-api.ts';
+import { pairAccess, peersIn, reviewPairs } from './pairs.ts';
+import type { PairView } from './pairs.ts';
+import { isolationAccess } from '#node/posture/access.ts';
+import { PostureService } from '#node/posture/service.ts';
 import { schemaFor } from './schema.ts';
 import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
 import { systemClock, systemEntropy } from './system.ts';
+import { membershipOf, refusalBy, standingLimitations, standingReasons } from './standing.ts';
 import { reachValidators } from './validators.ts';
 
 /** A part that does not close in this time holds up the others no longer. */
 const CLOSE_MS_MAX = 10_000;
 const VERSION: string = manifest.version;
+/** Before the ledger is open nothing is linked. */
+const NO_ROWS = { get: () => undefined };
 
 /** A running node. */
 export interface Node {
@@ -50,6 +59,8 @@ export interface Node {
   /** Base URL of the API, with the port that was taken. */
   readonly url: string;
   status(): NodeStatus;
+  /** The own member as the ledger has it, and how its joining goes on. */
+  joining(): Pick<Joiner, 'member' | 'progress'>;
   /** Resolves when the node has ended; rejects when a failure ended it. */
   readonly ended: Promise<void>;
   /** Stops cleanly: no new work, then network, ledger, store. Idempotent. */
@@ -136,9 +147,36 @@ async function assemble(
   };
   // links are made only after the core is open
   const opened: { core?: Core } = {};
-  const committee = () => opened.core?.replica.committee ?? chain.committee;
+  const pending = await readPendingJoin(directory);
+  const configured = peersIn([...config.p2p.bootstrap, ...(pending?.addrs ?? [])]);
+  const pairs: PairView = {
+    get rows() {
+      return opened.core?.rows('members', 'final') ?? NO_ROWS;
+    },
+    get committee() {
+      return opened.core?.replica.committee ?? chain.committee;
+    },
+    get isBehind() {
+      return opened.core?.antiEntropy.isInStep !== true;
+    },
+    get linked() {
+      return network.peers().map(({ peer }) => peer);
+    },
+    configured,
+  };
+  const pairOf = pairAccess(() => pairs);
+  const access: AskAccess = (peer, actor, direction) => {
+    if (!opened.core) return { isAdmitted: false, code: 'starting' };
+    const byPair = pairOf(peer, actor, direction);
+    return byPair.isAdmitted ? isolationAccess(opened.core, actor, systemClock) : byPair;
+  };
   const keys = helloKeys(opened, self, data.keyring);
-  const network = await openNetwork(data, config, self, verifier, log, committee, keys);
+  const network = await openNetwork(data, config, {
+    hello: helloAuth(chain, self, verifier, () => pairs.committee, keys),
+    access,
+    join: joinDesk(() => opened.core, () => systemClock.wall_ms()),
+    log,
+  });
   closers.push(() => network.stop());
   const ports = { clock: systemClock, entropy: systemEntropy, store, verifier, network, log };
   const core = await Core.open(chain, schemaFor(chain.genesis), self, config, ports);
@@ -149,6 +187,12 @@ async function assemble(
   closers.push(() => Promise.resolve(unfollow()));
   core.attach();
   reachValidators(core, network, self.actor, log);
+  const endReview = reviewPairs(core, network, systemClock);
+  closers.push(async () => endReview());
+  const joiner = new Joiner({
+    directory, core, network, log, actor: self.actor, peerKey: data.peerKey, pending,
+  });
+  closers.push(async () => joiner.stop());
 
   const startedAt = new Date(systemClock.wall_ms()).toISOString();
   const started_ms = systemClock.monotonic_ms();
@@ -164,32 +208,56 @@ async function assemble(
       heldKeys: [...data.keyring.held.keys()],
       addrs: [...network.status().addrs],
       ...ledger,
+      api: api.status,
       ...(identity.status && { identity: identity.status }),
-      alarms: [...ledger.alarms, ...(overseer?.alarms() ?? [])],
-      limitations: [...limitationsOf(config, core, data), ...identity.limitations],
+      alarms: [...ledger.alarms, ...posture.alarms(), ...(overseer?.alarms() ?? [])],
+      membership: membershipOf(joiner.member),
+      limitations: [
+        ...limitationsOf(config, core, data),
+        ...standingLimitations(membershipOf(joiner.member), refusalBy(network.status())),
+        ...identity.limitations,
+        ...api.limitations,
+      ],
       startedAt,
       uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
     };
   };
   const metrics = createMetrics(core, systemClock);
   registerNetworkMetrics(metrics.registry, network);
+  const posture = new PostureService({
+    core,
+    network,
+    self: self.actor,
+    clock: systemClock,
+    log,
+    registry: metrics.registry,
+    fallback_ms: config.fallback_ms,
+  });
+  closers.push(() => posture.close());
   const identity = new LazyIdentity({
-    config: config.identity,
+    config: { ...config.identity, isServed: config.api.tls !== undefined },
     environment: process.env,
     core,
     actor: self.actor,
     log,
     registry: metrics.registry,
   });
-  const api = await createApi({
+  await ensureTokens(directory, systemEntropy);
+  const api = await NodeApi.create({
+    directory,
+    config: config.api,
     core,
     store,
     clock: systemClock,
+    verifier,
     metrics,
     log,
     version: VERSION,
     status,
-    isReady: () => readiness(core, isUp, overseer?.reasons() ?? []),
+    isReady: () => {
+      const standing = standingReasons(membershipOf(joiner.member), refusalBy(network.status()));
+      return readiness(core, isUp, [...(overseer?.reasons() ?? []), ...standing]);
+    },
     isQuorumReachable: () => isQuorumReachable(core, core.peers()),
     identity,
   });
@@ -202,9 +270,11 @@ async function assemble(
     throw new X0tError('listen_failed', message, (error as X0tError).data, { cause: error });
   });
   core.start();
+  posture.start();
+  joiner.start();
   closers.push(() => identity.close());
   await identity.start();
-  const url = await listen(api, config);
+  const url = await api.listen();
   isUp = true;
   log.info(
     {
@@ -237,7 +307,10 @@ async function assemble(
     log.error({ code: codeOf(error) }, 'the store or the verifier failed: the node ends');
     void stop(error);
   });
-  return { core, network, api, config, store, metrics, url, status, ended, stop: () => stop() };
+  const { app } = api;
+  const joining = () => joiner;
+  const parts = { core, network, api: app, config, store, metrics, url, status, joining, ended };
+  return { ...parts, stop: () => stop() };
 }
 
 /**
@@ -299,37 +372,16 @@ function limitationsOf(
 function openNetwork(
   data: DataDir,
   { p2p }: NodeConfig,
-  self: Self,
-  verifier: Verifier,
-  log: Logger,
-  committee: () => Committee,
-  keys: HelloKeys,
+  parts: Pick<NetworkOptions, 'hello' | 'access' | 'join' | 'log'>,
 ): Promise<ManagedNetwork> {
   return createNetwork({
+    ...parts,
     key: data.peerKey,
     chain: data.chain.id,
     listen: p2p.listen,
     announce: p2p.announce,
     bootstrap: p2p.bootstrap,
     mdns: p2p.mdns,
-    hello: helloAuth(data.chain, self, verifier, committee, keys),
     clock: systemClock,
-    log,
   });
-}
-
-async function listen(api: FastifyInstance, { api: { host, port } }: NodeConfig): Promise<string> {
-  try {
-    return await api.listen({ host, port });
-  } catch (cause) {
-    const isTaken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
-    if (isTaken) {
-      fail(
-        'api_port_taken',
-        'Another program has the port of the API: choose one with --api-port.',
-        { host, port },
-      );
-    }
-    throw cause;
-  }
 }

@@ -8,9 +8,10 @@ import { loadCedar } from '#native/cedar.ts';
 import { CEDAR } from '#native/cedar-version.ts';
 import { identity } from '#projections/identity.ts';
 import { schema } from '#projections/index.ts';
+import { posture } from '#projections/posture.ts';
 
 /** Those of a new network, but for the policies, which need an engine. */
-const BASE: readonly Projection[] = [identity, ...schema.projections];
+const BASE: readonly Projection[] = [identity, posture, ...schema.projections];
 
 /**
  * The projections that a network runs, as its genesis names them. Networks from before there were
@@ -29,7 +30,7 @@ let cedar: PolicyEngine | undefined;
 /** All projections, with policies that `engine` decides by. */
 export function policySchema(engine: PolicyEngine): Schema {
   const policy = policyProjection(engine, kindsOf({ projections: BASE }));
-  return { ...schema, projections: sorted([...BASE, policy]), policy };
+  return { ...schema, projections: sorted([...BASE, policy]), policy, posture };
 }
 
 /** What the genesis of a new network lists. */

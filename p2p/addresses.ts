@@ -21,6 +21,8 @@ export interface Target {
   next_ms: number;
   dialling: boolean;
   lastFailure: string | undefined;
+  /** The code that the peer gave when it refused this node's last hello. */
+  lastReason: string | undefined;
 }
 
 /** A discovered peer is forgotten after so many failures: the network announces it again. */
@@ -60,6 +62,7 @@ export class Addresses {
         next_ms,
         dialling: false,
         lastFailure: undefined,
+        lastReason: undefined,
       });
       return;
     }

@@ -16,6 +16,11 @@ export class Bucket {
     this.#at_ms = clock.monotonic_ms();
   }
 
+  /** `share` (0 to 1) of a bucket; one token at once at least, unless it is 0. */
+  static scaled(clock: Clock, rate_s: number, burst: number, share: number): Bucket {
+    return new Bucket(clock, rate_s * share, Math.max(share > 0 ? 1 : 0, burst * share));
+  }
+
   /** Takes one token; false when there is none. */
   take(): boolean {
     const now = this.#clock.monotonic_ms();

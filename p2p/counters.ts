@@ -15,9 +15,11 @@ export const COUNTERS = {
   penalties_total: 'error code',
   bans_total: 'the code that led to it',
   hellos_total: '`ok` or the code that ended it',
+  joins_total: '`ok` or the code of a refused request to join',
   dials_total: '`ok` or the name of the failure',
   disconnects_total:
-    'why this node closed: `dead`, `blocked`, `banned`, `gossip`, `duplicate`, `hello`; or `peer`',
+    'why this node closed: `dead`, `blocked`, `banned`, `gossip`, `duplicate`, `hello`, ' +
+    '`access`, `join`; or `peer`',
 } as const;
 
 export type CounterName = keyof typeof COUNTERS;

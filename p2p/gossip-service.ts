@@ -16,6 +16,8 @@ import type { SizeLimits } from './limits.ts';
 export interface GossipRouter extends GossipSub {
   readonly streamsOutbound: ReadonlyMap<PeerName, unknown>;
   readonly streamsInbound: ReadonlyMap<PeerName, unknown>;
+  /** Whether anything that the peer sends on its gossip stream is looked at. */
+  acceptFrom(id: PeerName): boolean;
   reportMessageValidationResult(id: string, from: PeerName, acceptance: TopicValidatorResult): void;
 }
 
@@ -23,13 +25,27 @@ export interface GossipRouter extends GossipSub {
 export const IDONTWANT_BYTES_MIN = 16 * 1024;
 export const TOPICS: readonly Topic[] = ['block', 'events', 'checkpoint'];
 
+/** Whether a stream of this libp2p protocol is one of gossipsub's. */
+export function isGossip(protocol: string): boolean {
+  return protocol.startsWith('/meshsub/');
+}
+
 /** The topic's name on the wire; `chain` is the genesis id in hex. */
 export function topicName(chain: string, topic: Topic): string {
   return `x0t/${chain.slice(0, 16)}/${topic}/1`;
 }
 
-/** The service for `createLibp2p`. */
-export function gossipService(chain: string, sizes: SizeLimits, gate: GatedRegistrar) {
+/**
+ * The service for `createLibp2p`. What a peer says that `gossips` excludes is dropped unread, its
+ * subscriptions too, so that nothing is sent to it either; its streams stay open, or the other side
+ * would take them for lost.
+ */
+export function gossipService(
+  chain: string,
+  sizes: SizeLimits,
+  gate: GatedRegistrar,
+  gossips: (peer: PeerName) => boolean,
+) {
   const options: Partial<GossipsubOpts> = {
     globalSignaturePolicy: StrictNoSign,
     msgIdFn: (message) => hash('sha256', message.data, 'buffer'),
@@ -85,6 +101,9 @@ export function gossipService(chain: string, sizes: SizeLimits, gate: GatedRegis
       connectionManager: components.connectionManager,
       logger: components.logger,
     };
-    return gossipsub(options)(gated) as GossipRouter;
+    const router = gossipsub(options)(gated) as GossipRouter;
+    const acceptFrom = router.acceptFrom.bind(router);
+    router.acceptFrom = (id) => gossips(id) && acceptFrom(id);
+    return router;
   };
 }

@@ -9,11 +9,17 @@ import { GOSSIP_BYTES_MAX } from '#ledger/limits.ts';
 import type { Clock, GossipVerdict, Log, PeerName, Topic } from '#ledger/ports.ts';
 import { TopicValidatorResult } from '@libp2p/gossipsub';
 import type { GossipsubMessage } from '@libp2p/gossipsub';
+import { Bucket } from './bucket.ts';
 import type { Counters } from './counters.ts';
 import { nameOf } from './failures.ts';
 import { IDONTWANT_BYTES_MIN, topicName, TOPICS } from './gossip-service.ts';
 import type { GossipRouter } from './gossip-service.ts';
-import { GOSSIP_PENDING_BYTES_MAX, GOSSIP_PENDING_MAX } from './limits.ts';
+import {
+  GOSSIP_BURST,
+  GOSSIP_PENDING_BYTES_MAX,
+  GOSSIP_PENDING_MAX,
+  GOSSIP_PER_S,
+} from './limits.ts';
 import type { Links } from './links.ts';
 
 export type GossipHandler = (message: Uint8Array, from: PeerName) => Promise<GossipVerdict>;
@@ -48,6 +54,8 @@ export class Gossip {
   // messages whose handler has not answered
   readonly #pendingOf = new Map<PeerName, number>();
   #pendingBytes = 0;
+  /** What is left of those whose share is below 1; `forget` drops a peer's. */
+  readonly #shares = new Map<PeerName, { readonly share: number; readonly bucket: Bucket }>();
 
   constructor(parts: GossipParts) {
     this.#parts = parts;
@@ -90,6 +98,11 @@ export class Gossip {
     await this.#router.publish(topicName(chain, topic), message);
   }
 
+  /** Forgets a peer that went down. */
+  forget(peer: PeerName): void {
+    this.#shares.delete(peer);
+  }
+
   /** Topics to which the peer has subscribed, as far as it has told. */
   topicsOf(peer: PeerName): Topic[] {
     return TOPICS.filter((topic) => {
@@ -130,6 +143,17 @@ export class Gossip {
     if (verdict === 'reject') penalise(from, 'gossip_rejected');
   }
 
+  /** Whether the peer's share of what is taken per second is not used up. */
+  #isWithin(from: PeerName, share: number): boolean {
+    if (share >= 1) return true;
+    let row = this.#shares.get(from);
+    if (row?.share !== share) {
+      const bucket = Bucket.scaled(this.#parts.clock, GOSSIP_PER_S, GOSSIP_BURST, share);
+      this.#shares.set(from, (row = { share, bucket }));
+    }
+    return row.bucket.take();
+  }
+
   /**
    * Waits before a message is passed on, until peers that got it from its author can have said so:
    * an IDONTWANT takes a round trip. The author sent to all its peers, so in a full mesh nobody
@@ -153,7 +177,8 @@ export class Gossip {
     from: PeerName,
   ): Promise<GossipVerdict> {
     const { links, log, penalise } = this.#parts;
-    if (links.get(from) === undefined) return 'ignore';
+    const access = links.get(from)?.access;
+    if (access?.gossips !== true || !this.#isWithin(from, access.share)) return 'ignore';
     if (data.byteLength > GOSSIP_BYTES_MAX) {
       penalise(from, 'gossip_too_large');
       return 'ignore';

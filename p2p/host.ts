@@ -4,6 +4,7 @@
  */
 import { noise } from '@libp2p/noise';
 import { identify } from '@libp2p/identify';
+import type { PeerName } from '#ledger/ports.ts';
 import type { Ed25519PrivateKey, Libp2p, PeerId } from '@libp2p/interface';
 import { mdns } from '@libp2p/mdns';
 import { ping } from '@libp2p/ping';
@@ -27,6 +28,8 @@ export interface HostOptions {
   readonly gate: GatedRegistrar;
   /** True for peers on the deny list and banned ones. */
   readonly refuses: (peer: PeerId) => boolean;
+  /** False for linked peers whose gossip is not taken; everybody's is by default. */
+  readonly gossips?: (peer: PeerName) => boolean;
 }
 
 export type Host = Libp2p<{ gossip: GossipRouter }>;
@@ -60,7 +63,12 @@ export async function createHost(options: HostOptions): Promise<Host> {
     services: {
       identify: identify({ maxInboundStreams: 4, maxOutboundStreams: 4 }),
       ping: ping({ maxInboundStreams: 8, maxOutboundStreams: 4 }),
-      gossip: gossipService(options.chain, sizes, options.gate),
+      gossip: gossipService(
+        options.chain,
+        sizes,
+        options.gate,
+        options.gossips ?? (() => true),
+      ),
     },
   });
   return host;

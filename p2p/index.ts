@@ -4,9 +4,13 @@
  * is dialled for ever.
  */
 export { createNetwork } from './network.ts';
-export { generatePeerKey, peerNameOf } from './keys.ts';
+export { generatePeerKey, peerNameOf, signAsPeer } from './keys.ts';
+export { pointsOf } from './score.ts';
 export { COUNTERS } from './counters.ts';
+export type { Access, AskAccess } from './access.ts';
 export type { CounterName, CounterValues } from './counters.ts';
+export { requestJoin } from './join.ts';
+export type { JoinHandler } from './join.ts';
 export type { HelloAuth } from './hello.ts';
 export type {
   ManagedNetwork,

@@ -5,6 +5,7 @@
 import { fail } from '#ledger/errors.ts';
 import type { PeerName } from '#ledger/ports.ts';
 import { generateKeyPair, privateKeyFromProtobuf, privateKeyToProtobuf } from '@libp2p/crypto/keys';
+import { ed25519 } from '@noble/curves/ed25519.js';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 
@@ -16,6 +17,12 @@ export async function generatePeerKey(): Promise<Uint8Array> {
 /** The name of the peer that holds `key`. Throws `peer_key_invalid`. */
 export function peerNameOf(key: Uint8Array): PeerName {
   return peerIdFromPrivateKey(readPeerKey(key)).toString();
+}
+
+/** The Ed25519 signature over `statement` by the key, 64 bytes. Throws `peer_key_invalid`. */
+export function signAsPeer(key: Uint8Array, statement: Uint8Array): Uint8Array {
+  // libp2p keeps the seed and the public key behind each other
+  return ed25519.sign(statement, readPeerKey(key).raw.subarray(0, 32));
 }
 
 /** Decodes a private key. Throws `peer_key_invalid`, without any of its bytes. */

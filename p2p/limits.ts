@@ -48,6 +48,12 @@ export const GOSSIP_QUEUE_BYTES_MAX = 8 * GOSSIP_BYTES_MAX;
  */
 export const GOSSIP_RPC_BYTES_MAX = 16 * GOSSIP_BYTES_MAX;
 /**
+ * Gossiped messages taken per second, in the long run and at once, of a peer whose share is below
+ * 1, times that share: what a node is planned for from all authors together.
+ */
+export const GOSSIP_PER_S = 200;
+export const GOSSIP_BURST = 400;
+/**
  * Gossiped messages whose handler has not answered: of one peer, and their bytes in all. Later
  * ones are dropped.
  */

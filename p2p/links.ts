@@ -4,6 +4,7 @@
 import { fail } from '#ledger/errors.ts';
 import type { Clock, Id, PeerInfo, PeerName } from '#ledger/ports.ts';
 import type { Connection } from '@libp2p/interface';
+import type { Admitted } from './access.ts';
 import { CONNECTIONS_PER_PEER_MAX } from './limits.ts';
 
 /** One admitted connection. */
@@ -19,6 +20,8 @@ export interface Link {
 export interface LinkedPeer {
   readonly peer: PeerName;
   readonly actor: Id;
+  /** As of the last hello or review. */
+  access: Admitted;
   readonly since_ms: number;
   /** Oldest first; never empty while the peer is listed. */
   readonly links: Link[];
@@ -74,10 +77,11 @@ export class Links {
   }
 
   /**
-   * Admits `connection` for `actor`. Throws `too_many_peers`, or `actor_changed` while the peer is
-   * linked as another. The result lists connections to close: ones that this one replaces.
+   * Admits `connection` for `actor` with `access`. Throws `too_many_peers`, or `actor_changed`
+   * while the peer is linked as another. The result lists connections to close: ones that this one
+   * replaces.
    */
-  admit(connection: Connection, actor: Id): Connection[] {
+  admit(connection: Connection, actor: Id, access: Admitted): Connection[] {
     const peer = connection.remotePeer.toString();
     const now = this.#clock.monotonic_ms();
     const known = this.#peers.get(peer);
@@ -88,6 +92,7 @@ export class Links {
       const fresh: LinkedPeer = {
         peer,
         actor,
+        access,
         since_ms: now,
         links: [link],
         rtt_ms: undefined,

@@ -9,15 +9,19 @@ import type {
   Topic,
 } from '#ledger/ports.ts';
 import { multiaddr } from '@multiformats/multiaddr';
+import { AccessControl } from './access.ts';
 import { Admission } from './admission.ts';
 import type { CloseReason } from './admission.ts';
 import { Counters } from './counters.ts';
 import { GatedRegistrar } from './gated-registrar.ts';
+import { resetStream } from './frames.ts';
+import { isGossip } from './gossip-service.ts';
 import { Gossip } from './gossip.ts';
 import type { GossipHandler } from './gossip.ts';
 import { HELLO_PROTOCOL } from './hello.ts';
 import { createHost } from './host.ts';
 import type { Host } from './host.ts';
+import { JOIN_PROTOCOL, JoinDesk } from './join.ts';
 import { readPeerKey } from './keys.ts';
 import { PEERS_DEFAULT, sizeLimits, STREAMS_MAX } from './limits.ts';
 import { infoOf, Links } from './links.ts';
@@ -54,6 +58,7 @@ export async function createNetwork(options: NetworkOptions): Promise<ManagedNet
     sizes: sizeLimits(options.peers_max ?? PEERS_DEFAULT),
     gate,
     refuses: (peer) => questions.refused(peer.toString()),
+    gossips: (peer) => questions.links?.get(peer)?.access.gossips ?? true,
   });
   return new Libp2pNetwork(options, host, gate, questions);
 }
@@ -69,11 +74,13 @@ class Libp2pNetwork implements ManagedNetwork {
   readonly #links: Links;
   #blocked: ReadonlySet<PeerName> = new Set();
   #listener: Parameters<Network['onPeer']>[0] | undefined;
+  #onPenalty: Parameters<ManagedNetwork['onPenalty']>[0] | undefined;
   // the two halves of the port
   readonly #gossip: Gossip;
   readonly #serving: Serving;
   readonly #handlers = new Map<Protocol, RequestHandler>();
   // who comes in and stays
+  readonly #access: AccessControl;
   readonly #admission: Admission;
   readonly #supervisor: Supervisor;
   readonly #liveness: Liveness;
@@ -83,7 +90,9 @@ class Libp2pNetwork implements ManagedNetwork {
     const self = host.peerId.toString();
     const counters = this.#counters;
     const penalise = (peer: PeerName, code: string): void => this.penalise(peer, code);
-    const refused = (peer: PeerName): boolean => this.#refusedFor_ms(peer) > 0;
+    const refused = (peer: PeerName): boolean => {
+      return this.#refusedFor_ms(peer) > 0 || this.#access.isWorn(peer);
+    };
     this.self = self;
     this.#options = options;
     this.#host = host;
@@ -92,6 +101,7 @@ class Libp2pNetwork implements ManagedNetwork {
       up: (peer) => this.#notify(peer, 'up'),
       down: (peer) => {
         this.#serving.forget(peer.peer);
+        this.#gossip.forget(peer.peer);
         this.#supervisor.lost(peer.peer, 'link_lost');
         this.#notify(peer, 'down');
       },
@@ -99,6 +109,15 @@ class Libp2pNetwork implements ManagedNetwork {
     this.#links = links;
     this.#gossip = new Gossip({ chain, clock, log, links, counters, penalise });
     this.#serving = new Serving({ clock, log, links, counters, penalise, ...options.serving });
+    this.#access = new AccessControl({
+      ask: options.access,
+      clock,
+      log,
+      links,
+      drop: (peer) => this.#drop(peer, 'access'),
+      regossip: (peer) => regossip(gate, peer),
+      retry: (peer) => this.#supervisor.retry(peer),
+    });
     this.#supervisor = new Supervisor({
       self,
       clock,
@@ -106,7 +125,9 @@ class Libp2pNetwork implements ManagedNetwork {
       links,
       counters,
       dial: (addrs, signal) => host.dial(addrs, { signal }),
-      refusedFor_ms: (peer) => this.#refusedFor_ms(peer),
+      refusedFor_ms: (peer) => {
+        return Math.max(this.#refusedFor_ms(peer), this.#access.refusedFor_ms(peer));
+      },
       backoff: { ...BACKOFF, ...options.backoff },
       configured: new Set(options.bootstrap),
     });
@@ -120,6 +141,8 @@ class Libp2pNetwork implements ManagedNetwork {
       refused,
       gate,
       auth: options.hello,
+      access: this.#access,
+      desk: new JoinDesk({ clock, log, counters, penalise, handler: options.join }),
       supervisor: this.#supervisor,
     });
     this.#liveness = new Liveness({
@@ -211,6 +234,8 @@ class Libp2pNetwork implements ManagedNetwork {
 
   penalise(peer: PeerName, code: string): void {
     this.#counters.add('penalties_total', code);
+    const linked = this.#links.get(peer);
+    if (linked) this.#onPenalty?.(linked.actor, code);
     if (!this.#scores.penalise(peer, code)) return;
     this.#counters.add('bans_total', code);
     this.#options.log.warn(
@@ -225,6 +250,18 @@ class Libp2pNetwork implements ManagedNetwork {
     this.#blocked = new Set(peers);
     for (const peer of this.#blocked) if (!before.has(peer)) this.#drop(peer, 'blocked');
     if ([...before].some((peer) => !this.#blocked.has(peer))) this.#supervisor.retryNow();
+  }
+
+  onPenalty(listener: Parameters<ManagedNetwork['onPenalty']>[0]): void {
+    this.#onPenalty = listener;
+  }
+
+  review(): void {
+    this.#access.review();
+  }
+
+  dialNow(): void {
+    this.#supervisor.retryNow();
   }
 
   addBootstrap(addr: string): void {
@@ -260,6 +297,11 @@ class Libp2pNetwork implements ManagedNetwork {
         maxInboundStreams: 4,
         maxOutboundStreams: 4,
       },
+    );
+    await host.handle(
+      JOIN_PROTOCOL,
+      (stream, connection) => void this.#admission.joinStream(stream, connection),
+      { maxInboundStreams: 1 },
     );
     for (const [protocol, handler] of this.#handlers) {
       await host.handle(
@@ -301,6 +343,20 @@ class Libp2pNetwork implements ManagedNetwork {
       if (connection.remotePeer.toString() === peer) this.#admission.close(connection, why);
     }
   }
+}
+
+/** Forgets streams and subscriptions of the peer and begins anew; it does so when it sees that. */
+function regossip(gate: GatedRegistrar, { links }: LinkedPeer): void {
+  const open = links.map((link) => link.connection).filter(({ status }) => status === 'open');
+  const newest = open.at(-1);
+  if (newest === undefined) return;
+  // gossipsub only closes its half of the peer's stream, which then never comes again
+  const why = new X0tError('gossip_ended', 'Gossip with this peer begins anew or ends.');
+  for (const { streams } of open) {
+    for (const stream of streams) if (isGossip(stream.protocol)) resetStream(stream, why);
+  }
+  gate.disconnect(newest.remotePeer);
+  gate.connect(newest);
 }
 
 function checkAddr(addr: string): void {

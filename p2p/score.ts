@@ -46,6 +46,7 @@ const POINTS: Readonly<Record<string, number>> = {
   // a backup that was put back
   key_retired: CLUMSY,
   key_revoked: CLUMSY,
+  join_refused: CLUMSY,
   request_stalled: CLUMSY,
   rate_limited: SLOW,
   response_too_large: CLUMSY,

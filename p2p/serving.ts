@@ -49,7 +49,9 @@ const FAULTS = new Set([
 ]);
 
 interface Client {
-  readonly bucket: Bucket;
+  /** Of this share of what everybody may. */
+  share: number;
+  bucket: Bucket;
   active: number;
 }
 
@@ -130,18 +132,26 @@ export class Serving {
   }
 
   #enter(peer: PeerName): Client {
+    const share = this.#parts.links.get(peer)?.access.share ?? 0;
     let client = this.#clients.get(peer);
     if (client === undefined) {
-      const { clock, requestsPerS = REQUESTS_PER_S, requestsBurst = REQUESTS_BURST } = this.#parts;
-      client = { bucket: new Bucket(clock, requestsPerS, requestsBurst), active: 0 };
+      client = { share, bucket: this.#bucket(share), active: 0 };
       this.#clients.set(peer, client);
+    } else if (client.share !== share) {
+      client.share = share;
+      client.bucket = this.#bucket(share);
     }
     if (!client.bucket.take())
       fail('rate_limited', 'Too many requests; ask more slowly.', { peer });
-    if (client.active >= SERVED_PER_PEER_MAX)
+    if (client.active >= Math.ceil(SERVED_PER_PEER_MAX * share))
       fail('peer_busy', 'Too many requests at the same time; wait.', { peer });
     client.active += 1;
     return client;
+  }
+
+  #bucket(share: number): Bucket {
+    const { clock, requestsPerS = REQUESTS_PER_S, requestsBurst = REQUESTS_BURST } = this.#parts;
+    return Bucket.scaled(clock, requestsPerS, requestsBurst, share);
   }
 
   async #readRequest(frames: FrameStream, signal: AbortSignal): Promise<Uint8Array> {

@@ -34,19 +34,22 @@ export function networkStatus(parts: StatusParts): NetworkStatus {
       score: scores.score(peer.peer),
       gossip: gossip.streams(peer.peer),
       topics: gossip.topicsOf(peer.peer),
+      share: peer.access.share,
+      gossips: peer.access.gossips,
       up_ms: now - peer.since_ms,
     };
   });
   const missing = addresses
     .all()
     .filter((target) => target.peer === undefined || links.get(target.peer) === undefined)
-    .map(({ peer, origin, addrs: known, failures, lastFailure, next_ms }) => {
+    .map(({ peer, origin, addrs: known, failures, next_ms, ...last }) => {
       return {
         peer,
         origin,
         addrs: [...known],
         failures,
-        lastFailure,
+        lastFailure: last.lastFailure,
+        lastReason: last.lastReason,
         nextDial_ms: Math.max(0, next_ms - now),
       };
     });

@@ -23,7 +23,7 @@ export interface Backoff {
   readonly max_ms: number;
 }
 export const BACKOFF: Backoff = { first_ms: 500, max_ms: 15_000 };
-/** A peer of another chain, or one that refuses this node, is asked again no sooner. */
+/** A peer of another chain, or one that this node refuses, is asked again no sooner. */
 export const REFUSED_MS = 60_000;
 /** A dial that takes longer counts as failed. */
 const DIAL_MS_MAX = 10_000;
@@ -114,13 +114,23 @@ export class Supervisor {
     if (target === undefined) return;
     target.failures = 0;
     target.lastFailure = undefined;
+    target.lastReason = undefined;
     if (target.origin === 'discovered') target.origin = 'admitted';
   }
 
-  /** The peer went down, or its hello failed with `code`: when to dial again. */
-  lost(peer: PeerName, code: string): void {
+  /**
+   * The peer went down, or its hello failed with `code` (and the peer's `reason`, if it was the one
+   * that refused): when to dial again.
+   */
+  lost(peer: PeerName, code: string, reason?: unknown): void {
     const target = this.addresses.get(peer);
-    if (target !== undefined) this.#failed(target, code);
+    if (target !== undefined) this.#failed(target, code, reason);
+  }
+
+  /** Dials `peer` at once, if it is a target: what spoke against it is gone. */
+  retry(peer: PeerName): void {
+    const target = this.addresses.get(peer);
+    if (target !== undefined) target.next_ms = 0;
   }
 
   /** Dials at once what is not connected: an operator took peers off the deny list. */
@@ -169,11 +179,12 @@ export class Supervisor {
     }
   }
 
-  #failed(target: Target, code: string): void {
+  #failed(target: Target, code: string, reason?: unknown): void {
     const { clock, log } = this.#parts;
-    const refused = code === 'foreign_chain' || code === 'hello_refused';
+    const refused = code === 'foreign_chain' || (code === 'hello_refused' && isLasting(reason));
     target.failures += 1;
     target.lastFailure = code;
+    target.lastReason = typeof reason === 'string' ? reason : undefined;
     const pause_ms = Math.max(this.#pause_ms(target.failures - 1), refused ? REFUSED_MS : 0);
     target.next_ms = clock.monotonic_ms() + pause_ms;
     if (target.origin === 'discovered' && target.failures >= DISCOVERED_FAILURES_MAX)
@@ -190,6 +201,14 @@ export class Supervisor {
     const base = Math.min(max_ms, first_ms * 2 ** Math.min(failures, 20));
     return Math.round(base * (0.75 + Math.random() / 2));
   }
+}
+
+/**
+ * Whether what the peer said of this node's hello stays as it is. What it judges by the ledger (no
+ * member yet, isolated) changes with an event, so it is asked with the usual back-off.
+ */
+function isLasting(reason: unknown): boolean {
+  return reason === 'foreign_chain' || reason === 'hello_invalid';
 }
 
 /**

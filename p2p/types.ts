@@ -1,8 +1,10 @@
 /** What goes into the network adapter, and what it shows of itself. */
 import type { Clock, Id, Log, Network, PeerName, Topic } from '#ledger/ports.ts';
 import type { Origin } from './addresses.ts';
+import type { AskAccess } from './access.ts';
 import type { CounterValues } from './counters.ts';
 import type { HelloAuth } from './hello.ts';
+import type { JoinHandler } from './join.ts';
 import type { LivenessTiming } from './liveness.ts';
 import type { Backoff } from './supervisor.ts';
 
@@ -26,6 +28,14 @@ export interface NetworkOptions {
   /** Find peers of the same chain on the local network by multicast DNS; default off. */
   readonly mdns?: boolean;
   readonly hello: HelloAuth;
+  /**
+   * Whether the actor that a hello proved is let in, and how far; asked after each hello that
+   * holds and at each `review`. A refusal is told with its code, costs no points, and is asked
+   * again by `review`. By default everybody is let in.
+   */
+  readonly access?: AskAccess;
+  /** Answers those who are no members and ask to become one; without it they are refused. */
+  readonly join?: JoinHandler;
   readonly clock: Clock;
   readonly log: Log;
   /** Peers this node takes at most; libp2p's and gossipsub's limits follow from it. Default 64. */
@@ -55,6 +65,9 @@ export interface PeerStatus {
   readonly gossip: 'both' | 'outbound' | 'inbound' | 'none';
   /** Topics that the peer takes; one that it has not named yet is not sent to it. */
   readonly topics: readonly Topic[];
+  /** As `NetworkOptions.access` said last. */
+  readonly share: number;
+  readonly gossips: boolean;
   readonly up_ms: number;
 }
 
@@ -64,6 +77,8 @@ export interface TargetStatus {
   readonly addrs: readonly string[];
   readonly failures: number;
   readonly lastFailure: string | undefined;
+  /** With `hello_refused`: the code that the peer gave. */
+  readonly lastReason: string | undefined;
   /** Milliseconds until the next dial; 0 when it is due. */
   readonly nextDial_ms: number;
 }
@@ -96,6 +111,16 @@ export interface ManagedNetwork extends Network {
    * only that the connection ends.
    */
   setBlocked(peers: ReadonlySet<PeerName>): void;
+  /** Called for every penalty of a linked peer, before it may be banned for it. One listener. */
+  onPenalty(listener: (actor: Id, code: string) => void): void;
+  /**
+   * Asks `NetworkOptions.access` again for every linked peer and applies what it says: closes links
+   * that are not admitted any more (`disconnects_total` label `access`) before it returns, scales
+   * budgets, starts or ends gossip. Refused peers that are admitted now are dialled again.
+   */
+  review(): void;
+  /** Dials at once what is not connected: what spoke against it may be gone. */
+  dialNow(): void;
   /** Adds a bootstrap address while running; one that names its peer can be dropped. */
   addBootstrap(addr: string): void;
   /**

@@ -79,6 +79,11 @@ export function parseEntry(text: EntryText): RegistrationEntry {
   };
 }
 
+/** As `parseEntry` takes it. */
+export function selectorText({ type, value }: Selector): string {
+  return `unix:${type}:${value}`;
+}
+
 function parseSelector(text: string): Selector {
   const [, type, value] = /^unix:(uid|gid|path|sha256):(.+)$/s.exec(text) ?? [];
   if (type === undefined || value === undefined) {

@@ -233,7 +233,8 @@ export interface IdentityView {
   readonly trustDomain: string;
   readonly entries: readonly RegistrationEntry[];
   readonly issuers: readonly Id[];
-  readonly authorities: readonly AuthorityRow[];
+  /** With the issuer whose they are. */
+  readonly authorities: readonly (AuthorityRow & { readonly actor: Id })[];
   /** Of the own bundle: grows whenever that changes. */
   readonly sequence: number;
   readonly federations: readonly { readonly trustDomain: string; readonly bundle: Uint8Array }[];
@@ -250,7 +251,9 @@ export function readIdentity(rows: Reading): IdentityView | undefined {
       return entryOf(id, decode(rows.get(row.entry(id)) as Uint8Array) as EntryBody);
     }),
     issuers,
-    authorities: issuers.flatMap((actor) => authoritiesOf(rows, actor)),
+    authorities: issuers.flatMap((actor) =>
+      authoritiesOf(rows, actor).map((held) => ({ ...held, actor })),
+    ),
     sequence: sequence ? (decode(sequence) as number) : 0,
     federations: textsIn(rows, row.federations).map((trustDomain) => ({
       trustDomain,

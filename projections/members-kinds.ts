@@ -2,14 +2,14 @@ import { Type } from 'typebox';
 import { COSE_KEY_BYTES, publicKeyOf } from '#ledger/cose.ts';
 import { X0tError } from '#ledger/errors.ts';
 import type { Body } from '#ledger/event.ts';
-import { readEvidence } from '#ledger/evidence.ts';
+import { EVIDENCE_KIND, readEvidence } from '#ledger/evidence.ts';
+import { ADDRS_MAX, ADDR_CHARS_MAX } from '#ledger/invite.ts';
+import type { KindSpec } from '#ledger/kinds.ts';
 import { COMMITTEE_MAX } from '#ledger/limits.ts';
+import { RETURN_KIND } from '#ledger/returning.ts';
 
 /** Bodies of the kinds that change the committee. */
 
-/** Multiaddrs that a joiner may name. */
-const ADDRS_MAX = 8;
-const ADDR_CHARS_MAX = 256;
 const PEER_CHARS_MAX = 128;
 
 const Key = Type.Refine(
@@ -59,7 +59,7 @@ export interface Joining {
 }
 
 /** `committee.change/1`: all of it happens, or nothing. */
-export const CommitteeChange = Type.Object(
+const CommitteeChange = Type.Object(
   {
     add: Type.Optional(Type.Array(Join, { minItems: 1, maxItems: COMMITTEE_MAX })),
     remove: Type.Optional(Type.Array(Actor, { minItems: 1, maxItems: COMMITTEE_MAX })),
@@ -68,10 +68,10 @@ export const CommitteeChange = Type.Object(
 );
 
 /** `committee.leave/1`: the actor itself gives up its seat. */
-export const CommitteeLeave = Type.Object({}, { additionalProperties: false });
+const CommitteeLeave = Type.Object({}, { additionalProperties: false });
 
 /** `committee.return/1`: see `ledger/returning.ts`. */
-export const CommitteeReturn = Type.Object(
+const CommitteeReturn = Type.Object(
   {
     nonce: Type.Refine(
       Type.Unsafe<Uint8Array>({ description: 'fresh bytes, 16' }),
@@ -82,7 +82,7 @@ export const CommitteeReturn = Type.Object(
 );
 
 /** `evidence.equivocation/1`: see `ledger/evidence.ts`. */
-export const EquivocationEvidence = Type.Refine(
+const EquivocationEvidence = Type.Refine(
   Type.Object(
     {
       headerA: Type.Unsafe<Uint8Array>({ description: 'header with the lower id' }),
@@ -95,3 +95,26 @@ export const EquivocationEvidence = Type.Refine(
   ),
   (body) => readEvidence(body as unknown as Body) !== undefined,
 );
+
+export const COMMITTEE_KINDS: readonly KindSpec[] = [
+  {
+    kind: 'committee.change/1',
+    about: 'Takes validators into the committee and out of it; by an operator. Ends the epoch.',
+    body: CommitteeChange,
+  },
+  {
+    kind: 'committee.leave/1',
+    about: 'A validator leaves the committee. Ends the epoch.',
+    body: CommitteeLeave,
+  },
+  {
+    kind: RETURN_KIND,
+    about: 'A validator lost its store: it seals again in the epoch after this one.',
+    body: CommitteeReturn,
+  },
+  {
+    kind: EVIDENCE_KIND,
+    about: 'Two signed headers of one slot: their author loses its seat. Ends the epoch.',
+    body: EquivocationEvidence,
+  },
+];

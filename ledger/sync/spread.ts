@@ -91,7 +91,7 @@ export class Spreader {
       const verdict = fold.reducer.foresee(entry.event, wall_ms);
       if (TOO_LATE.has(verdict)) late.push(entry.id);
     }
-    // own ones too, where their key was revoked: they get no verdict anywhere
+    // own ones too, where their key was revoked or their actor removed: no verdict comes
     for (const { entry } of pool.values()) {
       if (!fold.reducer.counts(entry.event)) late.push(entry.id);
     }

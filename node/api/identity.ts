@@ -1,7 +1,45 @@
 import { Type } from 'typebox';
+import type { Static } from 'typebox';
 import { fail } from '#ledger/errors.ts';
-import type { Api } from './parts.ts';
+import { readIdentity, identity as projection } from '#projections/identity.ts';
+import { selectorText } from '#projections/identity-entries.ts';
+import type { RegistrationEntry } from '#projections/identity-entries.ts';
+import type { Api, LedgerParts } from './parts.ts';
 import * as schemas from './schemas.ts';
+
+const Text = Type.String();
+const Identities = Type.Object(
+  {
+    trustDomain: Text,
+    entries: Type.Array(
+      Type.Object({
+        id: Text,
+        spiffeId: Text,
+        selectors: Type.Array(Text, { description: 'all must hold of a process' }),
+        x509Ttl_s: Type.Integer(),
+        jwtTtl_s: Type.Integer(),
+        hint: Type.Optional(Text),
+        federatesWith: Type.Optional(Type.Array(Text)),
+        nodes: Type.Optional(
+          Type.Array(schemas.ActorId, { description: 'nodes on whose hosts it holds; none: all' }),
+        ),
+      }),
+    ),
+    issuers: Type.Array(schemas.ActorId),
+    authorities: Type.Array(
+      Type.Object({ actor: schemas.ActorId, kid: Text, notAfter_ms: Type.Integer() }),
+      { description: 'keys that sign identities now' },
+    ),
+    sequence: Type.Integer({ description: 'event that last changed the own bundle' }),
+    federations: Type.Array(Type.Object({ trustDomain: Text, bytes: Type.Integer() }), {
+      description: 'foreign trust domains whose bundles are held',
+    }),
+  },
+  { description: 'Who has which SPIFFE identity' },
+);
+
+/** What `/v1/identity` shows. */
+export type IdentitiesJson = Static<typeof Identities>;
 
 export interface IdentityApi {
   /** The own trust domain's bundle (JSON); `undefined` in a network without identities. */
@@ -12,7 +50,11 @@ export interface IdentityApi {
  * The SPIFFE bundle of this network's trust domain, for those who federate with it. It is public,
  * and no caller is asked who it is (Federation, 5.2.1.3).
  */
-export async function identityRoutes(app: Api, identity: IdentityApi): Promise<void> {
+export async function identityRoutes(
+  app: Api,
+  identity: IdentityApi,
+  { core }: Pick<LedgerParts, 'core'>,
+): Promise<void> {
   app.get(
     '/v1/identity/bundle',
     {
@@ -30,10 +72,56 @@ export async function identityRoutes(app: Api, identity: IdentityApi): Promise<v
     },
     async (_request, reply) => {
       const document = await identity.bundle();
-      if (document === undefined) {
-        fail('identity_inactive', 'this network has no identities on its ledger');
-      }
+      if (document === undefined) inactive();
       return reply.type('application/json').send(document);
     },
   );
+
+  app.get(
+    '/v1/identity',
+    {
+      schema: {
+        operationId: 'getIdentities',
+        summary: 'Registration entries, issuers, authorities and federation',
+        tags: ['network'],
+        response: { 200: Identities, default: schemas.ErrorReply },
+      },
+    },
+    () => {
+      const isActive = core.chain.genesis.projections.some(([name]) => name === projection.name);
+      const view = isActive ? readIdentity(core.rows(projection.name, 'final')) : undefined;
+      if (!view) return inactive();
+      const { trustDomain, entries, issuers, authorities, sequence, federations } = view;
+      return {
+        trustDomain,
+        entries: entries.map(shown),
+        issuers: [...issuers],
+        authorities: authorities.map(({ actor, jwt: { kid }, notAfter_ms }) => {
+          return { actor, kid, notAfter_ms };
+        }),
+        sequence,
+        federations: federations.map((one) => {
+          return { trustDomain: one.trustDomain, bytes: one.bundle.length };
+        }),
+      };
+    },
+  );
+}
+
+function inactive(): never {
+  return fail('identity_inactive', 'this network has no identities on its ledger');
+}
+
+function shown(entry: RegistrationEntry): IdentitiesJson['entries'][number] {
+  const { id, spiffeId, selectors, x509Ttl_s, jwtTtl_s, hint, federatesWith, nodes } = entry;
+  return {
+    id,
+    spiffeId: spiffeId.uri,
+    selectors: selectors.map(selectorText),
+    x509Ttl_s,
+    jwtTtl_s,
+    ...(hint !== '' && { hint }),
+    ...(federatesWith.length > 0 && { federatesWith: [...federatesWith] }),
+    ...(nodes.length > 0 && { nodes: [...nodes] }),
+  };
 }

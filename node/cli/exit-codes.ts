@@ -19,9 +19,23 @@ export const EXIT = {
   internal: 70,
 } as const;
 
-const UNREACHABLE = new Set(['node_unreachable', 'node_timeout', 'not_x0t']);
-/** What the network said, found by asking again and again. */
-const REFUSED = new Set(['final_timeout', 'not_applied']);
+const UNREACHABLE = new Set([
+  'bundle_endpoint_failed',
+  'join_timeout',
+  'node_unreachable',
+  'node_timeout',
+  'not_x0t',
+  'workload_unavailable',
+]);
+/** What the network said, found by asking again and again; what a Workload API said. */
+const REFUSED = new Set([
+  'final_timeout',
+  'join_refused',
+  'not_applied',
+  'workload_denied',
+  'workload_no_svid',
+  'workload_refused',
+]);
 const LISTEN = new Set(['api_port_taken', 'listen_failed']);
 const FAILED_CHECK = new Set([
   'policy_contradicts_schema',
@@ -40,6 +54,7 @@ const DATA_DIRECTORY = new Set([
   'data_dir_locked',
   'data_dir_newer',
   'data_dir_other_network',
+  'join_file_malformed',
   'key_exists',
   'key_malformed',
   'key_not_held',
@@ -64,6 +79,7 @@ const DATA_DIRECTORY = new Set([
   'store_missing',
   'testnet_malformed',
   'testnet_other_size',
+  'token_unreadable',
   'unknown_policy',
 ]);
 

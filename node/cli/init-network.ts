@@ -12,10 +12,13 @@ interface Options {
   readonly name: string;
   readonly validators: readonly string[];
   readonly observers?: readonly string[];
+  readonly auditors?: readonly string[];
   readonly operators: number;
   readonly address: string;
   readonly apiHost: string;
   readonly apiPort: number;
+  readonly apiName?: readonly string[];
+  readonly monitoring?: boolean;
 }
 
 const ADDRESS = `/dns4/{name}/tcp/${P2P_PORT}`;
@@ -33,11 +36,17 @@ export function registerInitNetwork(program: Command): void {
     .option('--dir <dir>', 'holds one folder for each node', './network')
     .option('--name <name>', 'name of the network', 'network')
     .requiredOption('--validators <names...>', 'names of the nodes that seal blocks')
-    .option('--observers <names...>', 'names of nodes that follow')
+    .option('--observers <names...>', 'names of nodes that follow; the first operator invites them')
+    .option('--auditors <names...>', 'names of nodes that follow and audit; invited as well')
     .option('--operators <count>', 'operator keys to make', wholeNumber(0, OPERATORS_MAX), 1)
     .option('--address <multiaddr>', 'where peers reach a node; {name} is its name', ADDRESS)
     .option('--api-host <host>', "what each node's HTTP API listens on", '127.0.0.1')
-    .option('--api-port <port>', 'its port', portNumber, API_PORT);
+    .option('--api-port <port>', 'its port', portNumber, API_PORT)
+    .option(
+      '--api-name <names...>',
+      'names by which callers mean it, besides where it listens; {name} is its name',
+    )
+    .option('--monitoring', 'one token for the metrics of all nodes, in the folder monitoring');
   does(async (out, options) => {
     const made = await prepareNetwork(planOf(options));
     out.show(made, () => describe(made));
@@ -45,10 +54,15 @@ export function registerInitNetwork(program: Command): void {
 }
 
 function planOf(options: Options): NetworkPlan {
-  const { dir, name, validators, observers = [], operators, address } = options;
+  const { dir, name, validators, auditors = [], operators, address } = options;
+  const observers = [...(options.observers ?? []), ...auditors];
+  if (observers.length > 0 && operators === 0) {
+    fail('usage', 'Who follows is invited by an operator: make one with --operators.');
+  }
   const names = [...validators, ...observers];
+  const taken = new Set(['public', 'operators', 'monitoring']);
   const isOdd = (one: string, i: number): boolean =>
-    !NAME.test(one) || names.indexOf(one) !== i || ['public', 'operators'].includes(one);
+    !NAME.test(one) || names.indexOf(one) !== i || taken.has(one);
   const odd = names.find(isOdd);
   if (odd !== undefined) {
     fail('usage', 'Names of nodes differ, and are made of a-z, 0-9 and "-".', { name: odd });
@@ -63,10 +77,16 @@ function planOf(options: Options): NetworkPlan {
     name,
     validators,
     observers,
+    auditors,
     operators,
     address,
     listen: `/ip4/0.0.0.0/tcp/${port}`,
-    api: { host: options.apiHost, port: options.apiPort },
+    hasMonitoring: options.monitoring === true,
+    api: {
+      host: options.apiHost,
+      port: options.apiPort,
+      ...(options.apiName && { names: options.apiName }),
+    },
   };
 }
 

@@ -8,31 +8,26 @@ import { newKeysPassphrase, withPassphrase } from './passphrases.ts';
 import type { PassphraseOption } from './passphrases.ts';
 import { withData } from './places.ts';
 import type { DataOption } from './places.ts';
-import { initialiseNetwork, initialiseObserver } from './setup.ts';
+import { initialiseNetwork } from './setup.ts';
 import type { Initialised } from './setup.ts';
 
 interface Options extends DataOption, PassphraseOption {
   readonly encrypt?: boolean;
   readonly name: string;
-  readonly observer?: boolean;
-  readonly genesis?: string;
   readonly bootstrap?: readonly string[];
   readonly apiPort?: number;
   readonly p2pPort?: number;
 }
 
 export function registerInit(program: Command): void {
-  const { command, does } = addCommand<Options>(program, 'init', 'make a data directory', [
+  const about = 'make a new network and its first node';
+  const { command, does } = addCommand<Options>(program, 'init', about, [
     'x0t init',
     'x0t init --data ./alpha --name alpha --api-port 8421 --p2p-port 4421',
-    'x0t init --data ./watch --observer --genesis ./data/genesis.cbor \\\n' +
-      '      --bootstrap /ip4/192.0.2.7/tcp/4420/p2p/12D3KooW…',
   ]);
   withPassphrase(withData(command))
     .option('--encrypt', 'encrypt the keys; without this where a passphrase file is named')
     .option('--name <name>', 'name of the new network', 'local')
-    .option('--observer', 'join a network: follow it without sealing blocks')
-    .option('--genesis <file>', "the network's genesis.cbor (with --observer)")
     .option('--bootstrap <multiaddr>', 'a peer to connect to; may be repeated', collect)
     .option('--api-port <port>', 'port of the HTTP API', portNumber)
     .option('--p2p-port <port>', 'TCP port of libp2p', portNumber);
@@ -48,15 +43,12 @@ async function initialise(options: Options): Promise<Initialised> {
     const form = '/ip4/192.0.2.7/tcp/4420/p2p/12D3Koo…';
     fail('address_invalid', `${address} is no multiaddr: write it like ${form}.`, { address });
   }
-  const config = configOf(options);
-  const passphrase = newKeysPassphrase(options);
-  if (!options.observer) {
-    if (options.genesis) fail('usage', 'Only an observer takes --genesis: add --observer.');
-    return initialiseNetwork(options.data, options.name, config, passphrase);
-  }
-  const { genesis } = options;
-  if (genesis === undefined) fail('usage', 'An observer needs --genesis FILE of the network.');
-  return initialiseObserver(options.data, genesis, config, passphrase);
+  return initialiseNetwork(
+    options.data,
+    options.name,
+    configOf(options),
+    newKeysPassphrase(options),
+  );
 }
 
 function configOf({ apiPort, p2pPort, bootstrap }: Options): PartialConfig {
@@ -78,6 +70,6 @@ function describe(made: Initialised, data: string): string {
     ['actor', made.actor],
     ['peer', made.peer],
   ];
-  if (made.operator !== undefined) rows.push(['operator', made.operator]);
+  rows.push(['operator', made.operator]);
   return `${columns(rows)}\nStart it: npx x0t start --data ${data}\n`;
 }

@@ -1,21 +1,25 @@
 import type { Command } from 'commander';
 import { fail } from '#ledger/errors.ts';
 import type { Body } from '#ledger/event.ts';
+import { ADDRS_MAX } from '#ledger/invite.ts';
 import { Client } from '#node/client.ts';
-import type { MembersJson } from '#node/client.ts';
+import type { MemberJson, MembersJson } from '#node/client.ts';
 import { addCommand } from './command.ts';
+import { registerLifecycle } from './member-steps.ts';
 import { presentOfNode } from './own-key.ts';
 import { columns } from './output.ts';
 import type { Output } from './output.ts';
-import { clientOf, withNode } from './places.ts';
+import { withSignature } from '#node/client-auth.ts';
+import { clientAt, clientOf } from './client.ts';
+import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { LANE_BESIDE_NODE, readSigningKey, signingKey, submitSigned } from './signing.ts';
 import { describeWritten, withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
 
-/** `x0t member`: who sits in the committee, and changes of it (docs/epochs.md). */
+/** `x0t member`: who belongs to the network and who sits in the committee (docs/membership.md). */
 export function registerMember(program: Command): void {
-  const about = 'show the members, and change the committee';
+  const about = 'show the members, change their states and the committee';
   const group = program.command('member').description(about);
 
   const list = addCommand<NodeOptions>(group, 'list', 'all members and their roles', [
@@ -23,10 +27,24 @@ export function registerMember(program: Command): void {
   ]);
   withNode(list.command);
   list.does(async (out, options) => {
-    const members = await clientOf(options).members();
+    const members = await (await clientOf(options)).members();
     out.show(members, () => describe(members));
   });
 
+  const shown = addCommand<NodeOptions>(group, 'show <actor>', 'one member', [
+    'x0t member show 4f2a…',
+  ]);
+  withNode(shown.command);
+  shown.does(async (out, options, actor = '') => {
+    const member = await (await clientOf(options)).member(actor);
+    out.show(member, () => describeOne(member));
+  });
+
+  registerSeats(group);
+  registerLifecycle(group);
+}
+
+function registerSeats(group: Command): void {
   const add = addCommand<WritingOptions>(
     group,
     'add <url...>',
@@ -39,14 +57,14 @@ export function registerMember(program: Command): void {
     await change(out, options, { add: joining });
   });
 
-  const remove = addCommand<WritingOptions>(
+  const unseat = addCommand<WritingOptions>(
     group,
-    'remove <actor...>',
-    'validators lose their seats at the end of this epoch; by an operator',
-    ['x0t member remove 4f2a…'],
+    'unseat <actor...>',
+    'validators lose their seats at the end of this epoch and stay members; by an operator',
+    ['x0t member unseat 4f2a…'],
   );
-  withWriting(remove.command);
-  remove.does(async (out, options, ...actors) => {
+  withWriting(unseat.command);
+  unseat.does(async (out, options, ...actors) => {
     await change(out, options, { remove: actors.flat().map(actorOf) });
   });
 
@@ -58,7 +76,7 @@ export function registerMember(program: Command): void {
   );
   withWriting(leave.command);
   leave.does(async (out, options) => {
-    const client = clientOf(options);
+    const client = await clientOf(options);
     const { key: file } = options;
     const key = file ? await readSigningKey(file, options) : await presentOfNode(client, options);
     const { wait = false, timeout } = options;
@@ -75,10 +93,16 @@ export function registerMember(program: Command): void {
   });
 }
 
+async function joinerAt(url: string, options: NodeOptions): Promise<Client> {
+  const key = await signingKey(options);
+  return key ? new Client(url, { auth: withSignature(key) }) : clientAt(url, options);
+}
+
 /** What a node says of itself, as `committee.change/1` takes it; it must be of the same network. */
 async function joiningAt(url: string, options: NodeOptions): Promise<Body> {
-  const { chain, commits } = await clientOf(options).status();
-  const joiner = await new Client(url).status();
+  const { chain, commits } = await (await clientOf(options)).status();
+  // that node is another one, which knows members by their keys
+  const joiner = await (await joinerAt(url, options)).status();
   if (joiner.chain !== chain) {
     fail('foreign_chain', 'That node belongs to another network.', { url, chain: joiner.chain });
   }
@@ -98,13 +122,11 @@ async function joiningAt(url: string, options: NodeOptions): Promise<Body> {
   };
 }
 
-/** As many as the body of `committee.change/1` takes for one node. */
-const ADDRS_MAX = 8;
-
 /** Commits that a joiner may lack: they are made while it is asked. */
 const BEHIND_MAX = 100;
 
-function actorOf(text: string): Uint8Array {
+/** Throws `usage`. */
+export function actorOf(text: string): Uint8Array {
   if (!/^[0-9a-f]{64}$/.test(text)) {
     const message = 'An actor is written in 64 hex digits: see `npx x0t member list`.';
     fail('usage', message, { actor: text });
@@ -117,7 +139,7 @@ async function change(out: Output, options: WritingOptions, body: Body): Promise
     (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
   const { wait = false, timeout } = options;
   const written = await submitSigned(
-    clientOf(options),
+    await clientOf(options),
     key,
     'committee.change/1',
     body,
@@ -128,10 +150,27 @@ async function change(out: Output, options: WritingOptions, body: Body): Promise
 }
 
 function describe({ epoch, quorum, members }: MembersJson): string {
-  const rows = members.map(({ actor, roles, author, barred }) => {
+  const rows = members.map(({ actor, roles, state, author, barred }) => {
     const seat = author === undefined ? '' : `author ${author}`;
-    const notes = [roles.join(', ') || 'member', seat, barred ? 'barred' : ''];
+    const standing = state === 'active' ? '' : state;
+    const notes = [roles.join(', ') || 'member', seat, standing, barred ? 'barred' : ''];
     return [actor, notes.filter((note) => note !== '').join(', ')] as const;
   });
   return `epoch ${epoch}, quorum ${quorum}\n${columns(rows)}`;
+}
+
+function describeOne(member: MemberJson): string {
+  const rows: (readonly [string, string | number])[] = [
+    ['actor', member.actor],
+    ['state', member.state],
+    ['roles', member.roles.join(', ') || 'member'],
+  ];
+  const { author, peer, addrs = [], labels = [], capabilities = [], reason } = member;
+  if (author !== undefined) rows.push(['author', author]);
+  if (peer !== undefined) rows.push(['peer', peer]);
+  for (const addr of addrs) rows.push(['address', addr]);
+  for (const label of labels) rows.push(['label', label]);
+  for (const capability of capabilities) rows.push(['capability', capability]);
+  if (reason !== undefined) rows.push(['reason', reason]);
+  return columns(rows);
 }

@@ -7,21 +7,20 @@ import { createKeyFile } from '#node/keys.ts';
 import type { PassphraseSource } from '#node/passphrase.ts';
 import { newGenesisSchema } from '#node/schema.ts';
 import { systemClock } from '#node/system.ts';
-import { readGenesisFile } from './genesis-file.ts';
 import { operatorKeyFile } from './places.ts';
 
 /** A data directory that was just made. */
 export interface Initialised {
   readonly directory: string;
-  readonly role: 'validator' | 'observer';
+  readonly role: 'validator';
   /** CID of the genesis object. */
   readonly chain: string;
   readonly actor: string;
   /** The libp2p peer id. */
   readonly peer: string;
-  /** The key file with which commands sign; none for an observer. */
-  readonly operatorKey?: string;
-  readonly operator?: string;
+  /** The key file with which commands sign. */
+  readonly operatorKey: string;
+  readonly operator: string;
 }
 
 /**
@@ -49,20 +48,4 @@ export async function initialiseNetwork(
     operatorKey,
     operator: operator.actor,
   };
-}
-
-/**
- * Makes a node that follows a network without sealing blocks. Throws `genesis_unreadable`,
- * `genesis_invalid`, and `unknown_policy` for a network that needs other software.
- */
-export async function initialiseObserver(
-  directory: string,
-  genesisFile: string,
-  config: PartialConfig,
-  passphrase?: PassphraseSource,
-): Promise<Initialised> {
-  const { genesis, chain } = await readGenesisFile(genesisFile);
-  const { actor, peer } = await createNodeKeys(directory, passphrase);
-  await finishDataDir(directory, genesis, config);
-  return { directory: resolve(directory), role: 'observer', chain: textOf(chain.id), actor, peer };
 }

@@ -15,13 +15,15 @@ import type { Node } from '#node/node.ts';
 import { watchCatchUp } from './catch-up.ts';
 import { addCommand, collect, portNumber, wholeNumber } from './command.ts';
 import { DATA_DIRECTORY, operatorKeyFile, withData } from './places.ts';
+import type { Output } from './output.ts';
 import { newKeysPassphrase, passphraseOf, withPassphrase } from './passphrases.ts';
 import type { PassphraseOption } from './passphrases.ts';
 import type { DataOption } from './places.ts';
 import { initialiseNetwork } from './setup.ts';
 import { stopRequest } from './signals.ts';
 
-interface Options extends DataOption, PassphraseOption {
+/** How a node that runs until it is stopped is started. */
+export interface StartOptions extends DataOption, PassphraseOption {
   readonly apiPort?: number;
   readonly p2pPort?: number;
   readonly listen?: readonly string[];
@@ -37,12 +39,27 @@ const SYNC_MODES = ['full', 'snapshot'];
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'];
 
 export function registerStart(program: Command): void {
-  const { command, does } = addCommand<Options>(program, 'start', 'run a node until Ctrl-C', [
+  const { command, does } = addCommand<StartOptions>(program, 'start', 'run a node until Ctrl-C', [
     'x0t start',
     'x0t start --data ./alpha --log warn',
     'x0t start --data ./watch --p2p-port 4421 --api-port 8421',
   ]);
-  withPassphrase(withData(command))
+  withStart(command);
+  does(async (out, options) => {
+    becomeFrugal();
+    forbidCoreDumps();
+    const { data } = options;
+    const isDefault = resolve(data) === resolve(DATA_DIRECTORY);
+    if (isDefault && !isInitialised(data)) {
+      await initialiseNetwork(data, 'local', {}, newKeysPassphrase(options));
+    }
+    await runNode(out, options, stopRequest());
+  });
+}
+
+/** Options of commands that run a node. */
+export function withStart(command: Command): Command {
+  return withPassphrase(withData(command))
     .option('--api-port <port>', 'port of the HTTP API; 0 takes a free one', portNumber)
     .option('--p2p-port <port>', 'TCP port of libp2p on all addresses', portNumber)
     .option('--listen <multiaddr>', 'listen on this address instead; may be repeated', collect)
@@ -60,37 +77,39 @@ export function registerStart(program: Command): void {
       wholeNumber(1, Number.MAX_SAFE_INTEGER),
     )
     .addOption(new Option('--log <level>', 'what to log to stderr').choices(LOG_LEVELS));
-  does(async (out, options) => {
-    becomeFrugal();
-    forbidCoreDumps();
-    const { data } = options;
-    const isDefault = resolve(data) === resolve(DATA_DIRECTORY);
-    if (isDefault && !isInitialised(data)) {
-      await initialiseNetwork(data, 'local', {}, newKeysPassphrase(options));
-    }
-    const stop = stopRequest();
-    const node = await startNode({
-      directory: data,
-      config: configOf(options),
-      passphrase: passphraseOf(options),
-    });
-    await replaceFile(addressFile(data), `${node.url}\n`);
-    void stop.then(() => node.stop());
-    const { core, url, network } = node;
-    const chain = textOf(core.chain.id);
-    const started = { url, chain, directory: resolve(data), p2p: network.status().addrs };
-    out.show(started, () => hints(node, data));
-    const endWatch = watchCatchUp(node);
-    try {
-      await node.ended;
-    } finally {
-      endWatch();
-      await removeAddress(data, node.url);
-    }
-  });
 }
 
-function configOf({
+/** Runs the node of a data directory until it is stopped; `watch` looks on and ends with it. */
+export async function runNode(
+  out: Output,
+  options: StartOptions,
+  stop: Promise<unknown>,
+  watch: (node: Node) => () => void = () => () => undefined,
+): Promise<void> {
+  const { data } = options;
+  const node = await startNode({
+    directory: data,
+    config: configOf(options),
+    passphrase: passphraseOf(options),
+  });
+  await replaceFile(addressFile(data), `${node.url}\n`);
+  void stop.then(() => node.stop());
+  const { core, url, network } = node;
+  const chain = textOf(core.chain.id);
+  const started = { url, chain, directory: resolve(data), p2p: network.status().addrs };
+  out.show(started, () => hints(node, data));
+  const endWatch = watchCatchUp(node);
+  const endOther = watch(node);
+  try {
+    await node.ended;
+  } finally {
+    endOther();
+    endWatch();
+    await removeAddress(data, node.url);
+  }
+}
+
+export function configOf({
   apiPort,
   p2pPort,
   listen,
@@ -100,7 +119,7 @@ function configOf({
   sync,
   keep,
   log,
-}: Options): PartialConfig {
+}: StartOptions): PartialConfig {
   const port = p2pPort === undefined ? undefined : [`/ip4/0.0.0.0/tcp/${p2pPort}`];
   const addresses = listen ?? port;
   const p2p = {
@@ -131,8 +150,8 @@ async function removeAddress(directory: string, url: string): Promise<void> {
 function hints(node: Node, data: string): string {
   const { core, url, network } = node;
   const { name } = core.chain.genesis;
-  // the own key of an observer is no member's
-  const canWrite = node.status().role !== 'observer' || existsSync(operatorKeyFile(data));
+  // a node that is no member yet authors nothing
+  const canWrite = node.status().membership === 'active' || existsSync(operatorKeyFile(data));
   // whoever follows or forms a network has one already
   const isOwnNetwork = core.chain.committee.size === 1 && node.status().role !== 'observer';
   const place = resolve(data) === resolve(DATA_DIRECTORY) ? '' : ` --data ${data}`;

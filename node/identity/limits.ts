@@ -16,3 +16,5 @@ export const BUNDLE_KEYS_MAX = 256;
 export const TRUST_DOMAINS_MAX = 256;
 /** Identities that one workload has at once. */
 export const IDENTITIES_MAX = 64;
+/** Certificates that a TLS peer may present. */
+export const CHAIN_MAX = 8;

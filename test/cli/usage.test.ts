@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { envelope, folder, json, x0t } from './support.ts';
+import { envelope, folder, x0t } from './support.ts';
 import type { Ran } from './support.ts';
 
 const cases: readonly (readonly [
@@ -21,22 +21,12 @@ const cases: readonly (readonly [
   ['an event without a key to sign', ['event', 'submit', 'kv.delete/1', '{}'], 2, 'usage'],
   ['an id that is none', ['event', 'show', 'nonsense'], 2, 'bad_id'],
   ['a URL that is none', ['status', '--url', 'nonsense'], 2, 'url_invalid'],
-  ['an observer without a genesis', ['init', '--observer'], 2, 'usage'],
-  [
-    'a genesis that is not there',
-    ['init', '--observer', '--genesis', 'no'],
-    2,
-    'genesis_unreadable',
-  ],
-  [
-    'a genesis that is none',
-    ['init', '--observer', '--genesis', 'full/file'],
-    2,
-    'genesis_invalid',
-  ],
+  ['a token that is none', ['join', 'x0t-invite-1.AAAA'], 2, 'invite_malformed'],
+  ['a join without a token', ['join'], 2, 'usage'],
+  ['a role that is none', ['invite', '--role', 'king', '--data', 'fresh'], 2, 'usage'],
   [
     'a peer that is no multiaddr',
-    ['init', '--observer', '--genesis', 'fresh/genesis.cbor', '--data', 'o', '--bootstrap', 'foo'],
+    ['init', '--data', 'o', '--bootstrap', 'foo'],
     2,
     'address_invalid',
   ],
@@ -88,25 +78,12 @@ test('a server that is no node is told from one', async (t) => {
   t.is(envelope(ran).code, 'not_x0t');
 });
 
-test('keys and data directories are private, and an observer takes a genesis', async (t) => {
+test('keys and data directories are private', async (t) => {
   const cwd = folder(t);
-  const made = json(await x0t(cwd, 'init', '--data', 'd', '--json'));
+  t.is((await x0t(cwd, 'init', '--data', 'd', '--json')).code, 0);
   for (const file of ['node.key', 'operator.key', 'peer.key', 'config.json']) {
     t.is(statSync(join(cwd, 'd', file)).mode & 0o777, 0o600, file);
   }
-  const genesis = ['--observer', '--genesis', 'd/genesis.cbor'];
-  const observer = await x0t(
-    cwd,
-    'init',
-    '--data',
-    'o',
-    ...genesis,
-    '--bootstrap',
-    '/ip4/127.0.0.1/tcp/1',
-    '--json',
-  );
-  t.is(observer.code, 0, observer.stderr);
-  t.like(json(observer), { role: 'observer', chain: made.chain });
 });
 
 test('help names every command and its examples, and ends with 0', async (t) => {

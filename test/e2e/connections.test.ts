@@ -12,9 +12,9 @@ import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/proc
 
 const COUNT = 1000;
 
-async function write({ url }: DrivenNode, key: string): Promise<number> {
+async function write(node: DrivenNode, key: string): Promise<number> {
   const from_ms = performance.now();
-  const answer = await fetch(`${url}/v1/kv/${key}?wait=final`, { method: 'PUT', body: 'v' });
+  const answer = await node.fetch(`/v1/kv/${key}?wait=final`, { method: 'PUT', body: 'v' });
   if (answer.status !== 200) throw new Error(await answer.text());
   return performance.now() - from_ms;
 }
@@ -51,6 +51,7 @@ test('a thousand idle connections to each port leave room for others and end', a
   const observer = await DrivenNode.start(directories[2] as string);
   nodes.push(observer);
   await untilFinal([observer], 2, 20);
+  await untilMeshed(nodes);
   t.true((await first.report()).peers >= 2, 'a new peer got in');
   for (let i = 0; i < 300 && toApi.openCount + toPeers.openCount > 0; i++) await sleep(100);
   t.deepEqual([toApi.openCount, toPeers.openCount], [0, 0], 'who says nothing is cut off');

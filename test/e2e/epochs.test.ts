@@ -4,14 +4,17 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type { NodeStatus } from '#node/api/index.ts';
+import { tokenFile } from '#node/auth/tokens.ts';
 import { createKeyFile } from '#node/keys.ts';
 import { x0t } from '#test/cli/support.ts';
-import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
+import {
+  DrivenNode, makeNet, untilActive, untilFinal, untilMeshed,
+} from '#test/support/processes.ts';
 
 /** Real processes and the command line: an observer becomes the fifth of four, one leaves. */
 
-async function status({ url }: DrivenNode): Promise<NodeStatus> {
-  return (await (await fetch(`${url}/v1/status`)).json()) as NodeStatus;
+async function status(node: DrivenNode): Promise<NodeStatus> {
+  return (await (await node.fetch('/v1/status')).json()) as NodeStatus;
 }
 
 async function untilIn(nodes: readonly DrivenNode[], epoch: number): Promise<void> {
@@ -23,8 +26,12 @@ async function untilIn(nodes: readonly DrivenNode[], epoch: number): Promise<voi
   throw new Error(`not all are in epoch ${epoch} after 30 s`);
 }
 
+function tokenOf({ directory }: DrivenNode): readonly string[] {
+  return ['--token-file', tokenFile(directory, 'operator')];
+}
+
 async function put(node: DrivenNode, key: string): Promise<void> {
-  const answer = await fetch(`${node.url}/v1/kv/${key}`, { method: 'PUT', body: key });
+  const answer = await node.fetch(`/v1/kv/${key}`, { method: 'PUT', body: key });
   if (answer.status !== 202) throw new Error(`PUT answered ${answer.status}`);
 }
 
@@ -40,6 +47,9 @@ test('four become five by the command line, and four again', async (t) => {
   const [first, second, third, , fifth] = nodes as [
     DrivenNode, DrivenNode, DrivenNode, DrivenNode, DrivenNode,
   ];
+  await untilActive(fifth);
+  // invite, join, addresses, ready
+  const came = 4;
   const keys = ['a', 'b', 'c', 'd', 'e'];
   await Promise.all(keys.map((key, i) => put(nodes[i % 4] as DrivenNode, key)));
   const cli = (...args: string[]) => x0t(base, 'member', ...args, '--json');
@@ -50,7 +60,7 @@ test('four become five by the command line, and four again', async (t) => {
   const now = await status(fifth);
   t.deepEqual([now.role, now.n, now.quorum], ['validator', 5, 4]);
   await Promise.all(keys.map((key, i) => put(nodes[i] as DrivenNode, `${key}-1`)));
-  await untilFinal(nodes, 11, 30);
+  await untilFinal(nodes, came + 11, 30);
   const sealed = (await fifth.report()).blocksSealed;
   t.true(sealed > 0, 'it seals without a restart');
 
@@ -58,7 +68,7 @@ test('four become five by the command line, and four again', async (t) => {
   await second.kill();
   await put(first, 'while one is away');
   nodes[1] = await DrivenNode.start(second.directory);
-  await untilFinal(nodes, 12, 30);
+  await untilFinal(nodes, came + 12, 30);
   t.is((await status(nodes[1])).epoch, 1);
 
   const left = await cli('leave', '--data', third.directory, '--url', third.url, '--wait');
@@ -66,8 +76,8 @@ test('four become five by the command line, and four again', async (t) => {
   await untilIn(nodes, 2);
   t.is((await status(third)).role, 'observer');
   await put(third, 'by way of a validator');
-  await untilFinal(nodes, 14, 30);
-  const listed = JSON.parse((await cli('list', '--url', first.url)).stdout);
+  await untilFinal(nodes, came + 14, 30);
+  const listed = JSON.parse((await cli('list', '--url', first.url, ...tokenOf(first))).stdout);
   t.is(listed.epoch, 2);
   const isValidator = ({ roles }: { roles: string[] }) => roles.includes('validator');
   t.is(listed.members.filter(isValidator).length, 4);

@@ -2,11 +2,17 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createNodeKeys, finishDataDir, makeGenesis } from '#node/data-dir.ts';
+import type { NodeKeys } from '#node/data-dir.ts';
+import { openChain } from '#ledger/chain.ts';
+import { inviteAhead } from '#node/invite-ahead.ts';
+import { writePendingJoin } from '#node/join-file.ts';
+import { makeActor } from './cluster.ts';
 import type { PartialConfig } from '#node/config.ts';
 import { Subprocess } from '#node/subprocess.ts';
 import type { SubprocessOptions } from '#node/subprocess.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Command, Report } from './driven-node.ts';
+import { fetchAs } from './fetch-as.ts';
 
 /** A network of node processes on loopback, for tests and measurements. */
 
@@ -37,6 +43,11 @@ export class DrivenNode extends Subprocess {
     const node = new DrivenNode(directory, config, options);
     Object.assign(node, await node.#answer('ready'));
     return node;
+  }
+
+  /** Asks its API as the operator of its data directory. */
+  fetch(path: string, init?: RequestInit): Promise<Response> {
+    return fetchAs(this.directory, `${this.url}${path}`, init);
   }
 
   ask(command: Command): Promise<unknown> {
@@ -84,7 +95,8 @@ async function freePorts(count: number): Promise<number[]> {
 }
 
 /**
- * Data directories of `nodes` validators, and one of an observer; they know each other's addresses.
+ * Data directories of `nodes` validators, and one of an observer that an operator of its own has
+ * invited; they know each other's addresses.
  */
 export async function makeNet(
   base: string,
@@ -97,7 +109,9 @@ export async function makeNet(
   const keys = [];
   for (const directory of directories) keys.push(await createNodeKeys(directory));
   const ports = await freePorts(2 * (nodes + 1));
-  const genesis = makeGenesis('loopback', keys.slice(0, nodes), operators, Date.now());
+  const inviter = await makeActor();
+  const all = [...operators, inviter.actor];
+  const genesis = makeGenesis('loopback', keys.slice(0, nodes), all, Date.now());
   for (const [i, directory] of directories.entries()) {
     const others = keys
       .slice(0, nodes)
@@ -106,6 +120,12 @@ export async function makeNet(
       api: { port: ports[nodes + 1 + i] as number },
       p2p: { listen: [`/ip4/127.0.0.1/tcp/${ports[i]}`], bootstrap: others },
     };
+    if (i === nodes) {
+      const { id: chain } = openChain(genesis);
+      const node = keys[i] as NodeKeys;
+      const ahead = { chain, operator: inviter, node, roles: ['observer'] as const, seq: 0 };
+      await writePendingJoin(directory, await inviteAhead({ ...ahead, addrs: others.slice(0, 8) }));
+    }
     await finishDataDir(directory, genesis, config);
   }
   return directories;
@@ -119,6 +139,17 @@ export async function untilMeshed(nodes: readonly DrivenNode[]): Promise<void> {
     await sleep(100);
   }
   throw new Error('the nodes did not find each other in 20 s');
+}
+
+/** Waits until the ledger has the node as an active member: who joins needs a moment. */
+export async function untilActive(node: DrivenNode): Promise<void> {
+  for (let i = 0; i < 300; i++) {
+    const answer = await node.fetch('/v1/status');
+    const { membership } = (await answer.json()) as { membership: string };
+    if (membership === 'active') return;
+    await sleep(100);
+  }
+  throw new Error('the node is no active member after 30 s');
 }
 
 /**

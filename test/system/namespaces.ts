@@ -113,6 +113,14 @@ export class TwoHosts {
     return node;
   }
 
+  /** Runs Node on a host until it is stopped or ends by itself. */
+  spawnNode(side: 0 | 1, ...args: string[]): ChildProcess {
+    const all = ['netns', 'exec', this.#names[side], process.execPath, ...args];
+    const child = spawn('ip', all, { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#children.push(child);
+    return child;
+  }
+
   /** Ends the processes and removes the namespaces; the veth pair goes with them. */
   remove(): void {
     for (const child of this.#children) child.kill('SIGKILL');

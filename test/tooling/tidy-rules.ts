@@ -29,7 +29,8 @@ const PRODUCT = ['ledger', 'p2p', 'native', 'projections', 'governance'] as cons
  */
 export const IMPORTS: Readonly<Record<string, ImportRule>> = {
   ledger: { folders: [], ...PURE },
-  projections: { folders: ['ledger'], ...PURE },
+  // a pure implementation: whether a libp2p key vouches for a member is the same everywhere
+  projections: { folders: ['ledger'], ...PURE, packages: [...PURE.packages, '@noble/curves'] },
   governance: { folders: ['ledger'], ...PURE },
   native: {
     folders: ['ledger'],

@@ -1,0 +1,187 @@
+import type { Command } from 'commander';
+import { fail } from '#ledger/errors.ts';
+import type { Body } from '#ledger/event.ts';
+import { parseEntry } from '#projections/identity-entries.ts';
+import type { IdentitiesJson } from '#node/api/identity.ts';
+import { addCommand, collect, wholeNumber } from './command.ts';
+import { columns, utc } from './output.ts';
+import type { Output } from './output.ts';
+import { clientOf } from './client.ts';
+import { withNode } from './places.ts';
+import type { NodeOptions } from './places.ts';
+import { foreignBundle } from './foreign-bundle.ts';
+import type { EndpointOptions } from './foreign-bundle.ts';
+import { signingKey, submitSigned } from './signing.ts';
+import { describeWritten, withWriting } from './writing.ts';
+import type { WritingOptions } from './writing.ts';
+
+interface EntryOptions extends WritingOptions {
+  readonly selector?: readonly string[];
+  readonly x509Ttl?: number;
+  readonly jwtTtl?: number;
+  readonly hint?: string;
+  readonly federatesWith?: readonly string[];
+  readonly node?: readonly string[];
+}
+
+const TTL_S_MAX = 24 * 3600;
+
+/** `x0t identity`: who has which SPIFFE identity in a network (docs/identity.md). */
+export function registerIdentity(program: Command): void {
+  const about = 'who has which SPIFFE identity: entries, issuers and federation';
+  const group = program.command('identity').description(about);
+
+  const show = addCommand<NodeOptions>(group, 'show', 'entries, issuers, keys and federation', [
+    'x0t identity show',
+  ]);
+  withNode(show.command);
+  show.does(async (out, options) => {
+    const shown = await (await clientOf(options)).identities();
+    out.show(shown, () => describe(shown));
+  });
+
+  registerEntry(group);
+  registerTrust(group);
+}
+
+function registerEntry(group: Command): void {
+  const entry = addCommand<EntryOptions>(
+    group,
+    'entry <id> <spiffe-id>',
+    'give processes of the hosts a SPIFFE ID; all selectors must hold of one',
+    [
+      'x0t identity entry db spiffe://alpha.00a1b2c3d4e5f607/db --selector unix:uid:1000 --wait',
+      'x0t identity entry web spiffe://alpha.00a1b2c3d4e5f607/web --selector unix:uid:33 ' +
+        '--selector unix:path:/usr/sbin/nginx --x509-ttl 600 --wait',
+    ],
+  );
+  withWriting(entry.command)
+    .option('--selector <selector>', 'unix:uid:N, unix:gid:N, unix:path:P, unix:sha256:H', collect)
+    .option('--x509-ttl <seconds>', 'life of its certificates', wholeNumber(1, TTL_S_MAX))
+    .option('--jwt-ttl <seconds>', 'life of its tokens', wholeNumber(1, TTL_S_MAX))
+    .option('--hint <text>', 'tells a workload with several identities which is for what')
+    .option('--federates-with <domain>', 'foreign trust domain whose bundle it gets', collect)
+    .option('--node <actor>', 'only on the host of this node', collect);
+  entry.does(async (out, options, id = '', spiffeId = '') => {
+    const { selector = [], x509Ttl, jwtTtl, hint, federatesWith, node } = options;
+    const text = {
+      spiffeId,
+      selectors: selector,
+      ...(x509Ttl !== undefined && { x509Ttl_s: x509Ttl }),
+      ...(jwtTtl !== undefined && { jwtTtl_s: jwtTtl }),
+      ...(hint !== undefined && { hint }),
+      ...(federatesWith && { federatesWith }),
+    };
+    // the node would give the event a place in the log and a verdict: say it before
+    parseEntry({ id, ...text, ...(node && { nodes: node }) });
+    const nodes = node?.map(actorOf);
+    await change(out, options, 'identity.entry/1', {
+      id,
+      entry: { ...text, ...(nodes && { nodes }) },
+    });
+  });
+
+  const remove = addCommand<WritingOptions>(group, 'remove <id>', 'remove an entry', [
+    'x0t identity remove db --wait',
+  ]);
+  withWriting(remove.command);
+  remove.does((out, options, id = '') => change(out, options, 'identity.entry/1', { id }));
+}
+
+function registerTrust(group: Command): void {
+  const issuer = addCommand<WritingOptions & { readonly forbid?: boolean }>(
+    group,
+    'issuer <actor>',
+    'allow a node to issue identities, or forbid it and drop its keys from the bundle',
+    ['x0t identity issuer 4f2a… --wait', 'x0t identity issuer 4f2a… --forbid --wait'],
+  );
+  withWriting(issuer.command).option('--forbid', 'it issues no more');
+  issuer.does((out, options, actor = '') =>
+    change(out, options, 'identity.issuer/1', {
+      actor: actorOf(actor),
+      allowed: options.forbid !== true,
+    }),
+  );
+
+  const revoke = addCommand<WritingOptions>(
+    group,
+    'revoke <actor> <kid>',
+    'take the keys of an issuer out of the bundle: what they signed counts no more',
+    ['x0t identity revoke 4f2a… Zb3k… --wait'],
+  );
+  withWriting(revoke.command);
+  revoke.does((out, options, actor = '', kid = '') =>
+    change(out, options, 'identity.revocation/1', { actor: actorOf(actor), kid }),
+  );
+
+  const federate = addCommand<FederateOptions>(
+    group,
+    'federate <domain> [source]',
+    'hold the bundle of a foreign trust domain, from its endpoint or a file (-: stdin)',
+    [
+      'x0t identity federate other.example https://other.example/bundle.json --wait',
+      'x0t identity federate other.example https://192.0.2.7:8443/ ' +
+        '--endpoint-id spiffe://other.example/bundle --bundle first.json --wait',
+      'x0t identity federate other.example bundle.json --wait',
+    ],
+  );
+  withWriting(federate.command)
+    .option('--endpoint-id <spiffe-id>', 'the endpoint shows an X.509-SVID of this ID')
+    .option('--bundle <file>', "with --endpoint-id: the bundle of the endpoint's trust domain")
+    .option('--end', 'hold it no more');
+  federate.does(async (out, options, trustDomain = '', source) => {
+    const { end = false } = options;
+    if (end === (source !== undefined)) fail('usage', 'Give a source of the bundle, or --end.');
+    const bundle = source && (await foreignBundle(trustDomain, source, options));
+    const body = { trustDomain, ...(bundle && { bundle }) };
+    await change(out, options, 'identity.federation/1', body);
+  });
+}
+
+interface FederateOptions extends WritingOptions, EndpointOptions {
+  readonly end?: boolean;
+}
+
+function actorOf(text: string): Uint8Array {
+  if (!/^[0-9a-f]{64}$/.test(text)) {
+    const message = 'An actor is written in 64 hex digits: see `npx x0t member list`.';
+    fail('usage', message, { actor: text });
+  }
+  return Uint8Array.fromHex(text);
+}
+
+async function change(
+  out: Output,
+  options: WritingOptions,
+  kind: string,
+  body: Body,
+): Promise<void> {
+  const key =
+    (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
+  const { wait = false, timeout } = options;
+  const client = await clientOf(options);
+  const written = await submitSigned(client, key, kind, body, wait, timeout * 1000);
+  out.show(written, () => describeWritten(written));
+}
+
+function describe(shown: IdentitiesJson): string {
+  const { trustDomain, entries, issuers, authorities, federations } = shown;
+  const rows = [
+    ['trust domain', trustDomain] as const,
+    ...issuers.map((actor) => ['issuer', actor] as const),
+    ...authorities.map(({ actor, kid, notAfter_ms }) => {
+      return ['keys', `${kid} of ${actor.slice(0, 8)}… until ${utc(notAfter_ms)}`] as const;
+    }),
+    ...federations.map((one) => ['federated', one.trustDomain] as const),
+  ];
+  const texts = entries.map(({ id, spiffeId, selectors, x509Ttl_s, jwtTtl_s, nodes }) => {
+    const lines = [
+      ['id', spiffeId] as const,
+      ...selectors.map((selector) => ['selector', selector] as const),
+      ['lives', `certificates ${x509Ttl_s} s, tokens ${jwtTtl_s} s`] as const,
+      ...(nodes ?? []).map((actor) => ['on', actor] as const),
+    ];
+    return `\n# ${id}\n${columns(lines)}`;
+  });
+  return columns(rows) + texts.join('');
+}

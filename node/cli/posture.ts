@@ -1,0 +1,147 @@
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { fail } from '#ledger/errors.ts';
+import type { Body } from '#ledger/event.ts';
+import type { PostureJson } from '#node/client.ts';
+import { GRADES, POINT } from '#projections/posture-grades.ts';
+import { ISOLATE_KIND, RECOVER_KIND } from '#projections/posture-kinds.ts';
+import { addCommand, wholeNumber } from './command.ts';
+import { columns, utc } from './output.ts';
+import type { Output } from './output.ts';
+import { clientOf } from './client.ts';
+import { withNode } from './places.ts';
+import type { NodeOptions } from './places.ts';
+import { signingKey, submitSigned } from './signing.ts';
+import { describeWritten, withWriting } from './writing.ts';
+import type { WritingOptions } from './writing.ts';
+
+interface IsolateOptions extends WritingOptions {
+  readonly grade: string;
+  readonly reason: string;
+  /** Minutes. */
+  readonly for: number;
+}
+
+interface RecoverOptions extends WritingOptions {
+  readonly reason: string;
+}
+
+const MINUTES = 60;
+const MINUTES_MAX = 30 * 24 * 60;
+
+/** `x0t posture`: how members behave, and who is isolated (docs/zero-trust.md). */
+export function registerPosture(program: Command): void {
+  const about = 'how members behave, and who is isolated';
+  const group = program.command('posture').description(about);
+
+  const list = addCommand<NodeOptions>(group, 'list', 'members of whom something is held', [
+    'x0t posture list',
+  ]);
+  withNode(list.command);
+  list.does(async (out, options) => {
+    const shown = await (await clientOf(options)).posture();
+    out.show(shown, () => shown.members.map(line).join('') || 'nothing is held of anybody\n');
+  });
+
+  const show = addCommand<NodeOptions>(group, 'show <actor>', 'one member: score, reports, grade', [
+    'x0t posture show 4f2a…',
+  ]);
+  withNode(show.command);
+  show.does(async (out, options, actor) => {
+    const { members } = await (await clientOf(options)).posture();
+    const wanted = actorOf(actor);
+    const one = members.find((member) => member.actor === wanted.toHex()) ?? cleanSheet(wanted);
+    out.show(one, () => describe(one));
+  });
+
+  const isolate = addCommand<IsolateOptions>(
+    group,
+    'isolate <actor>',
+    'give a member a graver grade for a time; by an operator',
+    ['x0t posture isolate 4f2a… --grade quarantined --reason "key may be stolen" --wait'],
+  );
+  withWriting(isolate.command)
+    .addOption(grades().makeOptionMandatory())
+    .requiredOption('--reason <text>', 'why; it stands in the log')
+    .option('--for <minutes>', 'until it ends', wholeNumber(1, MINUTES_MAX), MINUTES);
+  isolate.does(async (out, options, actor) => {
+    const { grade, reason, for: minutes } = options;
+    const until_ms = Date.now() + minutes * 60_000;
+    const body = { actor: actorOf(actor), grade, reason, until_ms, by: 'operator' };
+    await operate(out, options, ISOLATE_KIND, body);
+  });
+
+  const recover = addCommand<RecoverOptions>(
+    group,
+    'recover <actor>',
+    "lower a member's grade by one step; by an operator",
+    ['x0t posture recover 4f2a… --reason "disk replaced" --wait'],
+  );
+  withWriting(recover.command).requiredOption('--reason <text>', 'why; it stands in the log');
+  recover.does(async (out, options, actor) => {
+    const { reason } = options;
+    const body = { actor: actorOf(actor), reason, by: 'operator' };
+    await operate(out, options, RECOVER_KIND, body);
+  });
+}
+
+const grades = (): Option => new Option('--grade <grade>', 'which').choices(GRADES.slice(1));
+
+async function operate(
+  out: Output,
+  options: WritingOptions,
+  kind: string,
+  body: Body,
+): Promise<void> {
+  const key =
+    (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
+  const { wait = false, timeout } = options;
+  const client = await clientOf(options);
+  const written = await submitSigned(client, key, kind, body, wait, timeout * 1000);
+  out.show(written, () => describeWritten(written));
+}
+
+type MemberJson = PostureJson['members'][number];
+
+function cleanSheet(actor: Uint8Array): MemberJson {
+  const none = { score: 0, grade: 'none', due: 'none', canSpare: true, isConvicted: false };
+  return { actor: actor.toHex(), ...none, reports: [] };
+}
+
+const points = (milli: number): string => (milli / POINT).toFixed(1);
+
+function line({ actor, score, grade, isolation }: MemberJson): string {
+  const until = isolation ? ` until ${utc(isolation.until_ms)}, by ${isolation.by}` : '';
+  return `${actor}  ${points(score)} points  ${grade}${until}\n`;
+}
+
+function describe({ actor, score, grade, due, isolation, reports, evidence }: MemberJson): string {
+  const rows: (readonly [string, string])[] = [
+    ['actor', actor],
+    ['score', `${points(score)} points`],
+    ['grade', grade],
+    ['due', due],
+  ];
+  if (isolation) {
+    rows.push(
+      ['since', utc(isolation.since_ms)],
+      ['until', utc(isolation.until_ms)],
+      ['lowered', `not before ${utc(isolation.recovers_ms)}`],
+      ['by', `${isolation.by}, ${isolation.author}`],
+      ['reason', isolation.reason],
+    );
+  }
+  if (evidence !== undefined) rows.push(['evidence', evidence]);
+  for (const { reporter, what, count, points: held, at_ms } of reports) {
+    rows.push(['report', `${utc(at_ms)}  ${what} ×${count}, ${points(held)} points  ${reporter}`]);
+  }
+  return columns(rows);
+}
+
+function actorOf(text: string): Uint8Array {
+  if (!/^[0-9a-f]{64}$/.test(text)) {
+    const message = 'An actor is written in 64 hex digits: see `npx x0t member list`.';
+    fail('usage', message, { actor: text });
+  }
+  return Uint8Array.fromHex(text);
+}

@@ -1,0 +1,184 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { signStatement } from '#governance/participant.ts';
+import { openChain } from '#ledger/chain.ts';
+import { X0tError, codeOf, fail } from '#ledger/errors.ts';
+import { decodeEntry } from '#ledger/event.ts';
+import { textOf } from '#ledger/ids.ts';
+import { JOIN_KIND, peerStatement, readJoin } from '#ledger/join.ts';
+import type { JoinBody } from '#ledger/join.ts';
+import { generatePeerKey, peerNameOf, signAsPeer } from '#p2p/index.ts';
+import type { PartialConfig } from './config.ts';
+import { finishDataDir } from './data-dir.ts';
+import type { NodeKeys } from './data-dir.ts';
+import { dataPaths, isInitialised } from './data-paths.ts';
+import { proveUse } from './invite-token.ts';
+import type { Token } from './invite-token.ts';
+import { readPendingJoin, writePendingJoin } from './join-file.ts';
+import type { PendingJoin } from './join-file.ts';
+import { askToJoin, isFinal } from './joiner.ts';
+import type { JoinReply } from './join-exchange.ts';
+import { createKeyFile, readKeyFile } from './keys.ts';
+import type { ActorKey } from './keys.ts';
+import type { PassphraseSource } from './passphrase.ts';
+import { readSecret, writeNewSecret } from './private-file.ts';
+import { systemClock } from './system.ts';
+
+/**
+ * A new member's data directory, from nothing but a token. Each step is kept before the next one,
+ * so that a process that was killed anywhere goes on where it was: keys, then the signed event,
+ * then the genesis of a member that took the event.
+ */
+
+const ASK_AGAIN_MS = 1000;
+
+/** Roles that are those of a node; others only sign. */
+const OF_NODES = new Set(['auditor', 'observer', 'validator']);
+
+export function needsNode({ invite }: Pick<Token, 'invite'>): boolean {
+  return invite.roles.some((role) => OF_NODES.has(role));
+}
+
+/** What is said of the way, e.g. to a person who waits. */
+export type Tell = (what: string) => void;
+
+export interface JoinOptions {
+  readonly directory: string;
+  readonly token: Token;
+  readonly config: PartialConfig;
+  /** For new keys; `undefined`: not encrypted. */
+  readonly passphrase: PassphraseSource | undefined;
+  /** For keys that are there. */
+  readonly opener: PassphraseSource;
+  readonly tell: Tell;
+  readonly stopped: AbortSignal;
+}
+
+/**
+ * Makes the directory, or completes it. Afterwards a node can start in it; it is a member as soon
+ * as its event is final. Throws `join_refused` with the reason, `not_empty`,
+ * `data_dir_other_network` and `genesis_foreign`.
+ */
+export async function prepareToJoin(options: JoinOptions): Promise<NodeKeys> {
+  const { directory, token, config, tell, stopped } = options;
+  const paths = dataPaths(directory);
+  const isThere = isInitialised(directory);
+  if (isThere && openChain(await readFile(paths.genesis)).id !== token.invite.chain) {
+    fail('data_dir_other_network', 'This directory is of a node of another network.', {
+      directory,
+    });
+  }
+  const keys = await keysIn(options);
+  const known = await readPendingJoin(directory);
+  // once the genesis is here, a missing file says that the node is on the ledger
+  if (isThere && !known) return keys;
+  const isSame = known && inviteIn(known) === token.id;
+  const pending = isSame ? known : await pendingOf(token, keys, keys);
+  if (!isSame) await writePendingJoin(directory, pending);
+  if (isThere && isSame) return keys;
+  const { genesis } = await untilTaken(pending, keys.peerKey, token, tell, stopped);
+  const bootstrap = [...new Set([...token.invite.addrs, ...(config.p2p?.bootstrap ?? [])])];
+  if (!isThere) {
+    await finishDataDir(directory, genesis, { ...config, p2p: { ...config.p2p, bootstrap } });
+  }
+  return keys;
+}
+
+/** Who only signs: the event is handed over, and awaited until it is final. */
+export async function joinAsSigner(
+  token: Token,
+  key: ActorKey,
+  tell: Tell,
+  stopped: AbortSignal,
+): Promise<JoinReply> {
+  const peerKey = await generatePeerKey();
+  const pending = await pendingOf(token, key, undefined);
+  for (;;) {
+    const reply = await untilTaken(pending, peerKey, token, tell, stopped);
+    if (reply.state === 'member') return reply;
+    await sleep(ASK_AGAIN_MS, undefined, { signal: stopped });
+  }
+}
+
+/** The event that a node (or who only signs) hands over. */
+export async function pendingOf(
+  token: Token,
+  key: ActorKey,
+  node: Pick<NodeKeys, 'peer' | 'peerKey'> | undefined,
+): Promise<PendingJoin> {
+  const { chain, addrs } = token.invite;
+  const body: JoinBody = {
+    key: key.coseKey,
+    invite: Uint8Array.fromHex(token.id),
+    inviteKey: token.key.coseKey,
+    proof: await proveUse(token, key.actor),
+    ...(node && {
+      peer: node.peer,
+      peerProof: signAsPeer(node.peerKey, peerStatement(chain, key.actor, node.peer)),
+    }),
+  };
+  const entry = await signStatement(key, {
+    chain,
+    lane: 0,
+    seq: 0,
+    kind: JOIN_KIND,
+    body: { ...body },
+    wall_ms: systemClock.wall_ms(),
+  });
+  return { message: { chain, join: { entry: entry.bytes, coseKey: key.coseKey } }, addrs };
+}
+
+function inviteIn({ message }: PendingJoin): string | undefined {
+  return readJoin(decodeEntry(message.join.entry).event.body)?.invite.toHex();
+}
+
+async function untilTaken(
+  pending: PendingJoin,
+  peerKey: Uint8Array,
+  { invite }: Token,
+  tell: Tell,
+  stopped: AbortSignal,
+): Promise<JoinReply> {
+  for (;;) {
+    try {
+      const reply = await askToJoin(pending, peerKey);
+      if (openChain(reply.genesis).id !== invite.chain) {
+        fail('genesis_foreign', 'The member shows another genesis than the invite names.', {
+          chain: textOf(invite.chain),
+        });
+      }
+      tell(reply.state);
+      return reply;
+    } catch (error) {
+      if (isFinal(error) || !PASSING.has(codeOf(error))) throw error;
+      if (systemClock.wall_ms() > invite.notAfter_ms) throw error;
+      tell(codeOf(error));
+    }
+    await sleep(ASK_AGAIN_MS, undefined, { signal: stopped });
+  }
+}
+/** A member that cannot be reached, or has no time: it is asked again. */
+const PASSING = new Set(['join_refused', 'join_timeout', 'peer_gone', 'protocol_unsupported']);
+
+/** The keys of the directory; each that is missing is made. Throws `not_empty`. */
+async function keysIn({ directory, passphrase, opener }: JoinOptions): Promise<NodeKeys> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const paths = dataPaths(directory);
+  if (!existsSync(paths.key) && (await readdir(directory)).length > 0) {
+    fail('not_empty', 'The directory is not empty: choose another.', { directory });
+  }
+  const key = existsSync(paths.key)
+    ? await readKeyFile(paths.key, undefined, opener)
+    : await createKeyFile(paths.key, passphrase);
+  if (!existsSync(paths.peerKey)) {
+    await writeNewSecret(paths.peerKey, await generatePeerKey(), passphrase);
+  }
+  const peerKey = await readSecret(paths.peerKey, opener);
+  return { ...key, peerKey, peer: peerNameOf(peerKey) };
+}
+
+/** A stop that was asked for while waiting is none of the errors. */
+export function isStopped(error: unknown): boolean {
+  return !(error instanceof X0tError) && (error as Error).name === 'AbortError';
+}

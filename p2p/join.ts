@@ -1,0 +1,146 @@
+/**
+ * How somebody who is no member yet hands over its join event, and learns the genesis. On a fresh
+ * connection the dialler opens this protocol instead of the hello; then
+ *
+ *   DATA request -> DATA reply or REFUSAL code
+ *
+ * and the connection ends: nothing else is open to one who is not admitted.
+ */
+import { codeOf, X0tError } from '#ledger/errors.ts';
+import { EVENT_BYTES_MAX, FRAME_BYTES_MAX } from '#ledger/limits.ts';
+import type { Clock, Log, PeerName } from '#ledger/ports.ts';
+import type { Connection, Stream } from '@libp2p/interface';
+import { noise } from '@libp2p/noise';
+import { yamux } from '@libp2p/yamux';
+import { multiaddr } from '@multiformats/multiaddr';
+import { createLibp2p } from 'libp2p';
+import { Bucket } from './bucket.ts';
+import { corkedTcp } from './corked-tcp.ts';
+import type { Counters } from './counters.ts';
+import { coded, reasonOf } from './failures.ts';
+import { DATA, FrameStream, REFUSAL, resetStream } from './frames.ts';
+import { readPeerKey } from './keys.ts';
+import { deadline } from './timers.ts';
+
+export const JOIN_PROTOCOL = '/x0t/join/1';
+/** A join event, and the event of its invite where that is not on the ledger yet. */
+const REQUEST_BYTES_MAX = EVENT_BYTES_MAX + 32 * 1024;
+/** One request is answered in this time, or the connection ends. */
+const JOIN_MS_MAX = 10_000;
+/** Requests that are answered at once, and taken per second of all peers together. */
+const AT_ONCE_MAX = 8;
+const PER_S = 5;
+const BURST = 20;
+
+/** Answers a request, or throws the coded refusal. */
+export type JoinHandler = (message: Uint8Array, peer: PeerName) => Promise<Uint8Array>;
+
+export interface JoinParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly counters: Counters;
+  readonly penalise: (peer: PeerName, code: string) => void;
+  readonly handler: JoinHandler | undefined;
+}
+
+/** The side of a member. */
+export class JoinDesk {
+  readonly #parts: JoinParts;
+  readonly #bucket: Bucket;
+  #underWay = 0;
+
+  constructor(parts: JoinParts) {
+    this.#parts = parts;
+    this.#bucket = new Bucket(parts.clock, PER_S, BURST);
+  }
+
+  /** Answers one request and resolves when the peer has it. Never rejects. */
+  async serve(stream: Stream, connection: Connection): Promise<void> {
+    const { clock, counters, handler, log, penalise } = this.#parts;
+    const peer = connection.remotePeer.toString();
+    const limit = deadline(clock, JOIN_MS_MAX, () => {
+      return new X0tError('join_timeout', 'The request was not answered in time.', { peer });
+    });
+    this.#underWay += 1;
+    const frames = new FrameStream(stream);
+    try {
+      if (handler === undefined || this.#underWay > AT_ONCE_MAX || !this.#bucket.take()) {
+        throw new X0tError('join_busy', 'Too many want to join at once: try again.', { peer });
+      }
+      const request = await frames.read(REQUEST_BYTES_MAX, limit.signal);
+      if (request?.kind !== DATA) throw new X0tError('frame_unexpected', 'A request is expected.');
+      await frames.write(DATA, await handler(request.payload, peer), limit.signal);
+      counters.add('joins_total', 'ok');
+    } catch (error) {
+      const { code } = coded(error, limit.signal, peer);
+      counters.add('joins_total', code);
+      log.info({ peer, code }, 'a join was refused');
+      if (code !== 'join_busy') penalise(peer, 'join_refused');
+      await this.#refuse(frames, codeOf(error), limit.signal);
+    } finally {
+      this.#underWay -= 1;
+      await drained(frames, limit.signal);
+      limit.clear();
+    }
+  }
+
+  async #refuse(frames: FrameStream, code: string, signal: AbortSignal): Promise<void> {
+    await frames.write(REFUSAL, new TextEncoder().encode(code), signal).catch(() => undefined);
+  }
+}
+
+/** Waits until the other side has read and closed; gives up with the signal. */
+async function drained(frames: FrameStream, signal: AbortSignal): Promise<void> {
+  try {
+    await frames.stream.close({ signal });
+    while ((await frames.read(REQUEST_BYTES_MAX, signal)) !== undefined);
+  } catch (error) {
+    resetStream(frames.stream, coded(error, signal, ''));
+  }
+}
+
+export interface JoinRequest {
+  /** The private key of the node that joins, from `generatePeerKey`. */
+  readonly key: Uint8Array;
+  /** Where a member can be reached: a multiaddr that names its peer. */
+  readonly addr: string;
+  readonly message: Uint8Array;
+  readonly clock: Clock;
+}
+
+/**
+ * Hands over a request and resolves with the reply. Throws `join_refused` with the member's
+ * `reason`, or `peer_gone` where nobody answers there.
+ */
+export async function requestJoin({ key, addr, message, clock }: JoinRequest): Promise<Uint8Array> {
+  const limit = deadline(clock, JOIN_MS_MAX, () => {
+    return new X0tError('join_timeout', 'The member did not answer in time.', { addr });
+  });
+  const host = await createLibp2p({
+    privateKey: readPeerKey(key),
+    addresses: { listen: [] },
+    transports: [corkedTcp({})],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionManager: { reconnectRetries: 0 },
+    connectionMonitor: { enabled: false },
+  });
+  try {
+    const connection = await host.dial(multiaddr(addr), { signal: limit.signal });
+    const stream = await connection.newStream(JOIN_PROTOCOL, { signal: limit.signal });
+    const frames = new FrameStream(stream);
+    await frames.write(DATA, message, limit.signal);
+    const reply = await frames.read(FRAME_BYTES_MAX, limit.signal);
+    if (reply?.kind === DATA) return reply.payload;
+    const reason = reply?.kind === REFUSAL ? reasonOf(reply.payload) : 'closed';
+    throw new X0tError('join_refused', 'The member refuses: its reason says why.', {
+      reason,
+      addr,
+    });
+  } catch (error) {
+    throw coded(error, limit.signal, addr);
+  } finally {
+    limit.clear();
+    await host.stop();
+  }
+}

@@ -1,0 +1,179 @@
+import { decode, encode } from '#ledger/codec.ts';
+import { Committee } from '#ledger/committee.ts';
+import type { Validator } from '#ledger/committee.ts';
+import { keyId } from '#ledger/cose.ts';
+import { readEvidence } from '#ledger/evidence.ts';
+import { bytesOf, equalBytes } from '#ledger/ids.ts';
+import { COMMITTEE_MAX } from '#ledger/limits.ts';
+import type { Id } from '#ledger/ports.ts';
+import type { OrderedEvent, Rows, Seats } from '#ledger/projection.ts';
+import type { VerdictName } from '#ledger/verdicts.ts';
+import { actorOfKey, isAccusing, keyState } from './member-keys.ts';
+import type { Committees } from './member-keys.ts';
+import type { Joining } from './members-kinds.ts';
+import {
+  EPOCH, MEMBERS_MAX, NEXT, enlist, idsOf, listOf, ofActor, ofEpoch, ofEvidence, putRow, rowOf,
+} from './members-rows.ts';
+import type { Reading } from './members-rows.ts';
+
+/** Who sits in the committee, and how that changes. */
+
+type SeatsRow = readonly [
+  id: Uint8Array,
+  actors: readonly Uint8Array[],
+  keys?: readonly Uint8Array[],
+];
+
+export function seat(rows: Rows, epoch: number, validators: readonly Validator[]): void {
+  const { id } = new Committee(epoch, validators);
+  const actors = validators.map(({ actor }) => bytesOf(actor));
+  const keys = validators.map(({ coseKey }) => bytesOf(keyId(coseKey)));
+  const areFirst = keys.every((key, i) => equalBytes(key, actors[i] as Uint8Array));
+  rows.put(ofEpoch(epoch), encode([bytesOf(id), actors, ...(areFirst ? [] : [keys])]));
+  rows.put(EPOCH, encode(epoch));
+}
+
+/** Makes the changes of this commit the next epoch's committee; false where there are none. */
+export function seatNext(rows: Rows): boolean {
+  const next = rows.get(NEXT);
+  if (!next) return false;
+  rows.remove(NEXT);
+  seat(rows, epochOf(rows) + 1, idsOf(next).map((actor) => validatorOf(rows, actor)));
+  return true;
+}
+
+/** The committee that the next epoch gets as things stand. */
+function nextActors(rows: Reading): Id[] {
+  const next = rows.get(NEXT);
+  return next ? idsOf(next) : actorsOf(rows, epochOf(rows));
+}
+
+/** One change of the set, or none: the verdict says why. */
+export function change(
+  rows: Rows,
+  add: readonly Joining[],
+  remove: readonly Id[],
+): VerdictName {
+  const before = nextActors(rows);
+  const leaving = new Set(remove);
+  if (leaving.size < remove.length || remove.some((actor) => !before.includes(actor))) {
+    return 'not_validator';
+  }
+  const after = before.filter((actor) => !leaving.has(actor));
+  const peers = new Set(after.map((actor) => rowOf(rows, actor)?.peer));
+  let strangers = 0;
+  for (const { key, peer } of add) {
+    const actor = joinerOf(rows, key);
+    const row = rowOf(rows, actor);
+    const state = row && keyState(actor, keyId(key), rows);
+    if (state === 'retired') return 'key_retired';
+    if (state === 'revoked') return 'key_revoked';
+    if (after.includes(actor)) return 'already_validator';
+    if (row?.barred) return 'member_barred';
+    // a seat wants a node that works
+    if (row?.state !== undefined && row.state !== 'active') return 'member_transition';
+    if (peers.has(peer)) return 'peer_taken';
+    peers.add(peer);
+    after.push(actor);
+    if (!row) strangers += 1;
+  }
+  if (after.length < 1 || after.length > COMMITTEE_MAX) return 'committee_bounds';
+  if (strangers > 0 && listOf(rows).length + strangers > MEMBERS_MAX) return 'member_bounds';
+  for (const joining of add) enrol(rows, joining);
+  rows.put(NEXT, encode(after.map(bytesOf)));
+  return 'applied';
+}
+
+/** Whose key it is; one that is nobody's makes a new actor. */
+function joinerOf(rows: Reading, key: Uint8Array): Id {
+  const id = keyId(key);
+  return actorOfKey(id, rows) ?? id;
+}
+
+function enrol(rows: Rows, { key, peer, addrs = [] }: Joining): void {
+  const actor = joinerOf(rows, key);
+  const known = rowOf(rows, actor);
+  if (!known) enlist(rows, actor);
+  const { addrs: _before, ...kept } = known ?? {};
+  putRow(rows, actor, { ...kept, key, peer, ...(addrs.length > 0 && { addrs }) });
+}
+
+/** Whether it would leave an empty committee behind. */
+export function isLastValidator(rows: Reading, actor: Id): boolean {
+  const next = nextActors(rows);
+  return next.length === 1 && next[0] === actor;
+}
+
+/** Takes the seat of one who has one, at the end of the epoch. */
+export function unseat(rows: Rows, actor: Id): void {
+  const before = nextActors(rows);
+  const after = before.filter((one) => one !== actor);
+  if (after.length < before.length) rows.put(NEXT, encode(after.map(bytesOf)));
+}
+
+/** What changes of keys do to the next committee. */
+export function committees(rows: Rows): Committees {
+  return {
+    renew(actor) {
+      const next = nextActors(rows);
+      if (next.includes(actor)) rows.put(NEXT, encode(next.map(bytesOf)));
+    },
+    unseat: (actor) => unseatUnlessLast(rows, actor),
+  };
+}
+
+/** The last validator of all stays: without it nothing would ever be final again. */
+function unseatUnlessLast(rows: Rows, actor: Id): void {
+  if (!isLastValidator(rows, actor)) unseat(rows, actor);
+}
+
+/** Gives a member with a node a seat from the next epoch on, where there is room and no bar. */
+export function takeSeat(rows: Rows, actor: Id): void {
+  const row = rowOf(rows, actor);
+  const before = nextActors(rows);
+  const isFree = before.length < COMMITTEE_MAX && !before.includes(actor) && !row?.barred;
+  const isAlone = !before.some((one) => rowOf(rows, one)?.peer === row?.peer);
+  if (!row?.peer || !isFree || !isAlone) return;
+  rows.put(NEXT, encode([...before, actor].map(bytesOf)));
+}
+
+/** The first evidence for an epoch and author counts; its signatures are part of its validity. */
+export function convict({ event, seq, ts_ms }: OrderedEvent, rows: Rows): VerdictName {
+  const { chain, body } = event;
+  const evidence = readEvidence(body);
+  if (!evidence) return 'bad_body';
+  const { epoch, author, round, key, committee } = evidence;
+  const row = rows.get(ofEpoch(epoch));
+  const [id, actors, keys = actors] = row ? (decode(row) as SeatsRow) : [];
+  const actor = actors?.[author]?.toHex();
+  const isFounded =
+    evidence.chain === chain && id?.toHex() === committee && keys?.[author]?.toHex() === key;
+  if (!isFounded || actor === undefined) return 'evidence_unfounded';
+  if (!isAccusing(key, ts_ms, rows)) return 'evidence_unfounded';
+  if (rows.get(ofEvidence(epoch, author))) return 'evidence_known';
+  rows.put(ofEvidence(epoch, author), encode([seq, round]));
+  rows.put(ofActor(actor), encode({ ...rowOf(rows, actor), barred: true }));
+  unseatUnlessLast(rows, actor);
+  return 'applied';
+}
+
+export function epochOf(rows: Reading): number {
+  const row = rows.get(EPOCH);
+  return row ? (decode(row) as number) : 0;
+}
+
+export function actorsOf(rows: Reading, epoch: number): Id[] {
+  const row = rows.get(ofEpoch(epoch));
+  return row ? (decode(row) as SeatsRow)[1].map((actor) => actor.toHex()) : [];
+}
+
+/** Every seat has had a key and a peer since it was taken. */
+export function validatorOf(rows: Reading, actor: Id): Validator {
+  const { key, peer } = rowOf(rows, actor) as { readonly key: Uint8Array; readonly peer: string };
+  return { actor, coseKey: key, peer, stake: 1 };
+}
+
+export function seats(rows: Reading): Seats {
+  const epoch = epochOf(rows);
+  return { epoch, validators: actorsOf(rows, epoch).map((actor) => validatorOf(rows, actor)) };
+}
