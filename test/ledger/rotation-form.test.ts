@@ -10,7 +10,7 @@ import {
 import { loadEngine } from '#native/engine.ts';
 import { seededActor } from '#test/support/seeded-actor.ts';
 
-/** The object that a new key signs, byte by byte, and which signature an event's validity asks for. */
+/** The object that a new key signs, byte by byte, and what of it an event's validity asks for. */
 
 const chain = '11'.repeat(32);
 const actor = '22'.repeat(32);
