@@ -125,7 +125,7 @@ export class Core {
   ) {
     this.chain = chain;
     const { clock, entropy, store, verifier, log } = ports;
-    const network = new KnownPeers(ports.network, (id) => this.#actorOf(id));
+    const network = new KnownPeers(ports.network, (id) => this.actorOf(id));
     this.#ports = { ...ports, network };
     const verified = new VerifiedEntries();
     this.#finals = new FinalWatch(clock);
@@ -258,7 +258,7 @@ export class Core {
   }
 
   /** The actor with this id, or whose key it is now or in this epoch's committee; else the id. */
-  #actorOf(id: Id): Id {
+  actorOf(id: Id): Id {
     const { committee, fold: { reducer } } = this.replica;
     if (reducer.keyOf(id) !== undefined) return id;
     const actor = reducer.actorOfKey(id);

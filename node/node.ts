@@ -166,8 +166,10 @@ async function assemble(
     configured,
   };
   const pairOf = pairAccess(() => pairs);
-  const access: AskAccess = (peer, actor, direction) => {
+  const access: AskAccess = (peer, proven, direction) => {
     if (!opened.core) return { isAdmitted: false, code: 'starting' };
+    // a link from before the ledger knew its key goes on, under its actor
+    const actor = opened.core.actorOf(proven);
     const byPair = pairOf(peer, actor, direction);
     return byPair.isAdmitted ? isolationAccess(opened.core, actor, systemClock) : byPair;
   };
