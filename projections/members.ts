@@ -19,7 +19,7 @@ import {
 import { standing } from './members-view.ts';
 
 export { listInvites, listMembers, readInvite, readMember } from './members-view.ts';
-export type { InviteView, Member } from './members-view.ts';
+export type { Member } from './members-view.ts';
 
 /**
  * Who belongs to the network (docs/membership.md), and who sits in the committee (docs/epochs.md).
