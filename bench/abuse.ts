@@ -7,8 +7,8 @@ import type { NodeConfig } from '#node/config.ts';
 import { dataPaths } from '#node/data-dir.ts';
 import { IdleSockets } from '#test/support/idle-sockets.ts';
 import { DrivenNode, untilMeshed } from '#test/support/processes.ts';
-import type { LoadJob, LoadResult } from './load-process.ts';
-import { ended, finalTimes, percentiles, prepare } from './measures.ts';
+import type { LoadJob, LoadResult, Target } from './load-process.ts';
+import { UNLIMITED, ended, finalTimes, percentiles, prepare, targetOf } from './measures.ts';
 import type { Load, Percentiles } from './measures.ts';
 import type { BenchContext } from './sections.ts';
 
@@ -94,7 +94,7 @@ const KINDS: Readonly<Record<string, (parts: Parts) => Promise<object>>> = {
   /** A peer whose process is halted: its links stay open, and it reads nothing. */
   async haltedPeer(parts) {
     const { nodes, directories } = parts.context;
-    const peer = await DrivenNode.start(directories?.at(-1) as string);
+    const peer = await DrivenNode.start(directories?.at(-1) as string, UNLIMITED);
     await untilMeshed([...nodes, peer]).catch(() => undefined);
     peer.signal('SIGSTOP');
     const result = await honest(parts, () => undefined);
@@ -124,8 +124,8 @@ async function withFlood(parts: Parts, file: string): Promise<object> {
   const out = `${file}.json`;
   const job = { file, from: 0, count: floodCount(parts), perSecond: 1e6, localAddress: ABUSER };
   let flood: ChildProcess | undefined;
-  const result = await honest(parts, (urls) => {
-    flood = startLoad({ ...job, urls, out });
+  const result = await honest(parts, (targets) => {
+    flood = startLoad({ ...job, nodes: targets, out });
   });
   if (flood && flood.exitCode === null) await ended(flood);
   const { accepted, refused, seconds } = JSON.parse(readFileSync(out, 'utf8')) as LoadResult;
@@ -140,14 +140,14 @@ function startLoad(job: LoadJob): ChildProcess {
 /** The honest load, with `abuser` started just before it. */
 async function honest(
   { context: { nodes }, load, perSecond, seconds }: Parts,
-  abuser: (urls: readonly string[]) => void,
+  abuser: (targets: readonly Target[]) => void,
 ): Promise<Honest> {
   const count = Math.round(perSecond * seconds);
   const file = await prepare(load, count);
   const out = `${file}.json`;
-  const urls = nodes.map(({ url }) => url);
-  abuser(urls);
-  await ended(startLoad({ urls, file, from: 0, count, perSecond, out }));
+  const targets = nodes.map(targetOf);
+  abuser(targets);
+  await ended(startLoad({ nodes: targets, file, from: 0, count, perSecond, out }));
   const { accepted, refused, events } = JSON.parse(readFileSync(out, 'utf8')) as LoadResult;
   await untilNothingPends(nodes);
   const finals = await finalTimes(nodes, file);

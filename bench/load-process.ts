@@ -7,8 +7,14 @@ import { Pool } from 'undici';
  * its own. Notes when each was sent and when it was acknowledged.
  */
 
+/** A node's API, and the file with the token that it takes. */
+export interface Target {
+  readonly url: string;
+  readonly tokenFile: string;
+}
+
 export interface LoadJob {
-  readonly urls: readonly string[];
+  readonly nodes: readonly Target[];
   /** File of length-prefixed bodies: u32 length, 32 bytes of id, body. */
   readonly file: string;
   readonly from: number;
@@ -38,7 +44,10 @@ const UNDER_WAY_MAX = 1024;
 async function run(job: LoadJob): Promise<LoadResult> {
   const { localAddress } = job;
   const options = { connections: 16, pipelining: 4, ...(localAddress && { localAddress }) };
-  const pools = job.urls.map((url) => new Pool(url, options));
+  const pools = job.nodes.map(({ url }) => new Pool(url, options));
+  const tokens = await Promise.all(
+    job.nodes.map(async ({ tokenFile }) => (await readFile(tokenFile, 'utf8')).trim()),
+  );
   const bodies = parse(await readFile(job.file)).slice(job.from, job.from + job.count);
   const events: [string, number, number, number][] = [];
   const refused: Record<string, number> = {};
@@ -53,7 +62,10 @@ async function run(job: LoadJob): Promise<LoadResult> {
       const answer = await (pools[node] as Pool).request({
         path: '/v1/events',
         method: 'POST',
-        headers: { 'content-type': 'application/cbor' },
+        headers: {
+          'content-type': 'application/cbor',
+          authorization: `Bearer ${tokens[node]}`,
+        },
         body,
       });
       const text = await answer.body.text();

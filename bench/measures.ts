@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openChain } from '#ledger/chain.ts';
 import type { Id } from '#ledger/ports.ts';
+import { tokenFile } from '#node/auth/tokens.ts';
+import type { PartialConfig } from '#node/config.ts';
 import { dataPaths } from '#node/data-dir.ts';
 import { LevelStore } from '#node/store.ts';
-import type { LoadResult } from './load-process.ts';
+import type { LoadResult, Target } from './load-process.ts';
 import { untilFinal } from '#test/support/processes.ts';
 import type { DrivenNode } from '#test/support/processes.ts';
 import { presign } from './presign.ts';
@@ -66,6 +68,16 @@ export interface Percentiles {
   readonly p99: number;
 }
 
+/** What a load process needs to know of a node. */
+export function targetOf({ url, directory }: DrivenNode): Target {
+  return { url, tokenFile: tokenFile(directory, 'operator') };
+}
+
+/** Measured nodes answer as fast as they can: the load is one caller. */
+export const UNLIMITED: PartialConfig = {
+  api: { rate: { perSecond: 1_000_000, burst: 1_000_000 } },
+};
+
 /**
  * Sends client-signed events over HTTP to all nodes in turn, and waits until they are final
  * everywhere.
@@ -81,7 +93,7 @@ export async function sendLoad(
   const before = await Promise.all(nodes.map((node) => node.report()));
   const sizeBefore = Math.max(...before.map(({ size }) => size));
   const out = `${file}.json`;
-  const job = { urls: nodes.map(({ url }) => url), file, from: 0, count, perSecond, out };
+  const job = { nodes: nodes.map(targetOf), file, from: 0, count, perSecond, out };
   await ended(fork(new URL('load-process.ts', import.meta.url), [JSON.stringify(job)]));
   const result = JSON.parse(readFileSync(out, 'utf8')) as LoadResult;
   const after = await untilFinal(nodes, sizeBefore + result.accepted, 120);
@@ -140,7 +152,7 @@ export async function isolatedLatency(
   const file = await prepare(load, count);
   const latencies: number[] = [];
   const job = {
-    urls: nodes.map(({ url }) => url),
+    nodes: nodes.map(targetOf),
     file,
     from: 0,
     count,

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { DEFAULT_POLICIES } from '#governance/policy-base.ts';
 import type { Core } from '#ledger/core.ts';
 import { signEvent } from '#ledger/event.ts';
 import type { Body, Entry } from '#ledger/event.ts';
@@ -212,9 +213,10 @@ async function prepare(
       return ['policy.assign/1', body] as const;
     }),
   ];
-  const removals = ['committee', 'data', 'policy', 'protocol', 'read', 'write'].map(
-    (id) => ['policy.delete/1', { id: `default.${id}` }] as const,
-  );
+  // somebody must be able to hand events to a node: where no other policy permits it, the owner
+  const shipped = Object.keys(DEFAULT_POLICIES);
+  const gone = roles ? shipped.filter((id) => id !== 'default.local') : shipped;
+  const removals = gone.map((id) => ['policy.delete/1', { id }] as const);
   let seq = 0;
   // what takes the place of the shipped set has to hold before that may go
   for (const changes of [additions, removals]) {

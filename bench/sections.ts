@@ -3,10 +3,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { dataPaths } from '#node/data-dir.ts';
 import type { SyncMode } from '#ledger/sync/way-up.ts';
-import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
+import {
+  DrivenNode, makeNet, untilActive, untilFinal, untilMeshed,
+} from '#test/support/processes.ts';
 import { abuse } from './abuse.ts';
 import { auditRatio } from './audit-ratio.ts';
-import { authored, bytesOnDisk, isolatedLatency, loadOf, sendLoad } from './measures.ts';
+import {
+  UNLIMITED, authored, bytesOnDisk, isolatedLatency, loadOf, sendLoad,
+} from './measures.ts';
 import type { Load } from './measures.ts';
 import { cutoff } from './cutoff.ts';
 import { policyCost } from './policy.ts';
@@ -56,7 +60,9 @@ async function start(context: BenchContext, name: string, count: number): Promis
   );
   context.directories = directories;
   context.load = await loadOf(join(directory, name), directories[0] as string, actors);
-  for (const one of directories.slice(0, count)) context.nodes.push(await DrivenNode.start(one));
+  for (const one of directories.slice(0, count)) {
+    context.nodes.push(await DrivenNode.start(one, UNLIMITED));
+  }
   await untilMeshed(context.nodes);
 }
 
@@ -116,6 +122,7 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
   },
 
   async coldSync(context) {
+    await enrol(context);
     const size = Math.min(
       ...(await Promise.all(context.nodes.map((node) => node.report()))).map(
         (report) => report.size,
@@ -148,7 +155,7 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
     await node.stop();
     const disk = await bytesOnDisk(node.directory, size);
     const audit = await auditRatio(node.directory, context.plan.shortSeconds / 4);
-    context.nodes.push(await DrivenNode.start(node.directory));
+    context.nodes.push(await DrivenNode.start(node.directory, UNLIMITED));
     await untilFinal(context.nodes, size, 60);
     return { disk, audit };
   },
@@ -184,6 +191,7 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
   async snapshotSync(context) {
     const { plan } = context;
     await start(context, 'snapshot', 1);
+    await enrol(context);
     const [node] = context.nodes as [DrivenNode];
     for (let size = 0; size < plan.snapshotEvents; ) {
       const seconds = Math.min(10, (plan.snapshotEvents - size) / plan.authoredPerSecond + 0.1);
@@ -208,11 +216,26 @@ export const sections: Readonly<Record<string, (context: BenchContext) => Promis
   },
 };
 
+/** The observer becomes a member; what it has learnt of the log meanwhile goes. */
+async function enrol(context: BenchContext): Promise<void> {
+  const directory = context.directories?.at(-1) as string;
+  const observer = await DrivenNode.start(directory);
+  context.nodes.push(observer);
+  await untilActive(observer);
+  await observer.stop();
+  context.nodes = context.nodes.filter((node) => node !== observer);
+  forget(directory);
+}
+
+function forget(directory: string): void {
+  rmSync(dataPaths(directory).store, { recursive: true, force: true });
+  rmSync(dataPaths(directory).claimed, { force: true });
+}
+
 /** How long a fresh observer needs until it has what the node has. */
 async function joined(context: BenchContext, node: DrivenNode, sync: SyncMode): Promise<object> {
   const directory = context.directories?.at(-1) as string;
-  rmSync(dataPaths(directory).store, { recursive: true, force: true });
-  rmSync(dataPaths(directory).claimed, { force: true });
+  forget(directory);
   const { size, hash } = await node.report();
   const observer = await DrivenNode.start(directory, { sync });
   context.nodes.push(observer);

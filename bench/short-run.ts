@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DrivenNode, makeNet, untilMeshed } from '#test/support/processes.ts';
-import { authored, isolatedLatency, loadOf, sendLoad } from './measures.ts';
+import { UNLIMITED, authored, isolatedLatency, loadOf, sendLoad } from './measures.ts';
 import { makeActors } from './presign.ts';
 
 /** One short measurement of four nodes, as JSON on stdout, for `against.ts`. */
@@ -24,7 +24,7 @@ try {
     actors.map(({ actor }) => actor),
   );
   const load = await loadOf(directory, directories[0] as string, actors);
-  for (const one of directories.slice(0, NODES)) nodes.push(await DrivenNode.start(one));
+  for (const one of directories.slice(0, NODES)) nodes.push(await DrivenNode.start(one, UNLIMITED));
   await untilMeshed(nodes);
   const isolated = await isolatedLatency(nodes, load, ISOLATED);
   const client = {

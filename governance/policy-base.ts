@@ -25,6 +25,7 @@ export const API_ACTIONS = {
   'api.proof.read': 'read',
   'api.policy.read': 'read',
   'api.status.read': 'read',
+  'api.metrics.read': 'read',
   'api.audit.read': 'read',
   'api.kv.write': 'write',
   'api.event.submit': 'write',
@@ -134,14 +135,18 @@ permit (principal in Role::"operator", action in Action::"committee", resource);
 permit (principal in Role::"operator", action in Action::"membership", resource);`,
   'default.policy': `// Operators change policies, their schema and roles.
 permit (principal in Role::"operator", action in Action::"policy", resource);`,
-  'default.read': `// Whoever reaches the API of a node reads.
-permit (principal, action in Action::"read", resource);`,
-  'default.write': `// Whoever reaches the API of a node hands events to it, and has it write keys.
-permit (principal, action in Action::"write", resource);`,
   'default.isolation': `// Isolated members read and mind their membership, or do nothing at all.
 forbid (principal in Role::"isolated", action, resource)
 unless {
   principal in [Role::"isolated.monitored", Role::"isolated.rate_limited"] ||
   (principal in Role::"isolated.restricted" && action in [Action::"read", Action::"own"])
 };`,
+  'default.read': `// Members read the API of every node.
+permit (principal in Role::"member", action in Action::"read", resource);`,
+  'default.write': `// Members hand events to every node, and have it write keys.
+permit (principal in Role::"member", action in Action::"write", resource);`,
+  'default.local': `// Who owns a node's data directory does all at its API.
+permit (principal == Local::"operator", action in [Action::"read", Action::"write"], resource);`,
+  'default.monitor': `// Who has a node's monitoring token reads its metrics.
+permit (principal == Local::"monitor", action == Action::"api.metrics.read", resource);`,
 };

@@ -26,8 +26,8 @@ export interface Trial {
 
 /**
  * Throws `policy_lockout` where none of the candidates could replace every policy, which is enough
- * to undo anything, now and at all times; and `policy_denies_everyone` where none could author any
- * event but changes of policies.
+ * to undo anything, now and at all times, or nobody could hand an event to a node by its API; and
+ * `policy_denies_everyone` where none could author any event but changes of policies.
  */
 export function assertSafe(trial: Trial): void {
   const { program, principals, standingOf, policyIds, ts_ms } = trial;
@@ -43,6 +43,11 @@ export function assertSafe(trial: Trial): void {
     const message = 'No member could change policies any more: keep a policy that permits it.';
     fail('policy_lockout', message, { tried: members.length });
   }
+  const owner = principals.of({ type: 'Local', id: 'operator' }, standingOf);
+  if (![...members, owner].some((one) => mayHandOver(program, one, ts_ms))) {
+    const message = 'Nobody could hand events to a node any more: keep a policy that permits it.';
+    fail('policy_lockout', message, { tried: members.length });
+  }
   const prefixes = new Prefixes(program.mentioned('KeyPrefix'));
   const mayDo = (kind: string) =>
     probesOf(program, resourceTypeOf(kind)).some((resource) =>
@@ -55,6 +60,20 @@ export function assertSafe(trial: Trial): void {
 }
 
 const NONE = new Prefixes([]);
+
+/** Changes of policies come to nodes by their API. */
+function mayHandOver(program: PolicyProgram, principal: PolicySubject, ts_ms: number): boolean {
+  const operation = 'submitEvent';
+  return [ts_ms, FAR_FUTURE_MS].every(
+    (time_ms) =>
+      program.decide({
+        action: 'api.event.submit',
+        principal: () => principal,
+        resource: () => resourceOf({ type: 'Api', id: operation }, NONE),
+        context: () => ({ time_ms, operation }),
+      }).isAllowed,
+  );
+}
 
 function probesOf(program: PolicyProgram, type: string): PolicyEntity[] {
   const named = program.mentioned(type);

@@ -41,6 +41,8 @@ export function principalNamed(name: string): PolicyEntity {
 }
 
 const SPIFFE = 'spiffe://';
+/** The role of every member, whatever else it is. */
+const MEMBER = 'member';
 
 function principalOf(
   type: string,
@@ -48,8 +50,9 @@ function principalOf(
   standing: Standing | undefined,
   assigned: readonly string[],
 ): PolicySubject {
-  const local = type === 'Local' ? ['operator'] : [];
-  const roles = new Set([...(standing?.roles ?? []), ...assigned, ...local]);
+  const local = type === 'Local' && id === 'operator' ? ['operator'] : [];
+  const member = standing ? [MEMBER] : [];
+  const roles = new Set([...(standing?.roles ?? []), ...member, ...assigned, ...local]);
   const parents = [...roles].toSorted().map((role) => ({ type: 'Role', id: role }));
   return { type, id, parents, attrs: attrsOf(type, id, standing) };
 }

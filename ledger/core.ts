@@ -30,6 +30,7 @@ import type {
   Id,
   Log,
   Network,
+  PeerInfo,
   PeerName,
   Topic,
   Verifier,
@@ -124,7 +125,7 @@ export class Core {
   ) {
     this.chain = chain;
     const { clock, entropy, store, verifier, log } = ports;
-    const network = new KnownPeers(ports.network, (id) => this.#actorOf(id));
+    const network = new KnownPeers(ports.network, (id) => this.actorOf(id));
     this.#ports = { ...ports, network };
     const verified = new VerifiedEntries();
     this.#finals = new FinalWatch(clock);
@@ -257,7 +258,7 @@ export class Core {
   }
 
   /** The actor with this id, or whose key it is now or in this epoch's committee; else the id. */
-  #actorOf(id: Id): Id {
+  actorOf(id: Id): Id {
     const { committee, fold: { reducer } } = this.replica;
     if (reducer.keyOf(id) !== undefined) return id;
     const actor = reducer.actorOfKey(id);
@@ -265,6 +266,11 @@ export class Core {
     const author = committee.indexOf(actor);
     const isSeated = author !== undefined && committee.keyIdAt(author) === id;
     return isSeated || reducer.keyOf(actor) === id ? actor : id;
+  }
+
+  /** The linked peers, as the ledger knows them (`KnownPeers`). */
+  peers(): readonly PeerInfo[] {
+    return this.#ports.network.peers();
   }
 
   /** The node holds keys that it did not hold before: what waited for them goes on. */

@@ -28,7 +28,13 @@ export interface Invite {
 }
 
 /** What may be invited for; `validator`: it gets a seat once it is ready. */
-export const INVITE_ROLES = ['auditor', 'observer', 'operator', 'participant', 'validator'] as const;
+export const INVITE_ROLES = [
+  'auditor',
+  'observer',
+  'operator',
+  'participant',
+  'validator',
+] as const;
 export type InviteRole = (typeof INVITE_ROLES)[number];
 
 export const LABELS_MAX = 16;

@@ -107,7 +107,8 @@ export class Reducer {
 
   /**
    * Whether the event counts at all: its actor is a member and has signed with a key that is bound
-   * to it, or was until it rotated; or it presents an open invite. What a revoked key signs is void.
+   * to it, or was until it rotated; or it presents an open invite. What a revoked key signs is
+   * void.
    */
   counts(event: Event): boolean {
     const state = this.keyState(event);

@@ -170,6 +170,7 @@ export class Submissions {
     this.#admit(event, false);
     this.#assertFits(event);
     this.#nextSeq = event.seq + 1;
+    await this.#assertInnerHold(event);
     // a halted node seals nothing: what it authors has to stand by itself
     const { author, isHalted, committee } = this.#replica;
     const mayBeBare = !isSigned && author !== undefined && !isHalted;
@@ -182,6 +183,15 @@ export class Submissions {
     await this.#replica.submit(pending, !isBare);
     this.counters.accepted += 1;
     return entry;
+  }
+
+  /** A block of this node that carried what others find invalid would be invalid itself. */
+  async #assertInnerHold(event: Event): Promise<void> {
+    const jobs = innerJobs(event);
+    if (jobs.length === 0) return;
+    if ((await this.#verifier.verify(jobs)).includes(false)) {
+      fail('bad_event_signature', 'A signature inside the event does not fit.');
+    }
   }
 
   /** The key that signs for this node now; an actor that is no member yet has its first. */

@@ -6,6 +6,7 @@ import { textOf } from '#ledger/ids.ts';
 import type { Clock, Log } from '#ledger/ports.ts';
 import { auditStore } from '#node/audit/index.ts';
 import type { AuditReport } from '#node/audit/index.ts';
+import type { ClientAuth } from './client-auth.ts';
 import { Client } from './client.ts';
 import type { Node, Overseer } from './node.ts';
 import { schemaFor } from './schema.ts';
@@ -22,9 +23,15 @@ export const AUDIT_METRICS = {
   unreachable: 'x0t_audit_unreachable_nodes',
 } as const;
 
+/** A node that is asked, and how the auditor proves who it is. */
+export interface Watched {
+  readonly url: string;
+  readonly auth: ClientAuth;
+}
+
 export interface AuditorOptions {
   /** APIs of the nodes whose roots are compared with the audited ones. */
-  readonly watch: readonly string[];
+  readonly watch: readonly Watched[];
   /** Least pause between two audits, ms; a longer audit is followed by as long a pause. */
   readonly every_ms: number;
   /** Threads that verify. */
@@ -67,7 +74,9 @@ export class Auditor implements Overseer {
 
   constructor(options: AuditorOptions) {
     this.#options = options;
-    this.#clients = options.watch.map((url) => new Client(url, { timeout_ms: ASK_TIMEOUT_MS }));
+    this.#clients = options.watch.map(
+      ({ url, auth }) => new Client(url, { timeout_ms: ASK_TIMEOUT_MS, auth }),
+    );
   }
 
   get faults(): readonly Fault[] {

@@ -9,116 +9,18 @@ import type { EventJson } from '#node/api/render.ts';
 import type { NodeStatus } from '#node/api/status.ts';
 import type { ReadEnvelope } from '#node/api/view.ts';
 import type {
-  DecisionsJson, ExplainedJson, PoliciesJson, PolicyHistoryJson,
-} from './client-policy.ts';
+  DecisionsJson, ExplainedJson, InvitesJson, KvJson, KvPage, LogPage, MemberJson, MembersJson,
+  PoliciesJson, PolicyHistoryJson, PostureJson, Written,
+} from './client-answers.ts';
+import type { ClientAuth } from './client-auth.ts';
 import { errorOf, foreign, unreachable } from './client-errors.ts';
 import { messagesOf } from './event-stream.ts';
 
 export type {
-  DecisionsJson, ExplainedJson, PoliciesJson, PolicyHistoryJson,
-} from './client-policy.ts';
+  DecisionsJson, ExplainedJson, InvitesJson, KvJson, KvPage, LogPage, MemberJson, MembersJson,
+  PoliciesJson, PolicyHistoryJson, PostureJson, Written,
+} from './client-answers.ts';
 export { ApiError } from './client-errors.ts';
-
-/** What became of a write. `seq`, `verdict` and `commit` are there once it is final. */
-export interface Written {
-  readonly id: string;
-  readonly state: Level;
-  readonly seq?: number;
-  readonly verdict?: string;
-  readonly commit?: number;
-}
-
-/** A key's value as the API shows it; `value` is base64. */
-export interface KvJson {
-  readonly key: string;
-  readonly value: string;
-  readonly type?: string;
-  readonly seq: number;
-  /** Time of the commit that set it, milliseconds since the Unix epoch. */
-  readonly ts_ms: number;
-  readonly actor: string;
-}
-
-export interface KvPage extends ReadEnvelope {
-  readonly entries: readonly KvJson[];
-  /** There are more: pass it as `after`. */
-  readonly next?: string;
-}
-
-export interface PostureJson {
-  readonly members: readonly {
-    readonly actor: string;
-    /** Thousandths of a point, here and in `reports`. */
-    readonly score: number;
-    readonly grade: string;
-    readonly due: string;
-    readonly canSpare: boolean;
-    readonly isConvicted: boolean;
-    readonly isolation?: {
-      readonly since_ms: number;
-      readonly until_ms: number;
-      readonly by: string;
-      readonly author: string;
-      readonly reason: string;
-      readonly recovers_ms: number;
-    };
-    readonly reports: readonly {
-      readonly reporter: string;
-      readonly what: string;
-      readonly count: number;
-      readonly points: number;
-      readonly at_ms: number;
-    }[];
-    readonly evidence?: string;
-  }[];
-}
-
-/** A member as the API shows it. */
-export interface MemberJson {
-  readonly actor: string;
-  readonly state: string;
-  readonly roles: readonly string[];
-  readonly author?: number;
-  readonly peer?: string;
-  readonly addrs?: readonly string[];
-  readonly labels?: readonly string[];
-  readonly capabilities?: readonly string[];
-  readonly barred?: boolean;
-  readonly reason?: string;
-  /** SHA-256 of the COSE_Key that signs for it; none where that was revoked. */
-  readonly key?: string;
-  /** Oldest first, where they were changed. */
-  readonly keys?: readonly {
-    readonly id: string;
-    readonly state: string;
-    readonly since: number;
-    readonly until?: number;
-    readonly revoked?: number;
-  }[];
-}
-
-export interface MembersJson {
-  readonly epoch: number;
-  readonly quorum: number;
-  readonly members: readonly MemberJson[];
-}
-
-export interface InvitesJson {
-  readonly invites: readonly {
-    readonly id: string;
-    readonly issuer: string;
-    readonly state: string;
-    readonly roles: readonly string[];
-    readonly notAfter_ms: number;
-    readonly usedBy?: string;
-  }[];
-}
-
-export interface LogPage {
-  readonly events: readonly EventJson[];
-  readonly finalSeq: number;
-  readonly next?: number;
-}
 
 export interface WriteOptions {
   /** Answer when the event is final; else when it is accepted. */
@@ -134,6 +36,8 @@ export interface ClientOptions {
   readonly timeout_ms?: number;
   /** Ends every request that is under way, with `node_unreachable`, and refuses later ones. */
   readonly signal?: AbortSignal;
+  /** How requests prove who sends them; without it only `ready` is answered. */
+  readonly auth?: ClientAuth;
 }
 
 type Query = Readonly<Record<string, string | number | undefined>>;
@@ -144,6 +48,8 @@ interface Request {
   readonly body?: Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
   readonly timeout_ms?: number;
+  /** Answered to everybody: nothing is shown of who asks. */
+  readonly isOpen?: boolean;
   /** Statuses that are an answer and no error. */
   readonly accepts?: readonly number[];
 }
@@ -167,11 +73,13 @@ export class Client {
   readonly url: string;
   readonly #timeout_ms: number;
   readonly #signal: AbortSignal | undefined;
+  readonly #auth: ClientAuth | undefined;
 
-  constructor(url: string, { timeout_ms = TIMEOUT_MS, signal }: ClientOptions = {}) {
+  constructor(url: string, { timeout_ms = TIMEOUT_MS, signal, auth }: ClientOptions = {}) {
     this.url = baseOf(url);
     this.#timeout_ms = timeout_ms;
     this.#signal = signal;
+    this.#auth = auth;
   }
 
   status(): Promise<NodeStatus> {
@@ -180,7 +88,7 @@ export class Client {
 
   /** Whether the node serves requests, and what it waits for. */
   ready(): Promise<Readiness> {
-    return this.#json('/readyz', { accepts: [503] });
+    return this.#json('/readyz', { accepts: [503], isOpen: true });
   }
 
   members(): Promise<MembersJson> {
@@ -378,16 +286,18 @@ export class Client {
   }
 
   async #fetch(path: string, request: Request, signal?: AbortSignal): Promise<Response> {
-    const { method = 'GET', query = {}, body, headers = {} } = request;
+    const { method = 'GET', query = {}, body, headers = {}, isOpen = false } = request;
     const target = new URL(this.url + path);
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) target.searchParams.set(name, `${value}`);
     }
+    const auth = isOpen ? undefined : this.#auth;
+    const proved = (await auth?.({ method, url: target, headers, body })) ?? headers;
     const signals = [signal, this.#signal].filter((one) => one !== undefined);
     try {
       return await fetch(target, {
         method,
-        headers,
+        headers: { ...proved },
         redirect: 'error',
         ...(body && { body: body as Uint8Array<ArrayBuffer> }),
         ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),

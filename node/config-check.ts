@@ -3,7 +3,7 @@ import { Type } from 'typebox';
 import type { TProperties, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { fail } from '#ledger/errors.ts';
-import type { NodeConfig, PartialConfig } from './config.ts';
+import type { NodeConfig, PartialConfig, RateConfig } from './config.ts';
 
 /** What `config.json` may hold (docs/configuration.md). */
 
@@ -11,6 +11,12 @@ const Port = Type.Integer({ minimum: 0, maximum: 65_535 });
 /** A day: longer is a mistake of the unit. */
 const Milliseconds = Type.Integer({ minimum: 0, maximum: 86_400_000 });
 const Count = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
+/** A host in lower case, with a port or without. */
+const NAME = '^(\\[[0-9a-f:.]+\\]|[a-z0-9]([a-z0-9.-]*[a-z0-9])?)(:[1-9][0-9]{0,4})?$';
+const Listener = Type.Object(
+  { host: Type.Optional(Type.String({ minLength: 1 })), port: Port },
+  { additionalProperties: false },
+);
 const Addresses = Type.Array(Type.String());
 
 /** A schema for every key of a group. */
@@ -27,6 +33,15 @@ const KEYS: Schemas<NodeConfig> = {
   api: group({
     host: Type.String({ minLength: 1 }),
     port: Port,
+    names: Type.Array(Type.String({ pattern: NAME }), { maxItems: 64 }),
+    audience: Type.Array(Type.String({ minLength: 1, maxLength: 2048 }), { maxItems: 16 }),
+    rate: group({
+      perSecond: Count,
+      burst: Count,
+      anonymousPerSecond: Count,
+      anonymousBurst: Count,
+    } satisfies Schemas<RateConfig>),
+    tls: Listener,
   } satisfies Schemas<NodeConfig['api']>),
   p2p: group({
     listen: Addresses,
@@ -41,6 +56,7 @@ const KEYS: Schemas<NodeConfig> = {
   identity: group({
     socket: Type.String({ pattern: '^(/.*)?$', maxLength: 107 }),
     agent: Type.String({ pattern: '^((unix|tcp):.*)?$', maxLength: 1024 }),
+    endpoint: Listener,
   } satisfies Schemas<NodeConfig['identity']>),
   log: Type.Enum(['debug', 'info', 'warn', 'error', 'silent']),
   roundDelay_ms: Milliseconds,

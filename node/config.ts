@@ -10,7 +10,20 @@ import type { EngineName } from '#native/engine.ts';
 export interface NodeConfig extends CoreConfig {
   /** For people: the node's name in its status. */
   readonly name: string;
-  readonly api: { readonly host: string; readonly port: number };
+  readonly api: {
+    readonly host: string;
+    readonly port: number;
+    /**
+     * Names by which callers mean this node, besides where it listens; each with a port, or without
+     * for the ports that it listens on. Signed requests to other names are refused.
+     */
+    readonly names: readonly string[];
+    /** Audiences of JWT-SVIDs that are for this node, besides its own SPIFFE IDs. */
+    readonly audience: readonly string[];
+    readonly rate: Partial<RateConfig>;
+    /** A listener for HTTPS with the node's X.509-SVID, besides the one for HTTP. */
+    readonly tls?: { readonly host?: string; readonly port: number };
+  };
   readonly p2p: {
     /** Multiaddrs to listen on. */
     readonly listen: readonly string[];
@@ -29,9 +42,29 @@ export interface NodeConfig extends CoreConfig {
     readonly socket: string;
     /** URI of the Workload API that gives this node its own SVID; else SPIFFE_ENDPOINT_SOCKET. */
     readonly agent: string;
+    /** A bundle endpoint for foreign trust domains, profile `https_spiffe`; host: else all. */
+    readonly endpoint?: { readonly host?: string; readonly port: number };
   };
   readonly log: 'debug' | 'info' | 'warn' | 'error' | 'silent';
 }
+
+/** How many requests are answered; what is left out is as in `RATES`. */
+export interface RateConfig {
+  /** Of one caller that has proved who it is. */
+  readonly perSecond: number;
+  readonly burst: number;
+  /** Of one address, for requests that prove nothing or fail to. */
+  readonly anonymousPerSecond: number;
+  readonly anonymousBurst: number;
+}
+
+/** One client writes some thousands of events a second at most; in batches fewer requests. */
+export const RATES: RateConfig = {
+  perSecond: 2000,
+  burst: 8000,
+  anonymousPerSecond: 50,
+  anonymousBurst: 500,
+};
 
 export const API_PORT = 8420;
 export const P2P_PORT = 4420;
@@ -39,7 +72,7 @@ export const P2P_PORT = 4420;
 /** Pacing for a local network: consensus.md 2.18 gives other columns for other networks. */
 export const DEFAULT_CONFIG: NodeConfig = {
   name: hostname(),
-  api: { host: '127.0.0.1', port: API_PORT },
+  api: { host: '127.0.0.1', port: API_PORT, names: [], audience: [], rate: {} },
   p2p: { listen: [`/ip4/0.0.0.0/tcp/${P2P_PORT}`], announce: [], bootstrap: [], mdns: false },
   // the main thread is as busy as one that verifies
   crypto: { engine: 'liboqs', workers: Math.max(1, Math.min(4, availableParallelism() - 1)) },

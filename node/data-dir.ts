@@ -11,6 +11,7 @@ import { storeKeys } from '#ledger/keys.ts';
 import type { BlockStore, Id, StoreOp } from '#ledger/ports.ts';
 import { generatePeerKey, peerNameOf } from '#p2p/index.ts';
 import { genesisSchema } from '#projections/index.ts';
+import { ensureTokens } from '#node/auth/tokens.ts';
 import { checkConfig } from './config-check.ts';
 import type { PartialConfig } from './config.ts';
 import { dataPaths, isInitialised } from './data-paths.ts';
@@ -94,7 +95,7 @@ export function makeGenesis(
   });
 }
 
-/** Completes a directory that has its keys: from then on a node can start in it. */
+/** Completes a directory that has its keys with tokens: from then on a node can start in it. */
 export async function finishDataDir(
   directory: string,
   genesis: Uint8Array,
@@ -103,6 +104,7 @@ export async function finishDataDir(
   const paths = dataPaths(directory);
   const text = `${JSON.stringify(config, undefined, 2)}\n`;
   await writeFile(paths.config, text, { mode: 0o600, flush: true });
+  await ensureTokens(directory, systemEntropy);
   await writeNewFile(paths.genesis, genesis);
 }
 

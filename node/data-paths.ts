@@ -9,6 +9,8 @@ type DataPath =
   | 'operatorKey'
   | 'config'
   | 'join'
+  | 'apiToken'
+  | 'monitorToken'
   | 'store'
   | 'claimed';
 
@@ -27,6 +29,10 @@ export function dataPaths(
     config: join(directory, 'config.json'),
     // of a node that is not on the ledger yet
     join: join(directory, 'join.cbor'),
+    // with which requests prove that they come from who owns the directory
+    apiToken: join(directory, 'api.token'),
+    // with which metrics are read
+    monitorToken: join(directory, 'monitor.token'),
     store: join(directory, 'store'),
     // beside the store, so that it outlives it
     claimed: join(directory, 'store.claimed'),

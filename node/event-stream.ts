@@ -1,4 +1,6 @@
-import { fail } from '#ledger/errors.ts';
+import { X0tError, fail } from '#ledger/errors.ts';
+import type { ErrorEnvelope } from '#node/api/errors.ts';
+import { ApiError } from './client-errors.ts';
 
 /** Characters of one message: an event of maximal size as JSON, its body in base64. */
 const MESSAGE_CHARS_MAX = 1024 * 1024;
@@ -6,7 +8,7 @@ const MESSAGE_CHARS_MAX = 1024 * 1024;
 /**
  * The data of each message of a server-sent event stream (WHATWG HTML, section 9.2), for lines that
  * end with LF as our API sends them. Comments and other fields are skipped. Throws
- * `stream_malformed` for a message without end.
+ * `stream_malformed` for a message without end, and the error that the node ends a stream with.
  */
 export async function* messagesOf(body: AsyncIterable<Uint8Array>): AsyncIterable<string> {
   const utf8 = new TextDecoder();
@@ -26,6 +28,22 @@ export async function* messagesOf(body: AsyncIterable<Uint8Array>): AsyncIterabl
 }
 
 function dataOf(message: string): string | undefined {
-  const lines = message.split('\n').filter((line) => line.startsWith('data:'));
-  return lines.length === 0 ? undefined : lines.map((line) => line.slice(5).trimStart()).join('\n');
+  const lines = message.split('\n');
+  const values = lines.filter((line) => line.startsWith('data:'));
+  if (values.length === 0) return undefined;
+  const data = values.map((line) => line.slice(5).trimStart()).join('\n');
+  if (lines.includes('event: error')) throw endOf(data);
+  return data;
+}
+
+/** Statuses are for answers as a whole: this one had begun well. */
+const STATUS_BEGUN = 200;
+
+function endOf(data: string): X0tError {
+  try {
+    return new ApiError(STATUS_BEGUN, JSON.parse(data) as ErrorEnvelope);
+  } catch (cause) {
+    const message = 'The stream ends with an error that cannot be read.';
+    return new X0tError('stream_malformed', message, {}, { cause });
+  }
 }

@@ -21,8 +21,8 @@ export interface JoinMessage {
 }
 
 /**
- * `invited`: the invite was handed over and is not final yet; `accepted`: so was the join; `member`:
- * the actor is on the ledger.
+ * `invited`: the invite was handed over and is not final yet; `accepted`: so was the join;
+ * `member`: the actor is on the ledger.
  */
 export type JoinState = 'invited' | 'accepted' | 'member';
 const STATES: readonly JoinState[] = ['invited', 'accepted', 'member'];

@@ -22,10 +22,6 @@ export interface PendingJoin {
 
 const KNOWN = new Set(['t', 'v', 'message', 'addrs']);
 
-export function hasPendingJoin(directory: string): boolean {
-  return existsSync(dataPaths(directory).join);
-}
-
 export async function writePendingJoin(
   directory: string,
   { message, addrs }: PendingJoin,

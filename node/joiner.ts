@@ -130,7 +130,8 @@ export class Joiner {
     this.#said_ms = now_ms;
     const own = addressesOf(network.status().addrs);
     if (!addrs && own.length > 0) {
-      await core.author('member.describe/1', { actor: Uint8Array.fromHex(actor), addrs: own }, true);
+      const body = { actor: Uint8Array.fromHex(actor), addrs: own };
+      await core.author('member.describe/1', body, true);
     }
     await core.author('member.ready/1', {}, true);
   }

@@ -35,6 +35,7 @@ export const METRICS = {
   halts: 'x0t_finality_halts_total',
   finality: 'x0t_accepted_to_final_seconds',
   httpRequests: 'x0t_http_requests_total',
+  httpRefusals: 'x0t_http_refusals_total',
   streamClients: 'x0t_stream_clients',
   slowClients: 'x0t_stream_slow_clients_total',
 } as const;
@@ -94,6 +95,7 @@ const REFUSALS: readonly CodesReading[] = [
 
 /** What the HTTP API counts. */
 export interface ApiMeters {
+  readonly refusals: Counter<'code'>;
   readonly requests: Counter<'method' | 'route' | 'status'>;
   readonly streamClients: Gauge;
   readonly slowClients: Counter;
@@ -160,6 +162,12 @@ function apiMeters(registry: Registry): ApiMeters {
       name: METRICS.httpRequests,
       help: 'Requests answered, by method, route and status',
       labelNames: ['method', 'route', 'status'],
+      registers,
+    }),
+    refusals: new Counter({
+      name: METRICS.httpRefusals,
+      help: 'Requests refused because of who sends them, or how many, by code',
+      labelNames: ['code'],
       registers,
     }),
     streamClients: new Gauge({

@@ -6,7 +6,8 @@ import { fail } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
 import { ADDRS_MAX } from '#ledger/invite.ts';
 import { generatePeerKey, peerNameOf } from '#p2p/index.ts';
-import type { NodeConfig, PartialConfig } from './config.ts';
+import { ensureTokens } from '#node/auth/tokens.ts';
+import type { PartialConfig } from './config.ts';
 import { dataPaths, finishDataDir, isInitialised, makeGenesis } from './data-dir.ts';
 import type { NodeKeys } from './data-dir.ts';
 import { inviteAhead } from './invite-ahead.ts';
@@ -15,13 +16,13 @@ import { createKeyFile, readKeyFile } from './keys.ts';
 import type { ActorKey } from './keys.ts';
 import { replaceFile, writeNewFile } from './private-file.ts';
 import { newGenesisSchema } from './schema.ts';
-import { systemClock } from './system.ts';
+import { systemClock, systemEntropy } from './system.ts';
 
 /**
  * The data directories of a whole new network whose nodes run on hosts of their own, such as
- * containers: `DIR/NAME` for each, `DIR/operators` with the operators' keys, and `DIR/public` with
- * what everybody may read. Each folder can be a mount: whoever mounts `DIR/NAME` alone sees the
- * secrets of one node.
+ * containers: `DIR/NAME` for each, `DIR/operators` with the operators' keys, `DIR/public` with
+ * what everybody may read, and where it is asked for `DIR/monitoring` with the token for metrics.
+ * Each folder can be a mount: whoever mounts `DIR/NAME` alone sees the secrets of one node.
  */
 
 export interface NetworkPlan {
@@ -39,7 +40,10 @@ export interface NetworkPlan {
   readonly address: string;
   /** Multiaddr that each node listens on. */
   readonly listen: string;
-  readonly api: NodeConfig['api'];
+  /** Whether all nodes have one token for their metrics, in `DIR/monitoring/token`. */
+  readonly hasMonitoring: boolean;
+  /** `{name}` in its names stands for the node's. */
+  readonly api: NonNullable<PartialConfig['api']>;
 }
 
 export interface PlannedNode {
@@ -63,6 +67,7 @@ export interface PlannedNetwork {
 const PUBLIC = 'public';
 const PUBLIC_MODE = 0o644;
 const OPERATORS = 'operators';
+const MONITORING = 'monitoring';
 
 /**
  * Makes what is missing and keeps what is there, so that it can be run again after an interruption
@@ -118,7 +123,28 @@ export async function prepareNetwork(plan: NetworkPlan): Promise<PlannedNetwork>
     }
     await finishDataDir(node.directory, genesis, config);
   }
+  if (plan.hasMonitoring) await shareMonitoring(directory, nodes);
   return { chain: textOf(chain.id), isNew, nodes, operators };
+}
+
+/**
+ * Whoever reads metrics of several nodes can hold one token only (Prometheus has one file for a
+ * job). The copy is for a mount of its own: its reader is another user.
+ */
+async function shareMonitoring(directory: string, nodes: readonly PlannedNode[]): Promise<void> {
+  const file = join(directory, MONITORING, 'token');
+  const [first] = nodes;
+  if (!existsSync(file) && first) {
+    await ensureTokens(first.directory, systemEntropy);
+    await mkdir(join(directory, MONITORING), { recursive: true });
+    await replaceFile(file, await readFile(dataPaths(first.directory).monitorToken));
+    await chmod(file, PUBLIC_MODE);
+  }
+  const token = await readFile(file);
+  for (const node of nodes) {
+    const own = dataPaths(node.directory).monitorToken;
+    if (!existsSync(own) || !token.equals(await readFile(own))) await replaceFile(own, token);
+  }
 }
 
 async function keysOf(directory: string, names: readonly string[]): Promise<NodeKeys[]> {
@@ -154,5 +180,7 @@ function configOf(
 ): PartialConfig {
   const others = nodes.filter((other) => other.name !== name && other.role === 'validator');
   const bootstrap = others.map((other) => `${other.address}/p2p/${other.peer}`);
-  return { name, api, p2p: { listen: [listen], announce: [address], bootstrap } };
+  const names = api.names?.map((one) => one.replaceAll('{name}', name));
+  const own = { ...api, ...(names && { names }) };
+  return { name, api: own, p2p: { listen: [listen], announce: [address], bootstrap } };
 }

@@ -2,6 +2,8 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fail } from '#ledger/errors.ts';
+import { tokenFile } from '#node/auth/tokens.ts';
+import { withToken } from './client-auth.ts';
 import { Client } from './client.ts';
 import { Subprocess } from './subprocess.ts';
 import type { ProcessExit } from './subprocess.ts';
@@ -31,7 +33,8 @@ export class NodeProcess extends Subprocess {
     super(MAIN, ['start', '--data', directory, '--json', ...args], { output });
     closeSync(output);
     this.directory = directory;
-    this.client = new Client(url, { signal: this.#asked.signal });
+    const auth = withToken(tokenFile(directory, 'operator'));
+    this.client = new Client(url, { signal: this.#asked.signal, auth });
   }
 
   get logFile(): string {

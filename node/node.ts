@@ -3,17 +3,19 @@ import type { FastifyInstance } from 'fastify';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { Core } from '#ledger/core.ts';
-import { X0tError, codeOf, fail } from '#ledger/errors.ts';
+import { X0tError, codeOf } from '#ledger/errors.ts';
 import { textOf } from '#ledger/ids.ts';
 import type { Self } from '#ledger/held-keys.ts';
 import { loadEngine } from '#native/engine.ts';
 import { quickVerifier } from '#native/quick-verifier.ts';
 import { createVerifierPool } from '#native/verifier-pool.ts';
-import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
-import type { NodeStatus, Readiness } from '#node/api/index.ts';
+import { isQuorumReachable, statusOf } from '#node/api/index.ts';
+import type { NodeStatus } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
 import type { AskAccess, ManagedNetwork, NetworkOptions } from '#p2p/index.ts';
 import { LazyIdentity } from '#node/identity/lazy.ts';
+import { ensureTokens } from '#node/auth/tokens.ts';
+import { limitationsOf, readiness } from './condition.ts';
 import { mergeConfig } from './config.ts';
 import type { NodeConfig, PartialConfig } from './config.ts';
 import { createMetrics } from './metrics.ts';
@@ -27,6 +29,7 @@ import { readPendingJoin } from './join-file.ts';
 import { Joiner } from './joiner.ts';
 import { followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
+import { NodeApi } from './node-api.ts';
 import { pairAccess, peersIn, reviewPairs } from './pairs.ts';
 import type { PairView } from './pairs.ts';
 import { isolationAccess } from '#node/posture/access.ts';
@@ -35,7 +38,7 @@ import { schemaFor } from './schema.ts';
 import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
 import { systemClock, systemEntropy } from './system.ts';
-import type { Member } from '#projections/index.ts';
+import { membershipOf, refusalBy, standingLimitations, standingReasons } from './standing.ts';
 import { reachValidators } from './validators.ts';
 
 /** A part that does not close in this time holds up the others no longer. */
@@ -163,8 +166,10 @@ async function assemble(
     configured,
   };
   const pairOf = pairAccess(() => pairs);
-  const access: AskAccess = (peer, actor, direction) => {
+  const access: AskAccess = (peer, proven, direction) => {
     if (!opened.core) return { isAdmitted: false, code: 'starting' };
+    // a link from before the ledger knew its key goes on, under its actor
+    const actor = opened.core.actorOf(proven);
     const byPair = pairOf(peer, actor, direction);
     return byPair.isAdmitted ? isolationAccess(opened.core, actor, systemClock) : byPair;
   };
@@ -185,7 +190,8 @@ async function assemble(
   closers.push(() => Promise.resolve(unfollow()));
   core.attach();
   reachValidators(core, network, self.actor, log);
-  reviewPairs(core, network);
+  const endReview = reviewPairs(core, network, systemClock);
+  closers.push(async () => endReview());
   const joiner = new Joiner({
     directory, core, network, log, actor: self.actor, peerKey: data.peerKey, pending,
   });
@@ -195,7 +201,7 @@ async function assemble(
   const started_ms = systemClock.monotonic_ms();
   let isUp = false;
   const status = (): NodeStatus => {
-    const ledger = statusOf(core, self, network.peers());
+    const ledger = statusOf(core, self, core.peers());
     return {
       name: config.name,
       version: VERSION,
@@ -205,13 +211,15 @@ async function assemble(
       heldKeys: [...data.keyring.held.keys()],
       addrs: [...network.status().addrs],
       ...ledger,
+      api: api.status,
       ...(identity.status && { identity: identity.status }),
       alarms: [...ledger.alarms, ...posture.alarms(), ...(overseer?.alarms() ?? [])],
       membership: membershipOf(joiner.member),
       limitations: [
         ...limitationsOf(config, core, data),
-        ...standingLimitations(joiner.member),
+        ...standingLimitations(membershipOf(joiner.member), refusalBy(network.status())),
         ...identity.limitations,
+        ...api.limitations,
       ],
       startedAt,
       uptime_ms: Math.round(systemClock.monotonic_ms() - started_ms),
@@ -230,23 +238,30 @@ async function assemble(
   });
   closers.push(() => posture.close());
   const identity = new LazyIdentity({
-    config: config.identity,
+    config: { ...config.identity, isServed: config.api.tls !== undefined },
     environment: process.env,
     core,
     actor: self.actor,
     log,
     registry: metrics.registry,
   });
-  const api = await createApi({
+  await ensureTokens(directory, systemEntropy);
+  const api = await NodeApi.create({
+    directory,
+    config: config.api,
     core,
     store,
     clock: systemClock,
+    verifier,
     metrics,
     log,
     version: VERSION,
     status,
-    isReady: () => readiness(core, isUp, overseer?.reasons() ?? []),
-    isQuorumReachable: () => isQuorumReachable(core, network.peers()),
+    isReady: () => {
+      const standing = standingReasons(membershipOf(joiner.member), refusalBy(network.status()));
+      return readiness(core, isUp, [...(overseer?.reasons() ?? []), ...standing]);
+    },
+    isQuorumReachable: () => isQuorumReachable(core, core.peers()),
     identity,
   });
   closers.push(() => api.close());
@@ -262,7 +277,7 @@ async function assemble(
   joiner.start();
   closers.push(() => identity.close());
   await identity.start();
-  const url = await listen(api, config);
+  const url = await api.listen();
   isUp = true;
   log.info(
     {
@@ -295,77 +310,10 @@ async function assemble(
     log.error({ code: codeOf(error) }, 'the store or the verifier failed: the node ends');
     void stop(error);
   });
+  const { app } = api;
   const joining = () => joiner;
-  const parts = { core, network, api, config, store, metrics, url, status, joining, ended };
+  const parts = { core, network, api: app, config, store, metrics, url, status, joining, ended };
   return { ...parts, stop: () => stop() };
-}
-
-/**
- * Ready to serve: up, in step with the others, and with finality not halted. Without a quorum it
- * still accepts.
- */
-function readiness(
-  { antiEntropy, replica }: Core,
-  isUp: boolean,
-  more: readonly string[],
-): Readiness {
-  const reasons = [...more];
-  if (!isUp) reasons.push('the node is starting or stopping');
-  const { isRunning, target, snapshot } = antiEntropy.catchUp;
-  if (snapshot) {
-    const { size, done_bytes, total_bytes } = snapshot;
-    reasons.push(`fetching a snapshot of ${size} events: ${done_bytes} of ${total_bytes} bytes`);
-  } else if (isRunning) {
-    reasons.push(`catching up: commit ${replica.orderer.state.last.index} of ${target}`);
-  }
-  if (replica.isHalted) reasons.push('finality is halted: see the alarms in /v1/status');
-  return { ready: reasons.length === 0, reasons };
-}
-
-/** What this node cannot do, said at start and in the status. */
-function limitationsOf(
-  { crypto, p2p }: NodeConfig,
-  { replica }: Core,
-  { isSealed }: DataDir,
-): string[] {
-  const limitations = [
-    'Links between peers are not yet secure against quantum computers; events and blocks are.',
-  ];
-  if (replica.hasForgotten) {
-    const what = 'The store was lost or set back';
-    limitations.push(`${what}: this node follows and seals no blocks in this epoch.`);
-  }
-  if (replica.lacksKey) {
-    const what = 'The ledger names a key for this node that is not in its directory';
-    limitations.push(`${what}: it follows until the key is there and the node starts again.`);
-  }
-  if (!replica.fold.cuts.isActive) {
-    limitations.push('The store is older than checkpoints: `npx x0t rebuild` lets it sign them.');
-  }
-  if (!isSealed) {
-    limitations.push('The keys are not encrypted on the disk: `npx x0t key encrypt` does that.');
-  }
-  if (crypto.workers === 0) limitations.push('Signatures are checked on the main thread.');
-  if (p2p.bootstrap.length === 0 && !p2p.mdns) {
-    limitations.push('No peers to dial are configured: others must dial this node.');
-  }
-  return limitations;
-}
-
-function membershipOf(member: Member | undefined): NodeStatus['membership'] {
-  return member ? (member.state ?? 'active') : 'none';
-}
-
-/** A node that the ledger does not know is refused by all others. */
-function standingLimitations(member: Member | undefined): string[] {
-  const state = membershipOf(member);
-  if (state === 'none') {
-    return ['This node is no member: others refuse it until its join is final (x0t join).'];
-  }
-  if (state === 'retired' || state === 'removed') {
-    return [`This node was ${state}: others refuse it, and its events do not count.`];
-  }
-  return [];
 }
 
 function openNetwork(
@@ -383,20 +331,4 @@ function openNetwork(
     mdns: p2p.mdns,
     clock: systemClock,
   });
-}
-
-async function listen(api: FastifyInstance, { api: { host, port } }: NodeConfig): Promise<string> {
-  try {
-    return await api.listen({ host, port });
-  } catch (cause) {
-    const isTaken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
-    if (isTaken) {
-      fail(
-        'api_port_taken',
-        'Another program has the port of the API: choose one with --api-port.',
-        { host, port },
-      );
-    }
-    throw cause;
-  }
 }

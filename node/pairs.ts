@@ -1,6 +1,6 @@
 import type { Committee } from '#ledger/committee.ts';
 import type { Core } from '#ledger/core.ts';
-import type { Id, PeerName } from '#ledger/ports.ts';
+import type { Clock, Id, PeerName } from '#ledger/ports.ts';
 import type { Rows } from '#ledger/projection.ts';
 import type { AskAccess, ManagedNetwork } from '#p2p/index.ts';
 import { actorOfPeer, rowOf } from '#projections/members-rows.ts';
@@ -43,17 +43,22 @@ export function refusalOf(
   if (seated?.peer === peer) return undefined;
   const row = rowOf(rows, actor);
   if (row) {
-    if (isGone(row)) return 'member_removed';
-    return row.peer === peer ? undefined : 'pair_differs';
+    if (isGone(row)) return refusal('member_removed');
+    return row.peer === peer ? undefined : refusal('pair_differs');
   }
   const owner = actorOfPeer(rows, peer);
   const ownerRow = owner === undefined ? undefined : rowOf(rows, owner);
-  if (ownerRow && isGone(ownerRow)) return 'member_removed';
+  if (ownerRow && isGone(ownerRow)) return refusal('member_removed');
   const isAlone = linked.every((one) => one === peer);
   const isOwnChoice = direction !== 'inbound' && configured.has(peer);
   // its key may have been changed since: then its actor is not recognised here yet
   if (isOwnChoice && (isBehind || isAlone)) return undefined;
-  return ownerRow ? 'pair_differs' : 'not_on_ledger';
+  return ownerRow ? refusal('pair_differs') : refusal('not_on_ledger');
+}
+
+/** Names a code that a peer is told: the table of codes is checked against this. */
+function refusal(code: PairRefusal): PairRefusal {
+  return code;
 }
 
 /** The judgement as the network asks for it. */
@@ -73,11 +78,18 @@ export function peersIn(addrs: readonly string[]): Set<PeerName> {
 /** Kinds by which a pair may come, change or go. */
 const OF_MEMBERS = /^(member|committee|evidence)\./;
 
-/** Open links are judged again as soon as the final log says another thing of the members. */
+/** How soon a node that has caught up looks again at whom it took unknown. */
+const UNKNOWN_LOOK_MS = 2000;
+
+/**
+ * Open links are judged again as soon as the final log says another thing of the members, and as
+ * long as one is open to a peer that the ledger does not know. The returned function ends it.
+ */
 export function reviewPairs(
-  core: Pick<Core, 'onFinal' | 'onEpoch'>,
-  network: Pick<ManagedNetwork, 'review'>,
-): void {
+  core: Pick<Core, 'onFinal' | 'onEpoch' | 'rows'>,
+  network: Pick<ManagedNetwork, 'review' | 'peers'>,
+  clock: Pick<Clock, 'after'>,
+): () => void {
   core.onFinal((events) => {
     // an empty list: a snapshot took the place of a part of the log
     const isTouched = events.some(
@@ -86,4 +98,10 @@ export function reviewPairs(
     if (isTouched || events.length === 0) network.review();
   });
   core.onEpoch(() => network.review());
+  const isUnknown = (actor: Id) => rowOf(core.rows('members', 'final'), actor) === undefined;
+  let cancel = clock.after(UNKNOWN_LOOK_MS, function look() {
+    if (network.peers().some(({ actor }) => isUnknown(actor))) network.review();
+    cancel = clock.after(UNKNOWN_LOOK_MS, look);
+  });
+  return () => cancel();
 }

@@ -3,6 +3,7 @@ import { codeOf } from '#ledger/errors.ts';
 import type { Id, Log, PeerName } from '#ledger/ports.ts';
 import type { ManagedNetwork } from '#p2p/index.ts';
 import { listMembers } from '#projections/index.ts';
+import type { Member } from '#projections/index.ts';
 
 /**
  * Keeps the node connected to the validators of every epoch: those who joined by an event have said
@@ -28,9 +29,11 @@ export function reachValidators(
     const seated = new Set<PeerName>();
     const former = new Set<PeerName>();
     const addresses = new Set<string>();
-    for (const { actor, author, peer, addrs = [] } of listMembers(core.rows('members', 'final'))) {
+    for (const member of listMembers(core.rows('members', 'final'))) {
+      const { actor, author, peer, addrs = [] } = member;
       if (actor === self || peer === undefined) continue;
-      (author === undefined ? former : seated).add(peer);
+      if (author !== undefined) seated.add(peer);
+      else if (!isFollower(member)) former.add(peer);
       for (const addr of author === undefined ? [] : addrs) {
         const full = addr.includes('/p2p/') ? addr : `${addr}/p2p/${peer}`;
         if (!full.endsWith(`/p2p/${peer}`)) continue;
@@ -43,4 +46,10 @@ export function reachValidators(
   };
   reach();
   core.onEpoch(reach);
+}
+
+/** A node that came to follow, or waits for its seat: it is dialled where it was seen, as any. */
+function isFollower({ roles, state = 'active' }: Member): boolean {
+  if (state === 'retired' || state === 'removed') return false;
+  return state === 'joining' || roles.includes('observer') || roles.includes('auditor');
 }

@@ -96,7 +96,8 @@ export class Admission {
   async joinStream(stream: Stream, connection: Connection): Promise<void> {
     const doorway = this.#doorways.get(connection.id);
     if (doorway?.take === undefined || connection.direction !== 'inbound') {
-      resetStream(stream, new X0tError('hello_repeated', 'A join is the first word, and the last.'));
+      const why = 'A join is the first word on a connection, and the last.';
+      resetStream(stream, new X0tError('hello_repeated', why));
       this.#parts.penalise(connection.remotePeer.toString(), 'hello_repeated');
       return;
     }
@@ -159,7 +160,8 @@ export class Admission {
             })
           : await orAborted(arrived, limit.signal);
       const frames = new FrameStream(stream);
-      const actor = await exchangeHello(frames, this.#auth(connection), { self, peer }, limit.signal);
+      const auth = this.#auth(connection);
+      const actor = await exchangeHello(frames, auth, { self, peer }, limit.signal);
       if (connection.status !== 'open')
         throw new X0tError('peer_gone', 'The connection ended.', { peer });
       // asked again: a review may have come while the peer's verdict was on its way
@@ -230,8 +232,8 @@ export class Admission {
 }
 
 /**
- * A stream that was opened in this same turn announces itself in a microtask, and yamux throws there
- * if its connection was aborted meanwhile, which would end the process.
+ * A stream that was opened in this same turn announces itself in a microtask, and yamux throws
+ * there if its connection was aborted meanwhile, which would end the process.
  */
 function mute({ streams }: Connection): void {
   for (const stream of streams) {

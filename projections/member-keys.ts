@@ -21,6 +21,12 @@ import type { VerdictName } from '#ledger/verdicts.ts';
 /** Keys that an actor may have had: what its rows may grow to, and epochs that it may end. */
 export const KEYS_MAX = 256;
 
+/**
+ * So long after its rotation a key may still convict its actor: twins show within minutes, and who
+ * finds the key later must not be able to make some.
+ */
+export const ACCUSES_MS = 24 * 60 * 60 * 1000;
+
 const REASON_CHARS_MAX = 256;
 
 /** What is known of a key. Numbers are places in the final log; 0: from the start. */
@@ -28,8 +34,9 @@ interface KeyRow {
   readonly actor: Uint8Array;
   /** The event that bound it. */
   readonly since: number;
-  /** The event from which on it signs no more. */
+  /** The event from which on it signs no more, and the time of its commit. */
   readonly until?: number;
+  readonly until_ms?: number;
   /** The event that revoked it. */
   readonly revoked?: number;
   /** It was an operator that revoked it. */
@@ -119,29 +126,32 @@ export function applyToKeys(
   rows: Rows,
   committees: Committees,
 ): VerdictName {
-  const { event, seq } = ordered;
+  const { event, seq, ts_ms } = ordered;
   const { actor } = event;
+  const at = { until: seq, until_ms: ts_ms };
   if (event.kind === ROTATE_KIND) {
     const { key } = event.body as { readonly key: Uint8Array };
-    return bind(rows, actor, signingKeyId(event), key, seq, committees);
+    return bind(rows, actor, signingKeyId(event), key, at, committees);
   }
   const body = event.body as { readonly actor: Uint8Array; readonly key: Uint8Array };
   const about = body.actor.toHex();
   if (event.kind === REVOKE_KIND) {
-    return revoke(rows, { by: actor, of: about, key: body.key.toHex() }, seq, committees);
+    return revoke(rows, { by: actor, of: about, key: body.key.toHex() }, at, committees);
   }
   if (rowOf(rows, actor)?.isOperator !== true) return 'not_operator';
   if (!rowOf(rows, about)) return 'key_unknown';
   if (keyOf(about, rows) !== undefined) return 'key_present';
-  return bind(rows, about, undefined, body.key, seq, committees);
+  return bind(rows, about, undefined, body.key, at, committees);
 }
+
+type At = Required<Pick<KeyRow, 'until' | 'until_ms'>>;
 
 function bind(
   rows: Rows,
   actor: Id,
   before: Id | undefined,
   coseKey: Uint8Array,
-  seq: number,
+  at: At,
   committees: Committees,
 ): VerdictName {
   const next = keyId(coseKey);
@@ -150,8 +160,8 @@ function bind(
   const known = idsOf(rows, actor);
   const ids = known.length > 0 ? known : [actor];
   if (ids.length >= KEYS_MAX) return 'key_bounds';
-  if (before !== undefined) putKey(rows, before, { ...keyRow(rows, before, actor), until: seq });
-  putKey(rows, next, { actor: bytesOf(actor), since: seq });
+  if (before !== undefined) putKey(rows, before, { ...keyRow(rows, before, actor), ...at });
+  putKey(rows, next, { actor: bytesOf(actor), since: at.until });
   rows.put(ofKeys(actor), encode([...ids, next].map(bytesOf)));
   const row = rowOf(rows, actor);
   const key = row?.key && { key: coseKey };
@@ -164,7 +174,7 @@ function bind(
 function revoke(
   rows: Rows,
   { by, of, key }: { readonly by: Id; readonly of: Id; readonly key: Id },
-  seq: number,
+  at: At,
   committees: Committees,
 ): VerdictName {
   const byOperator = rowOf(rows, by)?.isOperator === true;
@@ -177,8 +187,8 @@ function revoke(
   const isRepeated = state === 'revoked' && (!byOperator || by === of || row.byOperator === true);
   if (isRepeated) return 'key_revoked';
   putKey(rows, key, {
-    until: seq,
-    revoked: seq,
+    ...at,
+    revoked: at.until,
     ...row,
     ...(byOperator && by !== of && { byOperator: true }),
   });
@@ -245,9 +255,11 @@ export function actorOfKey(key: Id, rows: Reading): Id | undefined {
  * Whether what a key signed long ago may be held against its actor. A key that an operator revoked
  * was another's, perhaps; that the actor itself revokes one must not cover its tracks.
  */
-export function isAccusing(key: Id, rows: Reading): boolean {
+export function isAccusing(key: Id, ts_ms: number, rows: Reading): boolean {
   const row = rows.get(ofKey(key));
-  return !row || (decode(row) as KeyRow).byOperator !== true;
+  if (!row) return true;
+  const { byOperator, until_ms = ts_ms } = decode(row) as KeyRow;
+  return byOperator !== true && ts_ms <= until_ms + ACCUSES_MS;
 }
 
 /** The keys of a member, oldest first: one, unless they were changed. */

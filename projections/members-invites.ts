@@ -1,6 +1,7 @@
 import { encode } from '#ledger/codec.ts';
 import { keyId } from '#ledger/cose.ts';
 import { fail } from '#ledger/errors.ts';
+import type { ErrorData } from '#ledger/errors.ts';
 import type { Event } from '#ledger/event.ts';
 import { INVITE_MS_MAX, inviteId } from '#ledger/invite.ts';
 import { bytesOf } from '#ledger/ids.ts';
@@ -38,17 +39,13 @@ export function isInviteKind(kind: string): boolean {
 
 /** The id of the invite that an event makes. */
 export function invitedBy({ chain, actor, key, body }: Coming): Id {
-  const { keyHash, roles, labels, capabilities, addrs, notAfter_ms } = body as unknown as InviteBody;
+  const { keyHash, ...terms } = body as unknown as InviteBody;
   return inviteId({
+    ...terms,
     chain,
     issuer: actor,
     ...(key !== undefined && { signer: key }),
     key: keyHash.toHex(),
-    roles,
-    labels,
-    capabilities,
-    addrs,
-    notAfter_ms,
   });
 }
 
@@ -83,8 +80,8 @@ function judgeInvite(event: Coming, ts_ms: number, rows: Reading): VerdictName {
   if (inviteOf(rows, invitedBy(event))) return 'invite_known';
   if (notAfter_ms < ts_ms) return 'invite_expired';
   if (notAfter_ms > ts_ms + INVITE_MS_MAX) return 'invite_bounds';
-  const open = invitesIn(rows).filter((id) => isOpen(inviteOf(rows, id), ts_ms));
-  return open.length < INVITES_OPEN_MAX ? 'applied' : 'invite_bounds';
+  const others = invitesIn(rows).filter((id) => isOpen(inviteOf(rows, id), ts_ms));
+  return others.length < INVITES_OPEN_MAX ? 'applied' : 'invite_bounds';
 }
 
 function isOpen(row: InviteRow | undefined, ts_ms: number): boolean {
@@ -167,24 +164,48 @@ function take({ actor, body }: Coming, rows: Rows): VerdictName {
   return 'applied';
 }
 
-const REASONS: Partial<Record<VerdictName, string>> = {
-  bad_body: 'The event does not bring the key of its own actor.',
-  member_not_permitted: 'Only an operator invites, and takes an invite back.',
-  invite_known: 'The same invite is there: make one with a new key.',
-  invite_bounds: `An invite is open for 30 days at most, and ${INVITES_OPEN_MAX} at once.`,
-  invite_unknown: 'There is no such invite: ask for a token of this network.',
-  invite_used: 'The invite was used: each lets in one member. Ask for another.',
-  invite_withdrawn: 'The invite was taken back.',
-  invite_expired: 'The time of the invite has passed: ask for another.',
-  member_known: 'The actor or its peer id is on the ledger: make new keys for a new member.',
-  member_roles: 'Validators, observers and auditors join with a node, others need no address.',
-  member_bounds: 'The network has had as many members as it may.',
-  member_proof_invalid: 'The libp2p key does not vouch for the actor.',
+/** What becomes of each verdict where it is an error for the event's author. */
+const REFUSALS: Partial<Record<VerdictName, (data: ErrorData) => never>> = {
+  bad_body: (data) =>
+    fail('bad_body', 'The event does not bring the key of its own actor.', data),
+  member_not_permitted: (data) =>
+    fail('member_not_permitted', 'Only an operator invites, and takes an invite back.', data),
+  invite_known: (data) =>
+    fail('invite_known', 'The same invite is there: make one with a new key.', data),
+  invite_bounds: (data) =>
+    fail(
+      'invite_bounds',
+      `An invite is open for 30 days at most, and ${INVITES_OPEN_MAX} at once.`,
+      data,
+    ),
+  invite_unknown: (data) =>
+    fail('invite_unknown', 'There is no such invite: ask for a token of this network.', data),
+  invite_used: (data) =>
+    fail('invite_used', 'The invite was used: each lets in one member. Ask for another.', data),
+  invite_withdrawn: (data) =>
+    fail('invite_withdrawn', 'The invite was taken back.', data),
+  invite_expired: (data) =>
+    fail('invite_expired', 'The time of the invite has passed: ask for another.', data),
+  member_known: (data) =>
+    fail(
+      'member_known',
+      'The actor or its peer id is on the ledger: make new keys for a new member.',
+      data,
+    ),
+  member_roles: (data) =>
+    fail(
+      'member_roles',
+      'Validators, observers and auditors join with a node, others need no address.',
+      data,
+    ),
+  member_bounds: (data) =>
+    fail('member_bounds', 'The network has had as many members as it may.', data),
+  member_proof_invalid: (data) =>
+    fail('member_proof_invalid', 'The libp2p key does not vouch for the actor.', data),
 };
 
 /** Throws the verdict that an event would get, as an error for its author. */
 export function assertInvite(event: Coming, ts_ms: number, rows: Reading): void {
   const verdict = judgeInvite(event, ts_ms, rows);
-  if (verdict === 'applied') return;
-  fail(verdict, REASONS[verdict] ?? 'It would not be applied.', { actor: event.actor });
+  if (verdict !== 'applied') REFUSALS[verdict]?.({ actor: event.actor });
 }

@@ -1,4 +1,5 @@
 import { fail } from '#ledger/errors.ts';
+import type { ErrorData } from '#ledger/errors.ts';
 import type { Body } from '#ledger/event.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Rows } from '#ledger/projection.ts';
@@ -81,7 +82,7 @@ export function judge(kind: string, author: Id, body: Body, rows: Reading): Verd
   const isItself = subject === author;
   const isPermitted =
     kind === 'member.describe/1'
-      ? isOperator || (isItself && saysOnlyAddrs(body as Described))
+      ? isOperator || (isItself && saysOnlyAddrs(body))
       : (by !== 'operator' && isItself) || (by !== 'itself' && isOperator);
   if (!isPermitted) return 'member_not_permitted';
   if (!row) return 'member_unknown';
@@ -90,7 +91,7 @@ export function judge(kind: string, author: Id, body: Body, rows: Reading): Verd
   if (losesSeat && isLastValidator(rows, subject)) return 'member_last_validator';
   const losesOffice =
     row.isOperator === true &&
-    (to === 'removed' || to === 'retired' || dropsOperator(kind, body as Described));
+    (to === 'removed' || to === 'retired' || dropsOperator(kind, body));
   if (losesOffice && isLastOperator(rows, subject)) return 'member_last_operator';
   if (kind !== 'member.describe/1') return 'applied';
   return fitsNode(row, (body as Described).roles ?? []) ? 'applied' : 'member_roles';
@@ -124,7 +125,7 @@ export function step(kind: string, author: Id, body: Body, rows: Rows): VerdictN
   const subject = subjectOf(author, body);
   const row = rowOf(rows, subject) as Row;
   const { to } = BY_EVENT.get(kind) as Transition;
-  if (kind === 'member.describe/1') putRow(rows, subject, described(row, body as Described));
+  if (kind === 'member.describe/1') putRow(rows, subject, described(row, body));
   if (to === undefined) return 'applied';
   const { state: _before, ...kept } = row;
   const { reason } = body as { readonly reason?: string };
@@ -164,37 +165,40 @@ function described(row: Row, { roles, labels, capabilities, addrs }: Described):
   return next;
 }
 
+/** What becomes of each verdict where it is an error for the event's author. */
+const REFUSALS: Partial<Record<VerdictName, (data: ErrorData) => never>> = {
+  member_unknown: (data) =>
+    fail('member_unknown', 'There is no such member: see `npx x0t member list`.', data),
+  member_not_permitted: (data) =>
+    fail('member_not_permitted', 'Only an operator may do this, or the member itself.', data),
+  member_last_validator: (data) =>
+    fail(
+      'member_last_validator',
+      'Nothing would be final any more: add another validator first.',
+      data,
+    ),
+  member_last_operator: (data) =>
+    fail(
+      'member_last_operator',
+      'Nobody could change the members: invite another operator first.',
+      data,
+    ),
+  member_roles: (data) =>
+    fail('member_roles', 'Validators, observers and auditors have a node.', data),
+};
+
 /** Throws the verdict that an event would get, as an error for its author. */
 export function assertStep(kind: string, author: Id, body: Body, rows: Reading): void {
   const verdict = judge(kind, author, body, rows);
+  if (verdict === 'applied') return;
   const actor = subjectOf(author, body);
-  switch (verdict) {
-    case 'member_unknown':
-      return fail('member_unknown', 'There is no such member: see `npx x0t member list`.', {
-        actor,
-      });
-    case 'member_transition': {
-      const state = stateOf(rowOf(rows, actor) as Row);
-      const legal = legalFrom(state);
-      const able = legal.length > 0 ? legal.join(', ') : 'nothing';
-      const message = `${kind} is not for a member that is ${state}: legal is ${able}.`;
-      return fail('member_transition', message, { actor, from: state, event: kind, legal });
-    }
-    case 'member_not_permitted':
-      return fail('member_not_permitted', 'Only an operator may do this, or the member itself.', {
-        actor,
-        event: kind,
-      });
-    case 'member_last_validator':
-      return fail('member_last_validator', 'Nothing would be final any more: add another first.', {
-        actor,
-      });
-    case 'member_last_operator':
-      return fail('member_last_operator', 'Nobody could change the members: invite another first.', {
-        actor,
-      });
-    case 'member_roles':
-      return fail('member_roles', 'Validators, observers and auditors have a node.', { actor });
-    default:
+  if (verdict !== 'member_transition') {
+    REFUSALS[verdict]?.({ actor, event: kind });
+    return;
   }
+  const state = stateOf(rowOf(rows, actor) as Row);
+  const legal = legalFrom(state);
+  const able = legal.length > 0 ? legal.join(', ') : 'nothing';
+  const message = `${kind} is not for a member that is ${state}: legal is ${able}.`;
+  fail('member_transition', message, { actor, from: state, event: kind, legal });
 }

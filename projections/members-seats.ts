@@ -3,11 +3,10 @@ import { Committee } from '#ledger/committee.ts';
 import type { Validator } from '#ledger/committee.ts';
 import { keyId } from '#ledger/cose.ts';
 import { readEvidence } from '#ledger/evidence.ts';
-import type { Body } from '#ledger/event.ts';
 import { bytesOf, equalBytes } from '#ledger/ids.ts';
 import { COMMITTEE_MAX } from '#ledger/limits.ts';
 import type { Id } from '#ledger/ports.ts';
-import type { Rows, Seats } from '#ledger/projection.ts';
+import type { OrderedEvent, Rows, Seats } from '#ledger/projection.ts';
 import type { VerdictName } from '#ledger/verdicts.ts';
 import { actorOfKey, isAccusing, keyState } from './member-keys.ts';
 import type { Committees } from './member-keys.ts';
@@ -99,11 +98,6 @@ function enrol(rows: Rows, { key, peer, addrs = [] }: Joining): void {
   putRow(rows, actor, { ...kept, key, peer, ...(addrs.length > 0 && { addrs }) });
 }
 
-/** Whether the actor will sit in the next epoch's committee as things stand. */
-export function isSeatedNext(rows: Reading, actor: Id): boolean {
-  return nextActors(rows).includes(actor);
-}
-
 /** Whether it would leave an empty committee behind. */
 export function isLastValidator(rows: Reading, actor: Id): boolean {
   const next = nextActors(rows);
@@ -144,7 +138,8 @@ export function takeSeat(rows: Rows, actor: Id): void {
 }
 
 /** The first evidence for an epoch and author counts; its signatures are part of its validity. */
-export function convict(chain: Id, body: Body, seq: number, rows: Rows): VerdictName {
+export function convict({ event, seq, ts_ms }: OrderedEvent, rows: Rows): VerdictName {
+  const { chain, body } = event;
   const evidence = readEvidence(body);
   if (!evidence) return 'bad_body';
   const { epoch, author, round, key, committee } = evidence;
@@ -153,7 +148,8 @@ export function convict(chain: Id, body: Body, seq: number, rows: Rows): Verdict
   const actor = actors?.[author]?.toHex();
   const isFounded =
     evidence.chain === chain && id?.toHex() === committee && keys?.[author]?.toHex() === key;
-  if (!isFounded || actor === undefined || !isAccusing(key, rows)) return 'evidence_unfounded';
+  if (!isFounded || actor === undefined) return 'evidence_unfounded';
+  if (!isAccusing(key, ts_ms, rows)) return 'evidence_unfounded';
   if (rows.get(ofEvidence(epoch, author))) return 'evidence_known';
   rows.put(ofEvidence(epoch, author), encode([seq, round]));
   rows.put(ofActor(actor), encode({ ...rowOf(rows, actor), barred: true }));

@@ -19,7 +19,7 @@ import {
 import { standing } from './members-view.ts';
 
 export { listInvites, listMembers, readInvite, readMember } from './members-view.ts';
-export type { InviteView, Member } from './members-view.ts';
+export type { Member } from './members-view.ts';
 
 /**
  * Who belongs to the network (docs/membership.md), and who sits in the committee (docs/epochs.md).
@@ -45,12 +45,12 @@ export const members: Projection & Membership = {
   },
 
   apply(ordered: OrderedEvent, rows: Rows): VerdictName {
-    const { event, seq, ts_ms } = ordered;
+    const { event, ts_ms } = ordered;
     const { kind, actor, body } = event;
     if (KEY_KINDS.has(kind)) return applyToKeys(ordered, rows, committees(rows));
     if (isInviteKind(kind)) return applyInvite(event, ts_ms, rows);
     if (isLifecycleKind(kind)) return step(kind, actor, body, rows);
-    if (kind === EVIDENCE_KIND) return convict(event.chain, body, seq, rows);
+    if (kind === EVIDENCE_KIND) return convict(ordered, rows);
     if (kind === RETURN_KIND) {
       return actorsOf(rows, epochOf(rows)).includes(actor) ? 'applied' : 'not_validator';
     }

@@ -14,7 +14,8 @@ export function keyOfPeer(peer: PeerName): Uint8Array | undefined {
   } catch {
     return undefined;
   }
-  const isKey = bytes.length === HEAD.length + KEY_BYTES && HEAD.every((one, i) => bytes[i] === one);
+  const isKey =
+    bytes.length === HEAD.length + KEY_BYTES && HEAD.every((one, i) => bytes[i] === one);
   // one peer has one name
   return isKey && base58btc.baseEncode(bytes) === peer ? bytes.subarray(HEAD.length) : undefined;
 }

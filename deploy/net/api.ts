@@ -1,4 +1,11 @@
-/** One node's HTTP API, as far as the scenarios need it (docs/api.md). */
+/**
+ * One node's HTTP API, as far as the scenarios need it (docs/api.md). Requests are signed by an
+ * operator, for the name by which the node knows itself: the port that the engine maps to it on
+ * this machine is none of its names, and a request from there does not come from its own machine.
+ */
+import { request as send } from 'node:http';
+import { signedHeaders } from './sign.ts';
+import type { RequestKey } from './sign.ts';
 
 const TIMEOUT_MS = 5000;
 const PAGE = 1000;
@@ -19,10 +26,16 @@ export interface Status {
 }
 
 export class Api {
+  /** Where it is reached. */
   readonly url: string;
+  /** The authority that it knows itself by. */
+  readonly #name: string;
+  readonly #key: RequestKey;
 
-  constructor(url: string) {
+  constructor(url: string, name: string, key: RequestKey) {
     this.url = url;
+    this.#name = name;
+    this.#key = key;
   }
 
   status(): Promise<Status> {
@@ -31,7 +44,7 @@ export class Api {
 
   async isReady(): Promise<boolean> {
     try {
-      return (await this.#fetch('/readyz')).ok;
+      return (await this.#ask('GET', '/readyz')).status === 200;
     } catch {
       return false;
     }
@@ -40,15 +53,13 @@ export class Api {
   /** Puts a key; resolves when the node has acknowledged that it keeps the event. */
   async put(key: string, value: string, timeout_ms = TIMEOUT_MS): Promise<void> {
     const path = `/v1/kv/${encodeURIComponent(key)}`;
-    const response = await this.#fetch(path, { method: 'PUT', body: value }, timeout_ms);
-    await this.#expectOk(response, path);
+    this.#expectOk(await this.#ask('PUT', path, value, timeout_ms), path);
   }
 
   /** Puts a key and waits until that is final. */
   async putFinal(key: string, value: string, timeout_ms: number): Promise<void> {
     const path = `/v1/kv/${encodeURIComponent(key)}?wait=final&timeout_ms=${timeout_ms}`;
-    const request = { method: 'PUT', body: value };
-    await this.#expectOk(await this.#fetch(path, request, timeout_ms + TIMEOUT_MS), path);
+    this.#expectOk(await this.#ask('PUT', path, value, timeout_ms + TIMEOUT_MS), path);
   }
 
   /** All final keys with a prefix, and their values. */
@@ -68,25 +79,50 @@ export class Api {
 
   /** Metrics without labels, by name. */
   async metrics(): Promise<Map<string, number>> {
-    const text = await (await this.#fetch('/metrics')).text();
+    const answer = await this.#ask('GET', '/metrics');
+    this.#expectOk(answer, '/metrics');
+    const { text } = answer;
     const lines = [...text.matchAll(/^([a-z0-9_]+) ([0-9.e+-]+)$/gm)];
     return new Map(lines.map(([, name = '', value]) => [name, Number(value)]));
   }
 
   async #json<T>(path: string): Promise<T> {
-    const response = await this.#fetch(path);
-    await this.#expectOk(response, path);
-    return (await response.json()) as T;
+    const answer = await this.#ask('GET', path);
+    this.#expectOk(answer, path);
+    return JSON.parse(answer.text) as T;
   }
 
-  async #expectOk(response: Response, path: string): Promise<void> {
-    if (response.ok) return;
-    throw new Error(`${this.url}${path}: ${response.status} ${await response.text()}`);
+  #expectOk({ status, text }: Answer, path: string): void {
+    if (status >= 200 && status < 300) return;
+    throw new Error(`${this.url}${path}: ${status} ${text}`);
   }
 
-  #fetch(path: string, request: RequestInit = {}, timeout_ms = TIMEOUT_MS): Promise<Response> {
-    return fetch(this.url + path, { ...request, signal: AbortSignal.timeout(timeout_ms) });
+  async #ask(
+    method: 'GET' | 'PUT',
+    path: string,
+    body?: string,
+    timeout_ms = TIMEOUT_MS,
+  ): Promise<Answer> {
+    const named = new URL(`http://${this.#name}${path}`);
+    const headers = signedHeaders(this.#key, method, named, body, Date.now());
+    const signal = AbortSignal.timeout(timeout_ms);
+    const options = { method, headers: { ...headers, host: this.#name }, signal, agent: false };
+    return new Promise((resolve, reject) => {
+      const request = send(this.url + named.pathname + named.search, options, (answer) => {
+        let text = '';
+        answer.setEncoding('utf8').on('data', (part: string) => (text += part));
+        answer.on('error', reject);
+        answer.on('end', () => resolve({ status: answer.statusCode ?? 0, text }));
+      });
+      request.on('error', reject);
+      request.end(body);
+    });
   }
+}
+
+interface Answer {
+  readonly status: number;
+  readonly text: string;
 }
 
 interface KvPage {

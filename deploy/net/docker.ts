@@ -34,6 +34,14 @@ export class Compose {
     return `http://${(await this.run('port', service, '8420')).trim()}`;
   }
 
+  /** The first operator's key file, from the one container that has it. Secret. */
+  operatorKey(): Promise<string> {
+    const script = "process.stdout.write(require('fs').readFileSync(process.argv[1]))";
+    const command = ['-e', script, '/net/operators/operator-1.key'];
+    const options = ['--rm', '--no-deps', '-T', '--entrypoint', 'node'];
+    return this.run('run', ...options, 'operator', ...command);
+  }
+
   /** Takes a node out of the peers' network; its API stays in reach. Again: nothing happens. */
   async disconnect(service: string): Promise<void> {
     if (!(await this.#isConnected(service))) return;

@@ -4,6 +4,8 @@ import { Api } from './api.ts';
 import type { Status } from './api.ts';
 import { Compose } from './docker.ts';
 import type { Load } from './load.ts';
+import { readRequestKey } from './sign.ts';
+import type { RequestKey } from './sign.ts';
 
 export const VALIDATORS: readonly string[] = ['node-1', 'node-2', 'node-3', 'node-4'];
 export const NODES: readonly string[] = [...VALIDATORS, 'observer', 'auditor'];
@@ -25,6 +27,8 @@ export interface Settled {
 export class Network {
   readonly compose: Compose;
   #apis = new Map<string, Api>();
+  /** Read when it is needed first: before `up` there is none. */
+  #key: RequestKey | undefined;
 
   constructor(project: string) {
     this.compose = new Compose(project);
@@ -32,7 +36,11 @@ export class Network {
 
   /** Asks for the ports anew: the engine may have given others after a restart. */
   async find(names: readonly string[] = NODES): Promise<void> {
-    for (const name of names) this.#apis.set(name, new Api(await this.compose.url(name)));
+    this.#key ??= readRequestKey(await this.compose.operatorKey());
+    for (const name of names) {
+      const api = new Api(await this.compose.url(name), `${name}.api:8420`, this.#key);
+      this.#apis.set(name, api);
+    }
   }
 
   api(name: string): Api {

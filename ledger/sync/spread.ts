@@ -30,6 +30,9 @@ interface Spread {
   next_ms: number;
 }
 
+/** Verdicts that no later event changes. */
+const TOO_LATE: ReadonlySet<string> = new Set(['expired', 'replayed', 'key_retired']);
+
 /**
  * Who carries an event (wire.md): a validator puts its own events into its next block. What cannot
  * go there spreads in batches: an observer's events to a validator by rendezvous hash, a
@@ -86,9 +89,11 @@ export class Spreader {
     const late: Id[] = [];
     for (const { entry } of pool.others) {
       const verdict = fold.reducer.foresee(entry.event, wall_ms);
-      const isLate = verdict === 'expired' || verdict === 'replayed';
-      // its actor may have been removed since
-      if (isLate || !fold.reducer.counts(entry.event)) late.push(entry.id);
+      if (TOO_LATE.has(verdict)) late.push(entry.id);
+    }
+    // own ones too, where their key was revoked or their actor removed: no verdict comes
+    for (const { entry } of pool.values()) {
+      if (!fold.reducer.counts(entry.event)) late.push(entry.id);
     }
     if (late.length > 0) this.#replica.discard(late);
   }

@@ -30,6 +30,30 @@ const STATUS: Readonly<Record<string, number>> = {
   wrong_type: 400,
   key_retired: 403,
   key_revoked: 403,
+  actor_unknown: 401,
+  certificate_invalid: 401,
+  credential_insecure: 401,
+  credentials_ambiguous: 401,
+  credentials_unknown: 401,
+  jwt_svid_audience: 401,
+  jwt_svid_invalid: 401,
+  jwt_svid_key_unknown: 401,
+  jwt_svid_signature: 401,
+  signature_malformed: 401,
+  signature_other_node: 401,
+  signature_replayed: 401,
+  signature_stale: 401,
+  signature_wrong: 401,
+  spiffe_id_invalid: 401,
+  svid_expired: 401,
+  svid_not_yet_valid: 401,
+  svid_untrusted: 401,
+  target_not_canonical: 401,
+  token_not_local: 401,
+  token_wrong: 401,
+  trust_domain_unknown: 401,
+  unauthenticated: 401,
+  x509_svid_invalid: 401,
   not_member: 403,
   member_not_permitted: 403,
   policy_denied: 403,
@@ -78,6 +102,7 @@ const STATUS: Readonly<Record<string, number>> = {
   unknown_kind: 422,
   unsigned: 422,
   actor_quota: 429,
+  rate_limited: 429,
   engine_closed: 503,
   engine_failed: 503,
   installing: 503,
@@ -92,6 +117,18 @@ const STATUS: Readonly<Record<string, number>> = {
 
 /** Seconds after which a refused client may try again. */
 export const RETRY_AFTER_S = 1;
+
+/** Headers that an error's answer has besides its envelope (RFC 9110, 10.2.3 and 11.6.1). */
+export function headersOf({ code, data }: X0tError): Readonly<Record<string, string | number>> {
+  const status = httpStatusOf(code);
+  if (status === 401) {
+    const isWrong = code !== 'unauthenticated';
+    return { 'www-authenticate': `Bearer realm="x0t"${isWrong ? ', error="invalid_token"' : ''}` };
+  }
+  if (status !== 429 && status !== 503) return {};
+  const { retryAfter_s } = data;
+  return { 'retry-after': typeof retryAfter_s === 'number' ? retryAfter_s : RETRY_AFTER_S };
+}
 
 export function httpStatusOf(code: string): number {
   return STATUS[code] ?? 500;

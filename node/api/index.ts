@@ -4,7 +4,6 @@
  * one envelope (`errors.ts`).
  */
 import { randomBytes } from 'node:crypto';
-import type { Socket } from 'node:net';
 import swagger from '@fastify/swagger';
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import Fastify from 'fastify';
@@ -14,19 +13,25 @@ import type {
 import type { Logger } from 'pino';
 import type { TSchema } from 'typebox';
 import type { Core } from '#ledger/core.ts';
-import { X0tError, fail } from '#ledger/errors.ts';
+import { fail } from '#ledger/errors.ts';
 import { MEMBERS_POLICY } from '#ledger/genesis.ts';
 import { EVENT_BYTES_MAX } from '#ledger/limits.ts';
 import type { BlockStore, Clock } from '#ledger/ports.ts';
-import { Shares } from '#ledger/shares.ts';
+import type { Authenticator } from '#node/auth/caller.ts';
 import type { NodeMetrics } from '#node/metrics.ts';
 import { DecisionLog } from '#node/policy/decision-log.ts';
 import { registerPolicyMetrics } from '#node/policy/metrics.ts';
+import { authenticateCallers } from './authentication.ts';
+import type { ApiRates } from './authentication.ts';
 import { chainRoutes } from './chain.ts';
 import { memberRoutes } from './members.ts';
 import { checkpointRoutes } from './checkpoints.ts';
-import { RETRY_AFTER_S, coded, envelopeOf, httpStatusOf } from './errors.ts';
+import { coded, envelopeOf, headersOf, httpStatusOf } from './errors.ts';
 import { eventRoutes } from './events.ts';
+import {
+  CLOSE_GRACE_MS, KEEP_ALIVE_TIMEOUT_MS, REQUEST_TIMEOUT_MS, STALE_CHECK_MS, clientErrorHandler,
+  shareConnections,
+} from './connections.ts';
 import { healthRoutes } from './health.ts';
 import type { Readiness } from './health.ts';
 import { identityRoutes } from './identity.ts';
@@ -36,19 +41,18 @@ import { kvRoutes } from './kv.ts';
 import { logRoutes } from './log.ts';
 import { openApiOptions } from './openapi.ts';
 import type { Api, LedgerParts } from './parts.ts';
-import { byAddress, guardRoutes, keyFilter } from './permission.ts';
-import type { PrincipalResolver } from './permission.ts';
+import { assertPermitted, guardRoutes, keyFilter } from './permission.ts';
 import { policyRoutes } from './policy.ts';
 import { postureRoutes } from './posture.ts';
 import type { NodeStatus } from './status.ts';
 import { Stopping } from './stopping.ts';
 import { FinalStream, STREAM_LIMITS } from './stream.ts';
-import type { StreamLimits } from './stream.ts';
+import type { StreamLimits, StreamPermit } from './stream.ts';
 import { ReadView } from './view.ts';
 
 export type { Readiness } from './health.ts';
 export { isQuorumReachable, statusOf } from './status.ts';
-export type { NodeStatus } from './status.ts';
+export type { ApiStatus, NodeStatus } from './status.ts';
 
 export interface ApiOptions {
   readonly core: Core;
@@ -65,26 +69,15 @@ export interface ApiOptions {
   readonly isQuorumReachable: () => boolean;
   readonly identity: IdentityApi;
   readonly streams?: Partial<StreamLimits>;
-  /** Who calls; by the address it comes from unless callers are authenticated. */
-  readonly principalOf?: PrincipalResolver;
+  /** Finds out who calls. */
+  readonly authenticator: Authenticator;
+  readonly rates: ApiRates;
   /** Events of callers under verification at once; default 8,192. */
   readonly eventsUnderWay_max?: number;
 }
 
-/**
- * A request that has not arrived by then is dropped; against clients that send a byte at a time.
- */
-const REQUEST_TIMEOUT_MS = 15_000;
 /** Some seconds of work for one core. */
 const EVENTS_UNDER_WAY_MAX = 8192;
-/** Connections without a request are kept this long: longer than the usual idle time of proxies. */
-const KEEP_ALIVE_TIMEOUT_MS = 75_000;
-/** Requests that are under way when the API closes have so long to end. */
-const CLOSE_GRACE_MS = 2000;
-/** Sockets at once, shared among the addresses that they come from; further ones are closed. */
-const CONNECTIONS_MAX = 1024;
-/** How often connections are looked for that have sent no whole request in time. */
-const STALE_CHECK_MS = 5000;
 /** Characters of a path parameter: the longest key of 512 bytes, percent-encoded. */
 const PARAM_CHARS_MAX = 2048;
 
@@ -110,7 +103,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     frameworkErrors: sendError,
     clientErrorHandler,
   });
-  shareConnections(app);
+  shareConnections(app.server);
   // path parameters are texts and stay as they are; converting fails on the name of a wildcard
   app.setValidatorCompiler((route) =>
     TypeBoxValidatorCompiler(
@@ -125,6 +118,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     fail('no_such_route', 'There is no such route: see /openapi.json.', { method, url }),
   );
   watchRequests(app, metrics, log);
+  const callerOf = authenticateCallers(app, options);
   app.addHook('onRequest', async ({ url }) => {
     const isOfLedger = url.startsWith('/v1/') && !url.startsWith('/v1/status');
     if (isOfLedger && core.snapshots.isInstalling) {
@@ -140,9 +134,8 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     app.addHook('onClose', async () => end());
     registerPolicyMetrics(metrics.registry, decisions);
   }
-  const { principalOf = byAddress } = options;
-  const guard = decisions && { core, clock, decisions, principalOf };
-  if (guard) guardRoutes(app, guard);
+  const guard = { core, clock, decisions, callerOf };
+  guardRoutes(app, guard);
   const view = new ReadView(core, options.isQuorumReachable);
   const { eventsUnderWay_max = EVENTS_UNDER_WAY_MAX } = options;
   const stopping = new Stopping();
@@ -151,7 +144,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     ...ledger,
     stopping,
     eventsUnderWay_max,
-    ...(guard && { keysFor: keyFilter(guard) }),
+    ...(decisions && { keysFor: keyFilter(guard) }),
   };
   const source = {
     finalSeq: () => view.finalSeq,
@@ -162,8 +155,26 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     ...STREAM_LIMITS,
     ...options.streams,
   });
+  const permitOf = (request: FastifyRequest): StreamPermit => {
+    const { until_ms, assertHolds } = callerOf(request);
+    return {
+      requestId: request.id,
+      ...(until_ms !== undefined && { until_ms }),
+      assertHolds: () => {
+        assertHolds();
+        assertPermitted(guard, request);
+      },
+    };
+  };
+  const endReviews = [
+    options.authenticator.subscribe(() => stream.review()),
+    core.onEpoch(() => stream.review()),
+  ];
   closeInTime(app, stopping);
-  app.addHook('preClose', async () => stream.stop());
+  app.addHook('preClose', async () => {
+    for (const end of endReviews) end();
+    stream.stop();
+  });
   app.addHook('onClose', async () => view.stop());
 
   await app.register(swagger, openApiOptions(version));
@@ -173,7 +184,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   await app.register((scope) => kvListRoutes(scope as Api, parts));
   await app.register((scope) => eventRoutes(scope as Api, parts));
   await app.register((scope) => checkpointRoutes(scope as Api, parts));
-  await app.register((scope) => logRoutes(scope as Api, parts, stream));
+  await app.register((scope) => logRoutes(scope as Api, parts, stream, permitOf));
   await app.register((scope) => chainRoutes(scope as Api, parts));
   await app.register((scope) => memberRoutes(scope as Api, parts));
   if (decisions) await app.register((scope) => policyRoutes(scope as Api, parts, decisions));
@@ -184,17 +195,6 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
   await app.ready();
   return app;
-}
-
-/** An address that holds its share of the connections gets no more of them (`shares.ts`). */
-function shareConnections({ server }: FastifyInstance): void {
-  server.maxConnections = CONNECTIONS_MAX;
-  const shares = new Shares(CONNECTIONS_MAX);
-  server.on('connection', (socket: Socket) => {
-    const address = socket.remoteAddress ?? '';
-    if (shares.take(address)) socket.once('close', () => shares.give(address));
-    else socket.destroy();
-  });
 }
 
 /**
@@ -250,28 +250,6 @@ function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply)
   if (status === 500) {
     request.log.error({ requestId: request.id, err: known.cause ?? known }, 'a request failed');
   }
-  if (status === 429 || status === 503) reply.header('retry-after', RETRY_AFTER_S);
+  reply.headers(headersOf(known));
   void reply.code(status).type('application/json').send(envelopeOf(known, request.id));
 }
-
-/** Bytes that are no HTTP, or that came too slowly: there is no request to answer. */
-function clientErrorHandler(error: { readonly code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const [status, reason] = MALFORMED[error.code ?? ''] ?? [400, 'Bad Request'];
-  const what = new X0tError('bad_request', 'This is no HTTP request that can be read.', {
-    reason: error.code ?? '',
-  });
-  const body = JSON.stringify(envelopeOf(what, ''));
-  socket.end(
-    `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json\r\n` +
-      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-  );
-}
-
-const MALFORMED: Readonly<Record<string, readonly [number, string]>> = {
-  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
-  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
-};

@@ -1,10 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
+import type { FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import type { Api, LedgerParts } from './parts.ts';
 import { renderFinal } from './render.ts';
 import type { EventJson } from './render.ts';
 import * as schemas from './schemas.ts';
-import type { FinalStream } from './stream.ts';
+import type { FinalStream, StreamPermit } from './stream.ts';
 
 const LIMIT = 100;
 const LIMIT_MAX = 1000;
@@ -33,8 +34,16 @@ const StreamQuery = Type.Object(
   { additionalProperties: false },
 );
 
+/** What lets a request's caller go on reading. */
+export type PermitOf = (request: FastifyRequest) => StreamPermit;
+
 /** `/v1/log`: the final log in pages and as a stream. */
-export async function logRoutes(app: Api, parts: LedgerParts, stream: FinalStream): Promise<void> {
+export async function logRoutes(
+  app: Api,
+  parts: LedgerParts,
+  stream: FinalStream,
+  permitOf: PermitOf,
+): Promise<void> {
   app.get(
     '/v1/log',
     {
@@ -71,7 +80,7 @@ export async function logRoutes(app: Api, parts: LedgerParts, stream: FinalStrea
       stream.assertRoom();
       if (from < parts.core.log.from) parts.core.log.at(from);
       reply.hijack();
-      stream.open(reply.raw, from);
+      stream.open(reply.raw, from, permitOf(request));
       return reply;
     },
   );

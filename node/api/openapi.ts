@@ -9,6 +9,37 @@ declare module 'fastify' {
   }
 }
 
+/** The ways to prove who calls: any one of them, and one only (docs/api.md, "Who calls"). */
+const PROOFS = {
+  operatorToken: {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'api.token of the data directory, on the machine of the node',
+  },
+  monitoringToken: {
+    type: 'http',
+    scheme: 'bearer',
+    description: 'monitor.token of the data directory: metrics and nothing else',
+  },
+  jwtSvid: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'JWT',
+    description: 'a JWT-SVID whose audience is the SPIFFE ID of the node, over TLS or on loopback',
+  },
+  x509Svid: { type: 'mutualTLS', description: 'an X.509-SVID, at the HTTPS listener' },
+  signature: {
+    type: 'apiKey',
+    in: 'header',
+    name: 'signature',
+    description: 'HTTP Message Signatures (RFC 9421) with ML-DSA-65 by a member',
+  },
+} as const;
+type Components = NonNullable<NonNullable<FastifyDynamicSwaggerOptions['openapi']>['components']>;
+type Schemes = NonNullable<Components['securitySchemes']>;
+/** Operations that everybody may call. */
+const OPEN = new Set(['livez', 'readyz']);
+
 /** What `/openapi.json` is made from: the schemas of the routes. */
 export function openApiOptions(version: string): FastifyDynamicSwaggerOptions {
   return {
@@ -20,6 +51,9 @@ export function openApiOptions(version: string): FastifyDynamicSwaggerOptions {
         license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
         version,
       },
+      // the types do not know `mutualTLS` of OpenAPI 3.1
+      components: { securitySchemes: PROOFS as unknown as Schemes },
+      security: Object.keys(PROOFS).map((name) => ({ [name]: [] })),
       tags: [
         { name: 'health', description: 'Probes, metrics and status' },
         { name: 'kv', description: 'Key-value pairs' },
@@ -46,9 +80,14 @@ function documented(
   const key = url.endsWith('*') ? params?.properties['*'] : undefined;
   return {
     ...schema,
+    ...(OPEN.has(operationIdOf(schema)) && { security: [] }),
     ...(key !== undefined && {
       params: { type: 'object', properties: { key }, required: ['key'] },
     }),
     ...(consumes && { body: Binary, consumes: [...consumes] }),
   };
+}
+
+function operationIdOf(schema: FastifySchema | undefined): string {
+  return schema?.operationId ?? '';
 }

@@ -4,33 +4,18 @@ import type { Core } from '#ledger/core.ts';
 import { fail } from '#ledger/errors.ts';
 import type { Clock, PolicyDecision, PolicyEntity } from '#ledger/ports.ts';
 import { reasonOf } from '#ledger/submissions.ts';
+import type { Caller } from '#node/auth/caller.ts';
 import type { DecisionLog } from '#node/policy/decision-log.ts';
 import type { Api } from './parts.ts';
 
-/**
- * Who calls. Authentication fills this in; what it gives is an entity of the types `Actor`,
- * `Spiffe`, `Local` (the operator on the machine itself) or `Anonymous`.
- */
-export type PrincipalResolver = (request: FastifyRequest) => PolicyEntity;
-
-/**
- * Until callers are authenticated: who calls from the machine itself is its operator, unless a
- * proxy says that it speaks for others, or the caller means another host (a page in a browser).
- */
-export const byAddress: PrincipalResolver = ({ ip, hostname, headers }) => {
-  const isPassedOn = PASSED_ON.some((name) => headers[name] !== undefined);
-  const isLocal = LOOPBACK.has(ip) && LOCAL_NAMES.has(hostname) && !isPassedOn;
-  return isLocal ? { type: 'Local', id: 'operator' } : { type: 'Anonymous', id: 'remote' };
-};
-const LOOPBACK = new Set(['127.0.0.1', '::1', '::ffff:127.0.0.1']);
-const LOCAL_NAMES = new Set(['localhost', '127.0.0.1', '[::1]', '::1']);
-const PASSED_ON = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via'];
+/** Who calls; found out before any route does anything (`authentication.ts`). */
+export type CallerOf = (request: FastifyRequest) => Caller;
 
 /** What each operation is for policies. One that is missing here is nobody's. */
 export const ACTIONS: Readonly<Record<string, ApiAction | 'open'>> = {
   livez: 'open',
   readyz: 'open',
-  metrics: 'api.status.read',
+  metrics: 'api.metrics.read',
   status: 'api.status.read',
   openapi: 'api.status.read',
   getKey: 'api.kv.read',
@@ -47,8 +32,7 @@ export const ACTIONS: Readonly<Record<string, ApiAction | 'open'>> = {
   getCheckpoint: 'api.proof.read',
   getConsistency: 'api.proof.read',
   listMembers: 'api.chain.read',
-  // nobody is asked who he is (SPIFFE Federation, 5.2.1.3)
-  getIdentityBundle: 'open',
+  getIdentityBundle: 'api.chain.read',
   getIdentities: 'api.chain.read',
   getGenesis: 'api.chain.read',
   listKinds: 'api.chain.read',
@@ -68,36 +52,52 @@ export type KeyFilter = (request: FastifyRequest) => (key: string) => boolean;
 export interface Guard {
   readonly core: Core;
   readonly clock: Clock;
-  readonly decisions: DecisionLog;
-  readonly principalOf: PrincipalResolver;
+  /** None in a network without policies on its ledger. */
+  readonly decisions: DecisionLog | undefined;
+  readonly callerOf: CallerOf;
 }
 
 /**
  * Asks the policies before any route does anything. Throws `policy_denied`. What no route takes is
  * answered as ever.
  */
-export function guardRoutes(app: Api, { core, clock, decisions, principalOf }: Guard): void {
-  app.addHook('onRequest', async (request) => {
-    const operation = operationOf(request);
-    if (operation === undefined) return;
-    const action = ACTIONS[operation] ?? 'none';
-    if (action === 'open') return;
-    const principal = principalOf(request);
-    const resource = resourceOf(operation, request);
-    const call = { principal, action, resource, context: { operation } };
-    const { reducer } = core.replica.fold;
-    const decision = reducer.callPermission(call, clock.wall_ms()) ?? DENIED;
-    decisions.call(principal, action, resource, decision);
-    if (decision.isAllowed) return;
-    const message = `The policies do not permit this: ${reasonOf(decision)}.`;
-    fail('policy_denied', message, { action, operation, policies: decision.reasons });
-  });
+export function guardRoutes(app: Api, guard: Guard): void {
+  app.addHook('onRequest', async (request) => assertPermitted(guard, request));
+}
+
+/**
+ * Whether the caller of a request may do what it asks for now; for answers that go on, asked again.
+ * Throws `policy_denied`.
+ */
+export function assertPermitted(guard: Guard, request: FastifyRequest): void {
+  const { core, clock, decisions, callerOf } = guard;
+  const operation = operationOf(request);
+  if (operation === undefined) return;
+  const action = ACTIONS[operation] ?? 'none';
+  if (action === 'open') return;
+  const { principal } = callerOf(request);
+  const resource = resourceOf(operation, request);
+  const call = { principal, action, resource, context: { operation } };
+  const decision = decisions
+    ? (core.replica.fold.reducer.callPermission(call, clock.wall_ms()) ?? DENIED)
+    : asShipped(principal, action);
+  decisions?.call(principal, action, resource, decision);
+  if (decision.isAllowed) return;
+  const message = `The policies do not permit this: ${reasonOf(decision)}.`;
+  fail('policy_denied', message, { action, operation, policies: decision.reasons });
+}
+
+/** What the shipped policies say, for a network that has none on its ledger. */
+function asShipped({ type, id }: PolicyEntity, action: string): PolicyDecision {
+  const isOwner = type === 'Actor' || (type === 'Local' && id === 'operator');
+  const isMonitor = type === 'Local' && id === 'monitor' && action === 'api.metrics.read';
+  return { ...DENIED, isAllowed: isOwner || isMonitor };
 }
 
 /** A listing is permitted as a whole by its prefix; then each key is asked for by itself. */
-export function keyFilter({ core, clock, principalOf }: Guard): KeyFilter {
+export function keyFilter({ core, clock, callerOf }: Guard): KeyFilter {
   return (request) => {
-    const principal = principalOf(request);
+    const { principal } = callerOf(request);
     const time_ms = clock.wall_ms();
     const context = { operation: 'listKeys' };
     return (id) => {
@@ -110,7 +110,8 @@ export function keyFilter({ core, clock, principalOf }: Guard): KeyFilter {
 
 const DENIED: PolicyDecision = { isAllowed: false, reasons: [], errors: [] };
 
-function operationOf({ routeOptions, is404 }: FastifyRequest): string | undefined {
+/** What a route is called in `/openapi.json`; `undefined` where there is no route. */
+export function operationOf({ routeOptions, is404 }: FastifyRequest): string | undefined {
   if (is404) return undefined;
   const { operationId } = (routeOptions.schema ?? {}) as { operationId?: string };
   return operationId ?? 'openapi';

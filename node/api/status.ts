@@ -64,6 +64,23 @@ const LEDGER = {
   alarms: Type.Array(Type.Object({ code: Type.String(), message: Type.String() })),
 };
 
+const Listener = { host: Type.String(), port: Count };
+const ApiReply = Type.Object(
+  {
+    http: Type.Object(Listener),
+    https: Type.Optional(
+      Type.Object({
+        ...Listener,
+        state: Type.Enum(['waiting', 'ready'], { description: 'whether it has a certificate' }),
+        spiffeId: Type.Optional(Type.String({ description: 'that it shows' })),
+        notAfter_ms: Type.Optional(Type.Integer({ description: 'when its certificate ends' })),
+      }),
+    ),
+    proofs: Type.Array(Type.String(), { description: 'ways to prove who calls' }),
+  },
+  { description: 'Where this API listens, and how callers prove who they are' },
+);
+
 /** The answer of `/v1/status`; what the ledger does not know the node adds. */
 export const StatusReply = Type.Object(
   {
@@ -81,6 +98,7 @@ export const StatusReply = Type.Object(
       { description: 'the state of its actor on the ledger' },
     ),
     ...LEDGER,
+    api: Type.Optional(ApiReply),
     identity: Type.Optional(
       Type.Object(
         {
@@ -93,6 +111,7 @@ export const StatusReply = Type.Object(
           }),
           spiffeId: Type.Optional(Type.String({ description: "this node's own" })),
           callers: Type.Integer({ description: 'connections to the Workload API' }),
+          endpoint: Type.Optional(Type.Integer({ description: 'port of the bundle endpoint' })),
         },
         { description: 'SPIFFE on this host' },
       ),
@@ -108,6 +127,7 @@ export const StatusReply = Type.Object(
 const LedgerPart = Type.Object(LEDGER);
 
 export type NodeStatus = Static<typeof StatusReply>;
+export type ApiStatus = Static<typeof ApiReply>;
 export type LedgerStatus = Static<typeof LedgerPart>;
 
 /** The node as far as the status needs it. */

@@ -1,8 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 import { fail } from '#ledger/errors.ts';
+import type { X0tError } from '#ledger/errors.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
 import type { Clock } from '#ledger/ports.ts';
 import type { ApiMeters } from '#node/metrics.ts';
+import { coded, envelopeOf } from './errors.ts';
 import { renderFinal } from './render.ts';
 
 /** What a stream reads from: the final log and the news of it. */
@@ -32,6 +34,8 @@ export const STREAM_LIMITS: StreamLimits = {
 /** The latest events, kept for all streams together while there is one. */
 const RECENT_EVENTS_MAX = 2048;
 const RECENT_BYTES_MAX = 8 * 1024 * 1024;
+/** Permits with an end are asked again this often at the latest: the wall clock may step. */
+const REVIEW_MS_MAX = 30_000;
 /** Characters written at once. */
 const CHUNK_CHARS = 64 * 1024;
 /** Reading a chunk from the store ends after this time, so that others have their turn. */
@@ -54,8 +58,32 @@ export interface StreamSink {
   off(event: 'close' | 'drain' | 'error', listener: () => void): unknown;
 }
 
+/** Why a client gets the stream, asked again while it is open. */
+export interface StreamPermit {
+  readonly requestId: string;
+  /** Wall-clock time, ms, at which it ends by itself. */
+  readonly until_ms?: number;
+  /** Throws the coded error why it does not hold any more. */
+  readonly assertHolds: () => void;
+}
+
+/** Events of these families change who may do what. */
+const TOUCHING = new Set([
+  'committee', 'evidence', 'identity', 'key', 'member', 'policy', 'posture',
+]);
+
+/** Whether final events may change who is permitted; none at all tell of a snapshot. */
+export function touchesPermits(events: readonly FinalEvent[]): boolean {
+  if (events.length === 0) return true;
+  return events.some(({ entry: { event: { kind } } }) =>
+    TOUCHING.has(kind.slice(0, kind.indexOf('.'))),
+  );
+}
+
 interface Client {
   readonly sink: StreamSink;
+  readonly permit: StreamPermit;
+  cancelEnd: () => void;
   next: number;
   isGone: boolean;
   /** Set while it has all there is. */
@@ -110,9 +138,13 @@ export class FinalStream {
     }
   }
 
-  /** Serves a client until it goes, falls behind by not reading, or `stop`. */
-  open(sink: StreamSink, from: number): void {
-    const client: Client = { sink, next: from, isGone: false, wake: undefined };
+  /**
+   * Serves a client until it goes, falls behind by not reading, is not permitted any more, or
+   * `stop`. Its permit holds at this moment.
+   */
+  open(sink: StreamSink, from: number, permit: StreamPermit): void {
+    const cancelEnd = () => undefined;
+    const client: Client = { sink, permit, cancelEnd, next: from, isGone: false, wake: undefined };
     sink.on('error', () => this.#gone(client));
     sink.on('close', () => this.#gone(client));
     this.#clients.add(client);
@@ -120,7 +152,37 @@ export class FinalStream {
     if (this.#clients.size === 1) this.#beat();
     sink.writeHead(200, HEAD);
     sink.write('retry: 1000\n\n');
+    this.#awaitEnd(client);
     this.#serve(client).catch(() => sink.destroy());
+  }
+
+  /** Ends the streams whose permits do not hold any more, with the reason as last message. */
+  review(): void {
+    for (const client of this.#clients) {
+      try {
+        client.permit.assertHolds();
+      } catch (error) {
+        this.#end(client, coded(error));
+      }
+    }
+  }
+
+  /** Timers fire a little early, and the wall clock may step: what still holds is awaited again. */
+  #awaitEnd(client: Client): void {
+    const { until_ms } = client.permit;
+    if (until_ms === undefined || client.isGone) return;
+    const wait_ms = Math.min(REVIEW_MS_MAX, Math.max(1, until_ms - this.#clock.wall_ms() + 1));
+    client.cancelEnd = this.#clock.after(wait_ms, () => {
+      this.review();
+      this.#awaitEnd(client);
+    });
+  }
+
+  #end(client: Client, error: X0tError): void {
+    const { sink, permit } = client;
+    const data = JSON.stringify(envelopeOf(error, permit.requestId));
+    sink.end(`event: error\ndata: ${data}\n\n`);
+    this.#gone(client);
   }
 
   /** Ends all streams. */
@@ -135,6 +197,7 @@ export class FinalStream {
 
   #gone(client: Client): void {
     client.isGone = true;
+    client.cancelEnd();
     client.wake?.();
     this.#clients.delete(client);
     this.#meters.streamClients.set(this.#clients.size);
@@ -147,13 +210,16 @@ export class FinalStream {
   #beat(): void {
     this.#cancelHeartbeat?.();
     this.#cancelHeartbeat = this.#clock.after(this.#limits.heartbeat_ms, () => {
+      // policies may speak of the time
+      this.review();
       for (const { sink, wake } of this.#clients) if (wake) sink.write(':\n\n');
-      this.#beat();
+      if (this.#clients.size > 0) this.#beat();
     });
   }
 
   #heard(events: readonly FinalEvent[]): void {
     if (this.#clients.size === 0) return;
+    if (touchesPermits(events)) this.review();
     for (const event of events) {
       this.#recent.set(event.seq, { event });
       this.#recentBytes += event.entry.bytes.length;
@@ -171,6 +237,7 @@ export class FinalStream {
   async #serve(client: Client): Promise<void> {
     while (!client.isGone) {
       const chunk = this.#chunk(client);
+      if (client.isGone) return;
       if (chunk === '') {
         await new Promise<void>((resolve) => (client.wake = resolve));
         client.wake = undefined;

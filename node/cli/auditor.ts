@@ -6,16 +6,20 @@ import { fail } from '#ledger/errors.ts';
 import { forbidCoreDumps } from '#native/core-dumps.ts';
 import { addressFile } from '#node/address-file.ts';
 import { Auditor } from '#node/auditor.ts';
+import type { Watched } from '#node/auditor.ts';
+import { tokenFile } from '#node/auth/tokens.ts';
+import { withSignature, withToken } from '#node/client-auth.ts';
 import { readDataDir } from '#node/data-dir.ts';
 import { becomeFrugal } from '#node/frugal.ts';
 import { startNode } from '#node/node.ts';
+import type { ActorKey } from '#node/keys.ts';
 import { replaceFile } from '#node/private-file.ts';
 import { systemClock } from '#node/system.ts';
 import { addCommand, wholeNumber } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { passphraseOf, withPassphrase } from './passphrases.ts';
 import type { PassphraseOption } from './passphrases.ts';
-import { withData } from './places.ts';
+import { apiUrl, withData } from './places.ts';
 import type { DataOption } from './places.ts';
 import { stopRequest } from './signals.ts';
 
@@ -33,10 +37,15 @@ export function registerAuditor(program: Command): void {
   const about = 'run an observer that audits its log over and over, and compares with other nodes';
   const { command, does } = addCommand<Options>(program, 'auditor', about, [
     'x0t auditor --data ./watch',
+    'x0t auditor --data ./watch --watch ./data',
     'x0t auditor --data ./watch --every 60 --watch http://192.0.2.7:8420 http://192.0.2.8:8420',
   ]);
   withPassphrase(withData(command))
-    .option('--watch <url...>', 'APIs of nodes whose roots must be the audited ones')
+    .option(
+      '--watch <place...>',
+      'nodes whose roots must be the audited ones: URLs of their APIs, asked with the own key, ' +
+        'or data directories on this machine, asked with their tokens',
+    )
     .option(
       '--every <seconds>',
       'least pause between two audits',
@@ -49,7 +58,7 @@ export function registerAuditor(program: Command): void {
     forbidCoreDumps();
     const { data } = options;
     const passphrase = passphraseOf(options);
-    const { config } = await readDataDir(data, passphrase);
+    const { config, actor, coseKey, signer } = await readDataDir(data, passphrase);
     if (config.retention !== undefined && config.retention !== 'archive') {
       fail('pruned', 'An auditor keeps the whole log: take `retention` out of config.json.');
     }
@@ -58,7 +67,7 @@ export function registerAuditor(program: Command): void {
     const level = config.log ?? 'info';
     const log = pino({ level, base: null, timestamp: time }, pino.destination(2));
     const auditor = new Auditor({
-      watch: options.watch ?? [],
+      watch: (options.watch ?? []).map((place) => watched(place, { actor, coseKey, signer })),
       every_ms: options.every * 1000,
       workers: options.workers,
       clock: systemClock,
@@ -89,4 +98,11 @@ export function registerAuditor(program: Command): void {
     }
     if (auditor.faults.length > 0) process.exitCode = EXIT.failedCheck;
   });
+}
+
+/** A URL, or the data directory of a node that runs. Throws `node_unreachable`. */
+function watched(place: string, key: ActorKey): Watched {
+  if (/^https?:/.test(place)) return { url: place, auth: withSignature(key) };
+  const url = apiUrl({ data: place, isDataGiven: true });
+  return { url, auth: withToken(tokenFile(place, 'operator')) };
 }

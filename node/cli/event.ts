@@ -9,7 +9,8 @@ import type { EventJson } from '#node/api/render.ts';
 import { addCommand } from './command.ts';
 import { readInput, saveNew } from './files.ts';
 import { columns, utc } from './output.ts';
-import { clientOf, withNode } from './places.ts';
+import { clientOf } from './client.ts';
+import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { handOver, signOnly, signingKey, submitSigned } from './signing.ts';
 import { describeWritten, withWriting } from './writing.ts';
@@ -30,7 +31,7 @@ export function registerEvent(program: Command): void {
   withNode(shown.command);
   shown.does(async (out, options, id = '') => {
     parseId(id);
-    const event = await clientOf(options).event(id);
+    const event = await (await clientOf(options)).event(id);
     out.show(event, () => describe(event));
   });
 }
@@ -47,7 +48,7 @@ function registerSubmit(group: Command): void {
     .option('--file <file>', 'submit a signed event: DAG-CBOR [entry, COSE_Key]')
     .option('--save <file>', 'sign, write that to a new file and send nothing');
   does(async (out, options, kind, json) => {
-    const client = clientOf(options);
+    const client = await clientOf(options);
     const { wait = false, timeout, file, save } = options;
     const timeout_ms = timeout * 1000;
     if (file !== undefined) {

@@ -79,6 +79,7 @@ const DATA_DIRECTORY = new Set([
   'store_missing',
   'testnet_malformed',
   'testnet_other_size',
+  'token_unreadable',
   'unknown_policy',
 ]);
 

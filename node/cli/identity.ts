@@ -6,7 +6,8 @@ import type { IdentitiesJson } from '#node/api/identity.ts';
 import { addCommand, collect, wholeNumber } from './command.ts';
 import { columns, utc } from './output.ts';
 import type { Output } from './output.ts';
-import { clientOf, withNode } from './places.ts';
+import { clientOf } from './client.ts';
+import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { foreignBundle } from './foreign-bundle.ts';
 import type { EndpointOptions } from './foreign-bundle.ts';
@@ -35,7 +36,7 @@ export function registerIdentity(program: Command): void {
   ]);
   withNode(show.command);
   show.does(async (out, options) => {
-    const shown = await clientOf(options).identities();
+    const shown = await (await clientOf(options)).identities();
     out.show(shown, () => describe(shown));
   });
 
@@ -158,7 +159,8 @@ async function change(
   const key =
     (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
   const { wait = false, timeout } = options;
-  const written = await submitSigned(clientOf(options), key, kind, body, wait, timeout * 1000);
+  const client = await clientOf(options);
+  const written = await submitSigned(client, key, kind, body, wait, timeout * 1000);
   out.show(written, () => describeWritten(written));
 }
 

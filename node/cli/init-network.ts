@@ -17,6 +17,8 @@ interface Options {
   readonly address: string;
   readonly apiHost: string;
   readonly apiPort: number;
+  readonly apiName?: readonly string[];
+  readonly monitoring?: boolean;
 }
 
 const ADDRESS = `/dns4/{name}/tcp/${P2P_PORT}`;
@@ -39,7 +41,12 @@ export function registerInitNetwork(program: Command): void {
     .option('--operators <count>', 'operator keys to make', wholeNumber(0, OPERATORS_MAX), 1)
     .option('--address <multiaddr>', 'where peers reach a node; {name} is its name', ADDRESS)
     .option('--api-host <host>', "what each node's HTTP API listens on", '127.0.0.1')
-    .option('--api-port <port>', 'its port', portNumber, API_PORT);
+    .option('--api-port <port>', 'its port', portNumber, API_PORT)
+    .option(
+      '--api-name <names...>',
+      'names by which callers mean it, besides where it listens; {name} is its name',
+    )
+    .option('--monitoring', 'one token for the metrics of all nodes, in the folder monitoring');
   does(async (out, options) => {
     const made = await prepareNetwork(planOf(options));
     out.show(made, () => describe(made));
@@ -53,8 +60,9 @@ function planOf(options: Options): NetworkPlan {
     fail('usage', 'Who follows is invited by an operator: make one with --operators.');
   }
   const names = [...validators, ...observers];
+  const taken = new Set(['public', 'operators', 'monitoring']);
   const isOdd = (one: string, i: number): boolean =>
-    !NAME.test(one) || names.indexOf(one) !== i || ['public', 'operators'].includes(one);
+    !NAME.test(one) || names.indexOf(one) !== i || taken.has(one);
   const odd = names.find(isOdd);
   if (odd !== undefined) {
     fail('usage', 'Names of nodes differ, and are made of a-z, 0-9 and "-".', { name: odd });
@@ -73,7 +81,12 @@ function planOf(options: Options): NetworkPlan {
     operators,
     address,
     listen: `/ip4/0.0.0.0/tcp/${port}`,
-    api: { host: options.apiHost, port: options.apiPort },
+    hasMonitoring: options.monitoring === true,
+    api: {
+      host: options.apiHost,
+      port: options.apiPort,
+      ...(options.apiName && { names: options.apiName }),
+    },
   };
 }
 

@@ -20,7 +20,8 @@ interface Options extends DataOption, PassphraseOption {
 }
 
 export function registerInit(program: Command): void {
-  const { command, does } = addCommand<Options>(program, 'init', 'make a new network and its first node', [
+  const about = 'make a new network and its first node';
+  const { command, does } = addCommand<Options>(program, 'init', about, [
     'x0t init',
     'x0t init --data ./alpha --name alpha --api-port 8421 --p2p-port 4421',
   ]);

@@ -14,7 +14,8 @@ import { writeNewFile } from '#node/private-file.ts';
 import { systemClock } from '#node/system.ts';
 import { addCommand, collect } from './command.ts';
 import { columns, utc } from './output.ts';
-import { clientOf } from './places.ts';
+import { clientOf } from './client.ts';
+
 import { signingKey, submitSigned } from './signing.ts';
 import { withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
@@ -48,9 +49,10 @@ export function registerInvite(program: Command): void {
     .option('--addr <multiaddr>', "where to join (default: this node's); may be repeated", collect)
     .option('--output <file>', 'write the token to a new file of mode 0600');
   does(async (out, options) => {
+    const roles = rolesOf(options.role ?? ['observer']);
     const key =
       (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
-    const client = clientOf(options);
+    const client = await clientOf(options);
     const chain = openChain(await client.genesis()).id;
     const addrs = options.addr ?? addressesOf((await client.status()).addrs);
     if (addrs.length === 0 || addrs.length > ADDRS_MAX || peersIn(addrs).size === 0) {
@@ -59,7 +61,7 @@ export function registerInvite(program: Command): void {
     }
     const seed = new Uint8Array(randomBytes(SEED_BYTES));
     const terms = {
-      roles: rolesOf(options.role ?? ['observer']),
+      roles,
       labels: [...(options.label ?? [])].toSorted(),
       capabilities: [...(options.capability ?? [])].toSorted(),
       addrs,

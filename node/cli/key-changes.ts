@@ -19,7 +19,8 @@ import { columns } from './output.ts';
 import type { Output } from './output.ts';
 import { passphraseOf, withPassphrase } from './passphrases.ts';
 import type { PassphraseOption } from './passphrases.ts';
-import { clientOf, withData, withNode } from './places.ts';
+import { clientOf } from './client.ts';
+import { withData, withNode } from './places.ts';
 import type { DataOption, NodeOptions } from './places.ts';
 import { LANE_BESIDE_NODE, chainOf, signingKey, submitSigned } from './signing.ts';
 import type { SigningKey } from './signing.ts';
@@ -42,7 +43,7 @@ export function registerKeyChanges(group: Command): void {
   ]);
   withNode(list.command);
   list.does(async (out, options, actor) => {
-    const { members } = await clientOf(options).members();
+    const { members } = await (await clientOf(options)).members();
     const found = members.filter((one) => actor === undefined || one.actor === actor);
     const keys = found.flatMap((one) => keysOf(one).map((key) => ({ actor: one.actor, ...key })));
     out.show(keys, () => columns(keys.map((key) => [key.actor, `${key.id} ${describeKey(key)}`])));
@@ -58,7 +59,7 @@ function registerRotate(group: Command): void {
   );
   withWriting(rotate.command).option('-o, --out <file>', 'with --key: the new key file');
   rotate.does(async (out, options) => {
-    const client = clientOf(options);
+    const client = await clientOf(options);
     const chain = await chainOf(client);
     const { present, next, file, lane } = await (options.key === undefined
       ? keysOfNode(client, options)
@@ -86,7 +87,7 @@ function registerRevoke(group: Command): void {
     .option('--own', "by the node's own present key: only one that it has rotated away")
     .requiredOption('--reason <text>', 'why; everybody can read it');
   revoke.does(async (out, options, actor = '', named?: string) => {
-    const client = clientOf(options);
+    const client = await clientOf(options);
     const member = memberOf(await client.members(), actor);
     const key = named ?? member.key ?? withoutKey(actor);
     const body = { actor: digestOf(actor), key: digestOf(key), reason: options.reason };
@@ -123,7 +124,7 @@ function registerRekey(group: Command): void {
   );
   withWriting(rekey.command);
   rekey.does(async (out, options, file = '') => {
-    const client = clientOf(options);
+    const client = await clientOf(options);
     const body = readRequest(file);
     const key = await operatorKey(options);
     await write(out, options, client, { key, kind: REKEY_KIND, body }, {

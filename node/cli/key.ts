@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
+import { keyId } from '#ledger/cose.ts';
 import { fail } from '#ledger/errors.ts';
 import { backUp, restoreBackup } from '#node/backup.ts';
 import { dataPaths, isInitialised } from '#node/data-paths.ts';
@@ -177,10 +178,14 @@ function registerBackup(group: Command): void {
 
 function show(out: Output, file: string, { actor, coseKey, signer }: ActorKey): void {
   const { engine } = signer;
-  out.show({ file, actor, algorithm: 'ML-DSA-65', coseKey: coseKey.toBase64(), engine }, () =>
+  const key = keyId(coseKey);
+  const shown = { file, actor, key, algorithm: 'ML-DSA-65', coseKey: coseKey.toBase64(), engine };
+  out.show(shown, () =>
     columns([
       ['file', file],
       ['actor', actor],
+      // where it is not the first, which the actor is named after
+      ...(key === actor ? [] : [['key', key] as const]),
       ['algorithm', 'ML-DSA-65'],
       ['engine', engine],
     ]),

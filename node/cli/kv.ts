@@ -2,12 +2,13 @@ import { Option } from 'commander';
 import type { Command } from 'commander';
 import type { Level } from '#ledger/core.ts';
 import { fail } from '#ledger/errors.ts';
-import type { KvJson, Written } from '#node/client.ts';
+import type { Client, KvJson, Written } from '#node/client.ts';
 import { addCommand, wholeNumber } from './command.ts';
 import { readInput } from './files.ts';
 import { columns, utc } from './output.ts';
 import type { Output } from './output.ts';
-import { clientOf, withNode } from './places.ts';
+import { clientOf } from './client.ts';
+import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { signingKey, submitSigned } from './signing.ts';
 import { describeWritten, withWriting } from './writing.ts';
@@ -70,7 +71,6 @@ function registerDelete(group: Command): void {
 }
 
 type Body = Readonly<Record<string, unknown>>;
-type Client = ReturnType<typeof clientOf>;
 type ByNode = (
   client: Client,
   options: { isFinal: boolean; timeout_ms: number; ifSeq?: number },
@@ -84,7 +84,7 @@ async function write(
   body: Body,
   byNode: ByNode,
 ): Promise<void> {
-  const client = clientOf(options);
+  const client = await clientOf(options);
   const { wait: isFinal = false, timeout, ifSeq } = options;
   const timeout_ms = timeout * 1000;
   const key = await signingKey(options);
@@ -104,7 +104,7 @@ function registerGet(group: Command): void {
   ]);
   withNode(command).addOption(levelOption());
   does(async (out, options, key = '') => {
-    const found = await clientOf(options).getKv(key, options.level);
+    const found = await (await clientOf(options)).getKv(key, options.level);
     if (out.isJson) {
       out.show({ ...found, text: textOf(found) }, () => '');
       return;
@@ -127,7 +127,7 @@ function registerList(group: Command): void {
   does(async (out, options) => {
     const { prefix, after, limit, level } = options;
     const query = { prefix, limit, level, ...(after !== undefined && { after }) };
-    const page = await clientOf(options).listKv(query);
+    const page = await (await clientOf(options)).listKv(query);
     out.show(page, () => {
       const rows = page.entries.map((one) => [one.key, describe(one)] as const);
       const more = page.next === undefined ? '' : `more: --after ${JSON.stringify(page.next)}\n`;

@@ -5,7 +5,8 @@ import type { Client } from '#node/client.ts';
 import { addCommand, wholeNumber } from './command.ts';
 import { utc } from './output.ts';
 import type { Output } from './output.ts';
-import { clientOf, withNode } from './places.ts';
+import { clientOf } from './client.ts';
+import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { stopRequest } from './signals.ts';
 
@@ -35,7 +36,7 @@ export function registerLog(program: Command): void {
     .option('--limit <count>', 'events at most, without --follow', wholeNumber(1, LIMIT_MAX), 100)
     .option('--follow', 'print events as they become final, until Ctrl-C');
   does(async (out, options) => {
-    const client = clientOf(options);
+    const client = await clientOf(options);
     await (options.follow ? follow(client, out, options) : print(client, out, options));
   });
 }

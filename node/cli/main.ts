@@ -45,6 +45,7 @@ const GROUPS: Readonly<Record<string, () => Promise<(program: Command) => void>>
   svid: async () => (await import('./svid.ts')).registerSvid,
   posture: async () => (await import('./posture.ts')).registerPosture,
   key: async () => (await import('./key.ts')).registerKey,
+  token: async () => (await import('./token.ts')).registerToken,
   export: async () => (await import('./export.ts')).registerExport,
   audit: async () => (await import('./audit.ts')).registerAudit,
   rebuild: async () => (await import('./rebuild.ts')).registerRebuild,

@@ -9,7 +9,8 @@ import { rolesOf } from './invite.ts';
 import { actorOf } from './member.ts';
 import { columns, utc } from './output.ts';
 import type { Output } from './output.ts';
-import { clientOf, withNode } from './places.ts';
+import { clientOf } from './client.ts';
+import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { LANE_BESIDE_NODE, readSigningKey, signingKey, submitSigned } from './signing.ts';
 import { describeWritten, withWriting } from './writing.ts';
@@ -109,7 +110,7 @@ function registerInvites(group: Command): void {
   ]);
   withNode(list.command);
   list.does(async (out, options) => {
-    const invites = await clientOf(options).invites();
+    const invites = await (await clientOf(options)).invites();
     out.show(invites, () => describe(invites));
   });
 
@@ -136,7 +137,7 @@ async function say(
   const key =
     (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
   const { wait = false, timeout } = options;
-  const client = clientOf(options);
+  const client = await clientOf(options);
   const written = await submitSigned(client, key, kind, body, wait, timeout * 1000);
   out.show(written, () => describeWritten(written));
 }
@@ -145,7 +146,7 @@ async function saySelf(out: Output, options: SelfOptions, kind: string): Promise
   const { data, wait = false, timeout, reason } = options;
   if (!isInitialised(data)) fail('not_initialised', 'There is no node here: name its --data.');
   const key = await readSigningKey(options.key ?? dataPaths(data).key, options);
-  const client = clientOf(options);
+  const client = await clientOf(options);
   const body = named(key.actor, reason);
   const limit_ms = timeout * 1000;
   const written = await submitSigned(client, key, kind, body, wait, limit_ms, LANE_BESIDE_NODE);

@@ -9,7 +9,9 @@ import { registerLifecycle } from './member-steps.ts';
 import { presentOfNode } from './own-key.ts';
 import { columns } from './output.ts';
 import type { Output } from './output.ts';
-import { clientOf, withNode } from './places.ts';
+import { withSignature } from '#node/client-auth.ts';
+import { clientAt, clientOf } from './client.ts';
+import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { LANE_BESIDE_NODE, readSigningKey, signingKey, submitSigned } from './signing.ts';
 import { describeWritten, withWriting } from './writing.ts';
@@ -25,7 +27,7 @@ export function registerMember(program: Command): void {
   ]);
   withNode(list.command);
   list.does(async (out, options) => {
-    const members = await clientOf(options).members();
+    const members = await (await clientOf(options)).members();
     out.show(members, () => describe(members));
   });
 
@@ -34,7 +36,7 @@ export function registerMember(program: Command): void {
   ]);
   withNode(shown.command);
   shown.does(async (out, options, actor = '') => {
-    const member = await clientOf(options).member(actor);
+    const member = await (await clientOf(options)).member(actor);
     out.show(member, () => describeOne(member));
   });
 
@@ -74,7 +76,7 @@ function registerSeats(group: Command): void {
   );
   withWriting(leave.command);
   leave.does(async (out, options) => {
-    const client = clientOf(options);
+    const client = await clientOf(options);
     const { key: file } = options;
     const key = file ? await readSigningKey(file, options) : await presentOfNode(client, options);
     const { wait = false, timeout } = options;
@@ -91,10 +93,16 @@ function registerSeats(group: Command): void {
   });
 }
 
+async function joinerAt(url: string, options: NodeOptions): Promise<Client> {
+  const key = await signingKey(options);
+  return key ? new Client(url, { auth: withSignature(key) }) : clientAt(url, options);
+}
+
 /** What a node says of itself, as `committee.change/1` takes it; it must be of the same network. */
 async function joiningAt(url: string, options: NodeOptions): Promise<Body> {
-  const { chain, commits } = await clientOf(options).status();
-  const joiner = await new Client(url).status();
+  const { chain, commits } = await (await clientOf(options)).status();
+  // that node is another one, which knows members by their keys
+  const joiner = await (await joinerAt(url, options)).status();
   if (joiner.chain !== chain) {
     fail('foreign_chain', 'That node belongs to another network.', { url, chain: joiner.chain });
   }
@@ -131,7 +139,7 @@ async function change(out: Output, options: WritingOptions, body: Body): Promise
     (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
   const { wait = false, timeout } = options;
   const written = await submitSigned(
-    clientOf(options),
+    await clientOf(options),
     key,
     'committee.change/1',
     body,

@@ -2,9 +2,10 @@ import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { fail } from '#ledger/errors.ts';
 import { addressFile } from '#node/address-file.ts';
-import { Client } from '#node/client.ts';
 import { API_PORT } from '#node/config.ts';
 import { dataPaths, isInitialised } from '#node/data-paths.ts';
+import { withPassphrase } from './passphrases.ts';
+import type { PassphraseOption } from './passphrases.ts';
 
 /** Where commands look for a node and its keys. */
 
@@ -21,8 +22,10 @@ export interface DataOption {
   readonly isDataGiven?: boolean;
 }
 
-export interface NodeOptions extends DataOption {
+export interface NodeOptions extends DataOption, PassphraseOption {
   readonly url?: string;
+  readonly key?: string;
+  readonly tokenFile?: string;
 }
 
 export function withData(command: Command): Command {
@@ -31,10 +34,13 @@ export function withData(command: Command): Command {
 
 /** Options of commands that ask a running node. */
 export function withNode(command: Command): Command {
-  return withData(command).option(
-    '--url <url>',
-    "the node's API (default: as the data directory says)",
-  );
+  return withPassphrase(withData(command))
+    .option('--url <url>', "the node's API (default: as the data directory says)")
+    .option('--key <file>', 'sign with this key (default: operator.key in the data directory)')
+    .option(
+      '--token-file <file>',
+      'holds the token to prove oneself with (default: that of the data directory)',
+    );
 }
 
 /**
@@ -57,8 +63,4 @@ export function apiUrl({ url, data, isDataGiven = false }: NodeOptions): string 
     });
   }
   return `http://127.0.0.1:${API_PORT}`;
-}
-
-export function clientOf(options: NodeOptions): Client {
-  return new Client(apiUrl(options));
 }

@@ -9,7 +9,8 @@ import { parseEntity, parsePrincipal } from '#node/policy/entities.ts';
 import { addCommand, collect } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { columns, counted } from './output.ts';
-import { clientOf, withNode } from './places.ts';
+import { clientOf } from './client.ts';
+import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 
 interface Options extends NodeOptions {
@@ -129,7 +130,7 @@ async function explained(options: ExplainOptions): Promise<Explained> {
   const behalfOf = behalf === undefined ? {} : { onBehalfOf: behalf };
   if (isOnNode) {
     const question = { principal, action, resource, ...behalfOf };
-    return clientOf(options).explainPolicy(question);
+    return (await clientOf(options)).explainPolicy(question);
   }
   const bundle = await bundleOf(options, policies);
   const { isAllowed, reasons, errors } = compileBundle(bundle).decide({
@@ -146,7 +147,7 @@ async function explained(options: ExplainOptions): Promise<Explained> {
 
 /** What is there, on a node or as shipped, with the files over it. */
 async function bundleOf(options: Options, paths: readonly string[] = []): Promise<Bundle> {
-  const below = options.offline ? SHIPPED : await bundleOn(clientOf(options));
+  const below = options.offline ? SHIPPED : await bundleOn(await clientOf(options));
   return mergeBundles(below, readBundle(paths));
 }
 

@@ -7,7 +7,8 @@ import { fail } from '#ledger/errors.ts';
 import { addCommand, wholeNumber } from './command.ts';
 import { columns, utc } from './output.ts';
 import type { Output } from './output.ts';
-import { clientOf, withNode } from './places.ts';
+import { clientOf } from './client.ts';
+import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { registerPolicyTrials } from './policy-trials.ts';
 import { signingKey, submitSigned } from './signing.ts';
@@ -42,7 +43,7 @@ function registerReads(group: Command): void {
   ]);
   withNode(list.command);
   list.does(async (out, options) => {
-    const shown = await clientOf(options).policies();
+    const shown = await (await clientOf(options)).policies();
     out.show(shown, () => {
       const roles = shown.roles.map((one) => `${one.principal}  ${one.roles.join(', ')}\n`);
       const texts = shown.policies.map(({ id, text }) => `# ${id}\n${text.trim()}\n`);
@@ -61,7 +62,7 @@ function registerReads(group: Command): void {
   ]);
   withNode(history.command);
   history.does(async (out, options) => {
-    const shown = await clientOf(options).policyHistory();
+    const shown = await (await clientOf(options)).policyHistory();
     out.show(shown, () =>
       columns(
         shown.versions.map(({ version, kind, ts_ms, put, removed }) => {
@@ -85,7 +86,7 @@ function registerReads(group: Command): void {
   decisions.does(async (out, options) => {
     const { denied = false, principal, limit } = options;
     const query = { limit, ...(denied && { isAllowed: 'false' }), ...(principal && { principal }) };
-    const shown = await clientOf(options).policyDecisions(query);
+    const shown = await (await clientOf(options)).policyDecisions(query);
     out.show(shown, () => {
       const lines = shown.decisions.map((one) => {
         const said = one.isAllowed ? 'allow' : 'deny ';
@@ -172,7 +173,7 @@ async function change(
     (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
   const { wait = false, timeout, ifVersion } = options;
   const whole = { ...body, ...(ifVersion !== undefined && { ifVersion }) };
-  const client = clientOf(options);
+  const client = await clientOf(options);
   const written = await submitSigned(client, key, kind, whole, wait, timeout * 1000);
   out.show(written, () => describeWritten(written));
 }

@@ -8,7 +8,8 @@ import { ISOLATE_KIND, RECOVER_KIND } from '#projections/posture-kinds.ts';
 import { addCommand, wholeNumber } from './command.ts';
 import { columns, utc } from './output.ts';
 import type { Output } from './output.ts';
-import { clientOf, withNode } from './places.ts';
+import { clientOf } from './client.ts';
+import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { signingKey, submitSigned } from './signing.ts';
 import { describeWritten, withWriting } from './writing.ts';
@@ -38,7 +39,7 @@ export function registerPosture(program: Command): void {
   ]);
   withNode(list.command);
   list.does(async (out, options) => {
-    const shown = await clientOf(options).posture();
+    const shown = await (await clientOf(options)).posture();
     out.show(shown, () => shown.members.map(line).join('') || 'nothing is held of anybody\n');
   });
 
@@ -47,7 +48,7 @@ export function registerPosture(program: Command): void {
   ]);
   withNode(show.command);
   show.does(async (out, options, actor) => {
-    const { members } = await clientOf(options).posture();
+    const { members } = await (await clientOf(options)).posture();
     const wanted = actorOf(actor);
     const one = members.find((member) => member.actor === wanted.toHex()) ?? cleanSheet(wanted);
     out.show(one, () => describe(one));
@@ -95,7 +96,7 @@ async function operate(
   const key =
     (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
   const { wait = false, timeout } = options;
-  const client = clientOf(options);
+  const client = await clientOf(options);
   const written = await submitSigned(client, key, kind, body, wait, timeout * 1000);
   out.show(written, () => describeWritten(written));
 }

@@ -5,7 +5,8 @@ import { decodeReceipt } from '#ledger/receipt.ts';
 import { addCommand, wholeNumber } from './command.ts';
 import { saveNew } from './files.ts';
 import { columns, utc } from './output.ts';
-import { clientOf, withNode } from './places.ts';
+import { clientOf } from './client.ts';
+import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 
 interface SaveOptions extends NodeOptions {
@@ -39,7 +40,7 @@ export function registerReceipt(program: Command): void {
     );
   does(async (out, options, text = '') => {
     const id = parseId(text);
-    const bytes = await clientOf(options).waitReceipt(textOf(id), options.timeout * 1000);
+    const bytes = await (await clientOf(options)).waitReceipt(textOf(id), options.timeout * 1000);
     const { seq, certificate } = decodeReceipt(bytes);
     const { size } = decodeCertificate(certificate).checkpoint;
     const file = options.out ?? `${textOf(id)}.receipt`;
@@ -65,7 +66,7 @@ export function registerCheckpoint(program: Command): void {
       wholeNumber(1, 2 ** 53 - 1),
     );
   does(async (out, options) => {
-    const client = clientOf(options);
+    const client = await clientOf(options);
     const bytes = await client.certificate(options.size);
     const { checkpoint, signatures } = decodeCertificate(bytes);
     const { id, epoch, cut, size, root, state, ts_ms } = checkpoint;

@@ -150,8 +150,8 @@ async function removeAddress(directory: string, url: string): Promise<void> {
 function hints(node: Node, data: string): string {
   const { core, url, network } = node;
   const { name } = core.chain.genesis;
-  // the own key of an observer is no member's
-  const canWrite = node.status().role !== 'observer' || existsSync(operatorKeyFile(data));
+  // a node that is no member yet authors nothing
+  const canWrite = node.status().membership === 'active' || existsSync(operatorKeyFile(data));
   // whoever follows or forms a network has one already
   const isOwnNetwork = core.chain.committee.size === 1 && node.status().role !== 'observer';
   const place = resolve(data) === resolve(DATA_DIRECTORY) ? '' : ` --data ${data}`;

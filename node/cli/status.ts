@@ -2,7 +2,8 @@ import type { Command } from 'commander';
 import type { NodeStatus } from '#node/api/status.ts';
 import { addCommand } from './command.ts';
 import { columns, counted } from './output.ts';
-import { clientOf, withNode } from './places.ts';
+import { clientOf } from './client.ts';
+import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 
 export function registerStatus(program: Command): void {
@@ -14,7 +15,7 @@ export function registerStatus(program: Command): void {
   );
   withNode(command);
   does(async (out, options) => {
-    const client = clientOf(options);
+    const client = await clientOf(options);
     const status = await client.status();
     out.show(status, () => describe(status, client.url));
   });
@@ -37,6 +38,7 @@ function certified({ checkpoint }: NodeStatus): string {
 function describe(status: NodeStatus, url: string): string {
   const rows = columns([
     ['api', url],
+    ...httpsOf(status),
     ['network', status.network],
     ['chain', status.chain],
     ['role', `${status.role}, ${counted(status.n, 'validator')}, quorum ${status.quorum}`],
@@ -61,6 +63,13 @@ function describe(status: NodeStatus, url: string): string {
   const alarms = status.alarms.map(({ code, message }) => `alarm: ${message} (${code})\n`);
   const limits = status.limitations.map((sentence) => `limited: ${sentence}\n`);
   return [rows, catchUp, ...alarms, ...limits].join('');
+}
+
+/** Nothing where there is no listener for HTTPS. */
+function httpsOf({ api }: NodeStatus): [string, string][] {
+  if (!api?.https) return [];
+  const { host, port, state, spiffeId = '' } = api.https;
+  return [['api by TLS', `port ${port} of ${host}, ${state} ${spiffeId}`.trim()]];
 }
 
 /** Nothing where SPIFFE is off. */

@@ -2,13 +2,10 @@ import type { Command } from 'commander';
 import type { Written } from '#node/client.ts';
 import { wholeNumber } from './command.ts';
 import { withNode } from './places.ts';
-import { withPassphrase } from './passphrases.ts';
-import type { PassphraseOption } from './passphrases.ts';
 import type { NodeOptions } from './places.ts';
 
 /** Options of commands that make an event. */
-export interface WritingOptions extends NodeOptions, PassphraseOption {
-  readonly key?: string;
+export interface WritingOptions extends NodeOptions {
   readonly wait?: boolean;
   /** Seconds. */
   readonly timeout: number;
@@ -19,8 +16,7 @@ const TIMEOUT_S = 10;
 const TIMEOUT_S_MAX = 60;
 
 export function withWriting(command: Command): Command {
-  return withPassphrase(withNode(command))
-    .option('--key <file>', 'sign with this key (default: operator.key in the data directory)')
+  return withNode(command)
     .option('--wait', 'until it is final')
     .option(
       '--timeout <seconds>',

@@ -1,4 +1,6 @@
+import type { SpiffeTrust } from '#node/auth/svid-callers.ts';
 import type { IdentityOptions } from './open.ts';
+import type { OwnIdentity } from './own-svid.ts';
 import type { IdentityService, IdentityStatus } from './service.ts';
 import { locateEndpoint } from './workload-endpoint.ts';
 
@@ -18,7 +20,11 @@ export class LazyIdentity {
   /** Opens what the configuration or the environment names. Fails as `IdentityService.open`. */
   async start(): Promise<void> {
     const { config, environment } = this.#options;
-    const isWanted = config.socket !== '' || locateEndpoint(config.agent, environment) !== '';
+    const isWanted =
+      config.isServed === true ||
+      config.endpoint !== undefined ||
+      config.socket !== '' ||
+      locateEndpoint(config.agent, environment) !== '';
     if (isWanted) await this.#open();
   }
 
@@ -35,6 +41,16 @@ export class LazyIdentity {
   /** The bundle of the own trust domain; `undefined` in a network without identities. */
   async bundle(): Promise<string | undefined> {
     return (await this.#open()).bundleDocument;
+  }
+
+  /** Whose SVIDs this node believes; `undefined` where it knows of no trust domain. */
+  async trust(): Promise<SpiffeTrust | undefined> {
+    return (await this.#open()).trust;
+  }
+
+  /** The node's own SVID, where `config.isServed` asked for it. */
+  get own(): OwnIdentity | undefined {
+    return this.#service?.own;
   }
 
   async close(): Promise<void> {

@@ -37,7 +37,7 @@ export async function openIdentity(options: IdentityOptions): Promise<IdentitySe
   });
   const isActive = core.chain.genesis.projections.some(([name]) => name === identity.name);
   const service = await IdentityService.open(
-    { socket: config.socket, agent: locateEndpoint(config.agent, environment) },
+    { ...config, agent: locateEndpoint(config.agent, environment) },
     {
       ledger: {
         view: () => (isActive ? readIdentity(core.rows(identity.name, 'final')) : undefined),

@@ -2,12 +2,16 @@ import { codeOf, fail } from '#ledger/errors.ts';
 import type { Body } from '#ledger/event.ts';
 import type { Clock, Entropy, Id, Log } from '#ledger/ports.ts';
 import { peerKernel } from '#native/peer-process.ts';
+import type { SpiffeTrust } from '#node/auth/svid-callers.ts';
 import type { IdentityView } from '#projections/identity.ts';
 import { Attestor } from './attest.ts';
 import { AuthorityKeeper } from './authority-keeper.ts';
 import type { PublishedAuthority } from './authority.ts';
+import { BundleEndpointServer } from './bundle-endpoint.ts';
 import { serialiseBundle } from './bundle.ts';
+import type { Bundle } from './bundle.ts';
 import { LedgerIdentity } from './ledger-identity.ts';
+import { OwnIdentity, nodeId } from './own-svid.ts';
 import { Provider } from './provider.ts';
 import { WorkloadClient } from './workload-client.ts';
 import { parseEndpoint } from './workload-endpoint.ts';
@@ -19,6 +23,10 @@ export interface IdentityConfig {
   readonly socket: string;
   /** URI of the Workload API from which this node takes its own SVID, e.g. a SPIRE agent's. */
   readonly agent: string;
+  /** Whether the node needs an SVID of its own. */
+  readonly isServed?: boolean;
+  /** Where foreign trust domains fetch the bundle of this one. */
+  readonly endpoint?: { readonly host?: string; readonly port: number };
 }
 
 /** The ledger as far as identities need it. */
@@ -51,6 +59,8 @@ export interface IdentityStatus {
   /** The node's own SPIFFE ID, from the client. */
   readonly spiffeId?: string;
   readonly callers: number;
+  /** Port of the bundle endpoint, while it runs. */
+  readonly endpoint?: number;
 }
 
 /** Authorities are looked after, and what has ended leaves the bundle, this often. */
@@ -69,6 +79,10 @@ export class IdentityService {
   #server: WorkloadServer | undefined;
   /** The node's own identity, when there is an agent. */
   client: WorkloadClient | undefined;
+  /** Where it runs. */
+  endpoint: BundleEndpointServer | undefined;
+  /** What this node shows who it is with, where it needs that. */
+  own: OwnIdentity | undefined;
   /** What does not run and why, in sentences. */
   readonly limitations: string[] = [];
   #isUnavailable = false;
@@ -84,6 +98,8 @@ export class IdentityService {
     const service = new IdentityService(parts);
     if (config.agent !== '') service.#connect(config.agent);
     service.#follow();
+    if (config.isServed === true || config.endpoint) service.#own();
+    if (config.endpoint) await service.#publishBundle(config.endpoint);
     if (config.socket !== '') {
       try {
         await service.#serve(config.socket);
@@ -99,14 +115,54 @@ export class IdentityService {
 
   get status(): IdentityStatus {
     const trustDomain = this.#state?.current.trustDomain.trustDomain;
-    const [own] = this.client?.current.svids ?? [];
+    const [given] = this.client?.current.svids ?? [];
+    const own = given ?? this.own?.current;
     return {
       ...(trustDomain !== undefined && { trustDomain }),
       provider: this.#providerStatus(),
       client: this.client?.current.status ?? 'off',
       ...(own && { spiffeId: own.id.uri }),
       callers: this.#server?.connections ?? 0,
+      ...(this.endpoint && { endpoint: this.endpoint.port }),
     };
+  }
+
+  /**
+   * Whose SVIDs this node believes: those of the trust domains that its Workload API tells of, and
+   * for others those on the ledger. `undefined` where there are neither.
+   */
+  get trust(): SpiffeTrust | undefined {
+    const { client } = this;
+    const state = this.#state;
+    if (!client && !state) return undefined;
+    const ownIds = () => this.#ownIds();
+    const onLedger = (trustDomain: string): Bundle | undefined => {
+      if (!state) return undefined;
+      const { bundle, federated } = state.current;
+      return [bundle, ...federated].find((one) => one.trustDomain === trustDomain);
+    };
+    return {
+      x509AuthoritiesOf: (trustDomain) =>
+        client?.x509AuthoritiesOf(trustDomain) ?? onLedger(trustDomain)?.x509,
+      jwtAuthoritiesOf: (trustDomain) =>
+        client?.jwtAuthoritiesOf(trustDomain) ?? onLedger(trustDomain)?.jwt,
+      get ownIds() {
+        return ownIds();
+      },
+      subscribe: (listener) => {
+        const ends = [client?.subscribe(listener), state?.subscribe(listener)];
+        return () => {
+          for (const end of ends) end?.();
+        };
+      },
+    };
+  }
+
+  #ownIds(): readonly string[] {
+    const given = this.client?.current.svids.map(({ id }) => id.uri) ?? [];
+    const state = this.#state;
+    const own = state && nodeId(state.current.trustDomain.trustDomain, this.#parts.actor).uri;
+    return own === undefined ? given : [...given, own];
   }
 
   /** The bundle endpoint's document; `undefined` in a network without identities. */
@@ -141,34 +197,79 @@ export class IdentityService {
     this.#closers.push(ledger.onChange(() => state.refresh(true)));
   }
 
-  async #serve(socket: string): Promise<void> {
-    const state = this.#state;
-    const { clock, entropy, log, refused } = this.#parts;
-    if (!state) fail('identity_inactive', 'this network has no identities on its ledger');
-    const kernel = peerKernel();
+  /** Keeps authorities of this node in the bundle; once. */
+  #issue(state: LedgerIdentity): AuthorityKeeper {
+    if (this.#keeper) return this.#keeper;
+    const { clock, entropy, log } = this.#parts;
     const publish = (authority: PublishedAuthority): Promise<void> => this.#publish(authority);
     const keeper = new AuthorityKeeper({ state, clock, entropy, log, publish });
     this.#keeper = keeper;
+    this.#closers.push(state.subscribe(() => void this.#look(keeper)));
+    this.#repeat(() => {
+      state.refresh(false);
+      void this.#look(keeper);
+    });
+    return keeper;
+  }
+
+  /** Keeps an SVID for this node itself. */
+  #own(): void {
+    const { actor, clock, log } = this.#parts;
+    const { client } = this;
+    const state = this.#state;
+    if (!client && !state) {
+      this.limitations.push('This node has no SVID: its network has no identities on its ledger.');
+      return;
+    }
+    const keeper = client || !state ? undefined : this.#issue(state);
+    const own = new OwnIdentity({ actor, clock, log, client, authority: () => keeper?.active });
+    this.own = own;
+    if (client) this.#closers.push(client.subscribe(() => void own.look()));
+    this.#repeat(() => void own.look());
+  }
+
+  async #publishBundle({ host = '::', port }: Required<IdentityConfig>['endpoint']): Promise<void> {
+    const { own } = this;
+    const state = this.#state;
+    if (!own || !state) {
+      this.limitations.push('The bundle endpoint does not run: there are no identities.');
+      return;
+    }
+    const document = (): string => serialiseBundle(state.current.bundle);
+    const { log } = this.#parts;
+    this.endpoint = await BundleEndpointServer.open({ host, port }, { own, document, log });
+    this.#closers.push(() => this.endpoint?.close());
+  }
+
+  async #look(keeper: AuthorityKeeper): Promise<void> {
+    await keeper.look();
+    await this.#server?.look();
+    await this.own?.look();
+  }
+
+  #repeat(look: () => void): void {
+    const { clock } = this.#parts;
+    let cancel: () => void = () => undefined;
+    const again = (): void => {
+      cancel = clock.after(LOOK_MS, again);
+      look();
+    };
+    again();
+    this.#closers.push(() => cancel());
+  }
+
+  async #serve(socket: string): Promise<void> {
+    const state = this.#state;
+    const { clock, log, refused } = this.#parts;
+    if (!state) fail('identity_inactive', 'this network has no identities on its ledger');
+    const kernel = peerKernel();
+    const keeper = this.#issue(state);
     const attestor = new Attestor();
     const provider = new Provider({ state, authority: () => keeper.active, attestor, clock });
     const server = new WorkloadServer({ provider, kernel, clock, log, refused });
     await server.listen(socket);
     this.#server = server;
-    let cancel: () => void = () => undefined;
-    const look = (): void => {
-      cancel = clock.after(LOOK_MS, look);
-      state.refresh(false);
-      void keeper.look();
-    };
-    look();
-    const unsubscribe = state.subscribe(() => {
-      void keeper.look().then(() => server.look());
-    });
-    this.#closers.push(async () => {
-      cancel();
-      unsubscribe();
-      await server.close();
-    });
+    this.#closers.push(() => server.close());
     log.info({ socket, trustDomain: state.current.trustDomain.uri }, 'the Workload API runs');
   }
 

@@ -29,9 +29,10 @@ const ROUTES = [
   'delete /v1/kv/{key}', 'get /livez', 'get /metrics', 'get /readyz', 'get /v1/checkpoints/latest',
   'get /v1/checkpoints/{size}', 'get /v1/checkpoints/{size}/consistency', 'get /v1/events/{id}',
   'get /v1/events/{id}/receipt', 'get /v1/genesis',
-  'get /v1/identity', 'get /v1/identity/bundle', 'get /v1/kinds', 'get /v1/kv',
+  'get /v1/identity', 'get /v1/identity/bundle', 'get /v1/invites', 'get /v1/kinds', 'get /v1/kv',
   'get /v1/kv/{key}', 'get /v1/log',
-  'get /v1/log/stream', 'get /v1/members', 'get /v1/status', 'post /v1/events',
+  'get /v1/log/stream', 'get /v1/members', 'get /v1/members/{actor}',
+  'get /v1/status', 'post /v1/events',
   'post /v1/events/batch', 'put /v1/kv/{key}',
 ];
 
@@ -59,6 +60,19 @@ test('every operation has an id of its own, a summary, responses and its path pa
     t.deepEqual(inPath.map(({ name }) => name), named);
     t.true(inPath.every(({ required }) => required));
   }
+});
+
+test('every operation but the probes asks for a proof, each of which is described', (t) => {
+  const { components, security } = openApi as unknown as {
+    components: { securitySchemes: Record<string, { type: string }> };
+    security: Record<string, unknown>[];
+  };
+  const schemes = Object.keys(components.securitySchemes);
+  t.deepEqual(security.flatMap((one) => Object.keys(one)), schemes);
+  t.true(security.every((one) => Object.keys(one).length === 1), 'one of them, not all');
+  const open = operations.filter(({ operation }) => 'security' in operation);
+  t.deepEqual(open.map(({ path }) => path).toSorted(), ['/livez', '/readyz']);
+  for (const { operation } of open) t.deepEqual(operation['security' as 'summary'], [] as never);
 });
 
 test('bodies are documented with the media type that is taken', (t) => {

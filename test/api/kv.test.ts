@@ -183,7 +183,8 @@ test('what is not final shows at the level accepted only, and wait=final says so
 test('a write that waits for finality does not keep the node from stopping', async (t) => {
   const waiting = await startSingleNode({ validators: 2 });
   const url = `${await waiting.api.listen({ host: '127.0.0.1', port: 0 })}/v1/kv/a?wait=final`;
-  const reply = fetch(`${url}&timeout_ms=60000`, { method: 'PUT', body: 'x' });
+  const { headers } = waiting;
+  const reply = fetch(`${url}&timeout_ms=60000`, { method: 'PUT', body: 'x', headers });
   while (waiting.core.replica.pool.size === 0) {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -203,7 +204,8 @@ test('a client that never ends its request does not keep the node from stopping'
   const accepted = once(waiting.api.server, 'connection');
   const socket = connect(Number(port), '127.0.0.1');
   socket.on('error', () => undefined);
-  socket.write('PUT /v1/kv/a HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\nhalf');
+  const head = `host: localhost\r\nauthorization: ${waiting.headers.authorization}`;
+  socket.write(`PUT /v1/kv/a HTTP/1.1\r\n${head}\r\ncontent-length: 9\r\n\r\nhalf`);
   await accepted;
   const start_ms = performance.now();
   await waiting.close();

@@ -85,11 +85,21 @@ test('members are those of the genesis', async (t) => {
   const [validator, operator] = members;
   t.is(members.length, 2);
   t.deepEqual(validator, {
+    actor: node.net.validators[0]?.actor,
     key: node.net.validators[0]?.actor,
-    actor: node.net.validators[0]?.actor, roles: ['validator'], author: 0, peer: 'peer-0',
+    state: 'active',
+    roles: ['validator'],
+    author: 0,
+    peer: 'peer-0',
   });
   const { actor } = node.operator;
-  t.deepEqual(operator, { key: actor, actor, roles: ['operator'] });
+  t.deepEqual(operator, { key: actor, actor, state: 'active', roles: ['operator'] });
+  const one = await node.api.inject(`/v1/members/${node.operator.actor}`);
+  t.deepEqual(one.json(), operator);
+  const none = await node.api.inject(`/v1/members/${'ab'.repeat(32)}`);
+  t.is(none.statusCode, 404);
+  t.is(none.json().code, 'no_such_member');
+  t.deepEqual((await node.api.inject('/v1/invites')).json(), { invites: [] });
   t.is(quorum, 1);
   t.is(epoch, 0);
   t.is(chain, textOf(node.net.chain.id));

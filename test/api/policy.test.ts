@@ -15,7 +15,9 @@ import {
   signedEvent, startSingleNode, submission, untilFinal,
 } from '#test/support/single-node.ts';
 
-let caller: PolicyEntity = { type: 'Local', id: 'operator' };
+const WEB: PolicyEntity = { type: 'Spiffe', id: 'spiffe://example.org/web' };
+const OWNER: PolicyEntity = { type: 'Local', id: 'operator' };
+let caller = OWNER;
 const net = netOf(
   [seededActor('policy validator')],
   [seededActor('policy operator')],
@@ -93,14 +95,15 @@ test.serial('reads are asked for: a denied key is neither read nor listed', asyn
   await make('kv.put/1', kvPut('secret/a'));
   await put(
     'secret',
-    `forbid(principal is Anonymous, action == Action::"api.kv.read",
+    `forbid(principal is Spiffe, action == Action::"api.kv.read",
             resource in KeyPrefix::"secret/");`,
   );
   const keys = async () =>
     (await get('/v1/kv')).json<{ entries: { key: string }[] }>().entries.map(({ key }) => key);
   t.is((await get('/v1/kv/secret/a')).statusCode, 200);
   t.true((await keys()).includes('secret/a'));
-  caller = { type: 'Anonymous', id: 'remote' };
+  await put('web', `permit(principal == Spiffe::"${WEB.id}", action in Action::"read", resource);`);
+  caller = WEB;
   const refused = await get('/v1/kv/secret/a');
   t.is(refused.statusCode, 403);
   t.is(refused.json<{ code: string }>().code, 'policy_denied');
@@ -108,14 +111,41 @@ test.serial('reads are asked for: a denied key is neither read nor listed', asyn
   t.is((await get('/v1/kv/locked/a')).statusCode, 200);
   t.deepEqual((await keys()).filter((key) => key.startsWith('secret/')), []);
   t.true((await keys()).includes('locked/a'));
-  await put('stranger', 'forbid(principal is Anonymous, action, resource);');
+  caller = OWNER;
+  await put('stranger', 'forbid(principal is Spiffe, action, resource);');
+  caller = WEB;
   t.is((await get('/v1/log')).statusCode, 403);
   t.is((await get('/openapi.json')).statusCode, 403);
   t.is((await get('/livez')).statusCode, 200);
   t.is((await get('/nope')).statusCode, 404);
-  caller = { type: 'Spiffe', id: 'spiffe://example.org/web' };
-  t.is((await get('/v1/log')).statusCode, 200);
-  caller = { type: 'Local', id: 'operator' };
+  caller = OWNER;
+});
+
+test.serial('as shipped: members and the owner do all, the monitor reads metrics', async (t) => {
+  type Method = 'GET' | 'DELETE';
+  const statusOf = async (principal: PolicyEntity, url: string, method: Method = 'GET') => {
+    caller = principal;
+    const { statusCode } = await node.api.inject({ method, url });
+    caller = OWNER;
+    return statusCode;
+  };
+  const { actor } = node.operator;
+  const monitor = { type: 'Local', id: 'monitor' };
+  const stranger = { type: 'Actor', id: 'ab'.repeat(32) };
+  const other = { type: 'Spiffe', id: 'spiffe://example.org/other' };
+  t.is(await statusOf({ type: 'Actor', id: actor }, '/v1/log'), 200);
+  t.is(await statusOf({ type: 'Actor', id: actor }, '/v1/kv/open/a?wait=final', 'DELETE'), 200);
+  t.is(await statusOf({ type: 'Actor', id: actor }, '/metrics'), 200);
+  t.is(await statusOf(OWNER, '/v1/policy/decisions'), 200);
+  t.is(await statusOf(monitor, '/metrics'), 200);
+  for (const url of ['/v1/status', '/v1/log', '/v1/kv/a', '/openapi.json', '/v1/policy']) {
+    t.is(await statusOf(monitor, url), 403, url);
+  }
+  for (const one of [stranger, other, { type: 'Anonymous', id: 'remote' }]) {
+    for (const url of ['/metrics', '/v1/status', '/v1/log', '/v1/identity/bundle']) {
+      t.is(await statusOf(one, url), 403, `${one.type} ${url}`);
+    }
+  }
 });
 
 test.serial('explained, audited, listed with history', async (t) => {
@@ -139,12 +169,12 @@ test.serial('explained, audited, listed with history', async (t) => {
     where === 'admission' && action === 'kv.put/1' && resource === 'Key::locked/a' &&
     JSON.stringify(policies) === '["lock"]'));
   t.true(decisions.some(({ where, principal }) =>
-    where === 'api' && principal === 'Anonymous::remote'));
+    where === 'api' && principal === 'Spiffe::spiffe://example.org/web'));
 
   t.regex((await get('/metrics')).body, /^x0t_policy_decisions_total\{decision="deny"\} [1-9]/m);
 
   const { versions } = (await get('/v1/policy/history')).json<{ versions: { put: string[] }[] }>();
-  t.deepEqual(versions.map((one) => one.put), [['stranger'], ['secret'], ['lock'], []]);
+  t.deepEqual(versions.map((one) => one.put), [['stranger'], ['web'], ['secret'], ['lock'], []]);
 });
 
 test.serial('at apply it is decided anew: what was admitted before gets `denied`', async (t) => {

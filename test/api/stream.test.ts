@@ -16,6 +16,8 @@ const finals = entries.map((entry, index): FinalEvent => ({
 }));
 await signing.close();
 
+const PERMIT = { requestId: 'r', assertHolds: () => undefined };
+
 interface Message {
   readonly id: number;
   readonly data: { readonly seq: number };
@@ -54,8 +56,9 @@ test('a stream sends what was and what becomes final, and resumes anywhere', asy
   for (const key of ['a', 'b', 'c']) await write(node, key);
   await untilFinal(node, 3);
 
-  const reading = read(`${url}?from=1`, 5);
-  const fresh = read(url, 2);
+  const { headers } = node;
+  const reading = read(`${url}?from=1`, 5, headers);
+  const fresh = read(url, 2, headers);
   const deadline = Date.now() + 5000;
   while (!(await openStreams(node, 2)) && Date.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 5));
@@ -67,7 +70,7 @@ test('a stream sends what was and what becomes final, and resumes anywhere', asy
   t.deepEqual(all.map(({ data }) => data.seq), [1, 2, 3, 4, 5]);
   t.deepEqual((await fresh).map(({ id }) => id), [4, 5]);
 
-  const resumed = await read(`${url}?from=1`, 3, { 'last-event-id': '2' });
+  const resumed = await read(`${url}?from=1`, 3, { ...headers, 'last-event-id': '2' });
   t.deepEqual(resumed.map(({ id }) => id), [3, 4, 5]);
 });
 
@@ -79,13 +82,14 @@ test('streams are bounded, and a bad Last-Event-ID is refused', async (t) => {
   const node = await startSingleNode({ streams: { streams_max: 1 } });
   t.teardown(() => node.close());
   const url = `${await listen(node)}/v1/log/stream`;
-  const wrong = await fetch(url, { headers: { 'last-event-id': '-1' } });
+  const { headers } = node;
+  const wrong = await fetch(url, { headers: { ...headers, 'last-event-id': '-1' } });
   t.is(wrong.status, 400);
   t.is(((await wrong.json()) as { code: string }).code, 'bad_request');
 
-  const first = await fetch(url);
+  const first = await fetch(url, { headers });
   t.is(first.headers.get('content-type'), 'text/event-stream; charset=utf-8');
-  const second = await fetch(url);
+  const second = await fetch(url, { headers });
   t.is(second.status, 503);
   t.is(((await second.json()) as { code: string }).code, 'too_many_streams');
   t.is(second.headers.get('retry-after'), '1');
@@ -95,7 +99,7 @@ test('streams are bounded, and a bad Last-Event-ID is refused', async (t) => {
   while (!(await openStreams(node, 0)) && Date.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
-  const third = await fetch(url);
+  const third = await fetch(url, { headers });
   t.is(third.status, 200);
   await third.body?.cancel();
 });
@@ -103,7 +107,7 @@ test('streams are bounded, and a bad Last-Event-ID is refused', async (t) => {
 test('a stopping node ends its streams', async (t) => {
   const node = await startSingleNode();
   const url = `${await listen(node)}/v1/log/stream`;
-  const response = await fetch(url);
+  const response = await fetch(url, { headers: node.headers });
   const closing = node.close();
   t.regex(await response.text(), /: stopping\n\n$/);
   await closing;
@@ -112,7 +116,8 @@ test('a stopping node ends its streams', async (t) => {
 test('an idle stream gets heartbeats', async (t) => {
   const node = await startSingleNode({ streams: { heartbeat_ms: 20 } });
   t.teardown(() => node.close());
-  const response = await fetch(`${await listen(node)}/v1/log/stream`);
+  const url = `${await listen(node)}/v1/log/stream`;
+  const response = await fetch(url, { headers: node.headers });
   let text = '';
   for await (const part of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
     text += part;
@@ -183,8 +188,8 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 test('a client that does not read is disconnected and counted; others go on', async (t) => {
   const { stream, grow, slow } = await streamOver(finals, 30);
   const [stuck, well] = [new FakeSink(2), new FakeSink(100)];
-  stream.open(stuck, 1);
-  stream.open(well, 1);
+  stream.open(stuck, 1, PERMIT);
+  stream.open(well, 1, PERMIT);
   grow(3);
   await pause(120);
   t.true(stuck.isDestroyed);
@@ -199,7 +204,7 @@ test('a client that does not read is disconnected and counted; others go on', as
 test('a client that reads in time stays', async (t) => {
   const { stream, grow, slow } = await streamOver(finals, 200);
   const sink = new FakeSink(2);
-  stream.open(sink, 1);
+  stream.open(sink, 1, PERMIT);
   grow(1);
   await pause(20);
   sink.room = 100;
@@ -216,7 +221,7 @@ test('news is rendered from memory; only what is older is read from the store', 
   const { stream, grow, reads } = await streamOver(finals, 200);
   grow(1);
   const sink = new FakeSink(100);
-  stream.open(sink, 1);
+  stream.open(sink, 1, PERMIT);
   await pause(20);
   grow(3);
   await pause(20);

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { envelope, folder, freePorts, run, start, x0t } from './support.ts';
+import { fetchAs } from '#test/support/fetch-as.ts';
 
 /** `x0t auditor` as an operator runs it: beside a validator, until it is told to stop. */
 
@@ -21,15 +22,18 @@ test('an auditor follows, audits, compares and ends; one that prunes is refused'
   const joining = ['join', '--token-file', 'token', '--data', 'watch', '--no-start', ...ports(1)];
   const joined = await x0t(cwd, ...joining);
   t.is(joined.code, 0, joined.stderr);
-  const put = await fetch(`${url}/v1/kv/greeting?wait=final`, { method: 'PUT', body: 'hello' });
+  const put = await fetchAs(join(cwd, 'd'), `${url}/v1/kv/greeting?wait=final`, {
+    method: 'PUT',
+    body: 'hello',
+  });
   t.is(put.status, 200);
 
-  const auditor = ['auditor', '--data', 'watch', '--every', '0', '--watch', url, '--json'];
+  const auditor = ['auditor', '--data', 'watch', '--every', '0', '--watch', 'd', '--json'];
   const { first, stop } = await run(t, cwd, ...auditor);
   const own = (JSON.parse(first) as { url: string }).url;
   t.is((await readFile(join(cwd, 'watch', 'api.url'), 'utf8')).trim(), own);
   const end_ms = performance.now() + WAIT_MS;
-  const metrics = async () => (await fetch(`${own}/metrics`)).text();
+  const metrics = async () => (await fetchAs(join(cwd, 'watch'), `${own}/metrics`)).text();
   const isDone = (text: string) =>
     /^x0t_audited_log_events 5$/m.test(text) && /^x0t_audit_compared_nodes 1$/m.test(text);
   while (!isDone(await metrics()) && performance.now() < end_ms) await sleep(100);

@@ -42,6 +42,15 @@ test('it makes what is missing, keeps what is there, and refuses what does not f
   const shared = await stat(at('public', 'genesis.cbor'));
   t.is(shared.mode & 0o444, 0o444);
 
+  const named = await run('--api-name', '{name}.api', '{name}:443', '--monitoring');
+  t.is(named.code, 0, named.stderr);
+  t.is((await stat(at('monitoring', 'token'))).mode & 0o444, 0o444);
+  for (const name of ['a', 'd', 'watch']) {
+    const token = await readFile(at(name, 'monitor.token'), 'utf8');
+    t.is(token, await readFile(at('monitoring', 'token'), 'utf8'), name);
+    t.not(token, await readFile(at(name, 'api.token'), 'utf8'), name);
+    t.is((await stat(at(name, 'monitor.token'))).mode & 0o077, 0);
+  }
   const again = JSON.parse((await run()).stdout) as Made;
   t.deepEqual(again, { ...made, isNew: false, nodes: again.nodes });
   t.deepEqual(again.nodes.map(({ peer }) => peer), made.nodes.map(({ peer }) => peer));
@@ -56,6 +65,10 @@ test('it makes what is missing, keeps what is there, and refuses what does not f
   const genesis = await readFile(at('public', 'genesis.cbor'));
   t.deepEqual(await readFile(at('b', 'genesis.cbor')), genesis);
 
+  await rm(at('watch'), { recursive: true });
+  t.is((await run('--api-name', '{name}.api', '{name}:443')).code, 0);
+  const watch = JSON.parse(await readFile(at('watch', 'config.json'), 'utf8'));
+  t.deepEqual(watch.api.names, ['watch.api', 'watch:443']);
   await chmod(at('c'), 0o700);
   await rm(at('c'), { recursive: true });
   const foreign = await run();

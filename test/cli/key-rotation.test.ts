@@ -1,5 +1,5 @@
 import test from 'ava';
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { envelope, json, start, folder, x0t } from './support.ts';
 
@@ -120,6 +120,8 @@ test.serial('a participant rotates with its key file; the old one is of no use',
   const refused = await fetch(`${node.started.url}/v1/kv/b`, { method: 'PUT', body: 'void' });
   t.true(refused.status >= 400);
   t.true((await refused.text()).includes('key_revoked'));
+  const { limitations: told } = await statusOf(node.started.url);
+  t.true(told.some((text) => text.includes('is revoked')));
   // the only validator keeps its seat, so that an operator can bind a new key
   const asked = await run('key', 'request', '-o', 'd.request');
   t.is(asked.code, 0, asked.stderr);
@@ -132,11 +134,19 @@ test.serial('a participant rotates with its key file; the old one is of no use',
   t.is(envelope(await run('key', 'rekey', 'junk')).code, 'request_malformed');
   await node.stop();
   t.true(existsSync(join(cwd, 'd', 'keys')));
-  rmSync(join(cwd, 'd', 'keys'), { recursive: true });
+  renameSync(join(cwd, 'd', 'keys'), join(cwd, 'kept'));
   const without = await start(t, cwd, '--data', 'd', ...PORTS);
   const { limitations } = await statusOf(without.started.url);
   t.true(limitations.some((text) => text.includes('not in its directory')));
   const lost = await fetch(`${without.started.url}/v1/kv/c`, { method: 'PUT', body: 'x' });
   t.true((await lost.text()).includes('key_not_held'));
+  // the new key in the place of the old one, whose secret is gone: it names its actor
+  const [file = ''] = readdirSync(join(cwd, 'kept'));
+  renameSync(join(cwd, 'kept', file), join(cwd, 'd', 'node.key'));
   await without.stop();
+  const alone = await start(t, cwd, '--data', 'd', ...PORTS);
+  t.is((await fetch(`${alone.started.url}/v1/kv/c`, { method: 'PUT', body: 'x' })).status, 202);
+  const { role } = await statusOf(alone.started.url);
+  t.is(role, 'validator');
+  await alone.stop();
 });

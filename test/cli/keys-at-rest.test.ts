@@ -6,6 +6,7 @@ import { decodeSecretKey } from '#native/secret-key.ts';
 import { PASSPHRASE_CHARS_MIN } from '#node/sealed-file.ts';
 import { envelope, folder, json, start, x0t } from './support.ts';
 import type { Ran } from './support.ts';
+import { fetchAs } from '#test/support/fetch-as.ts';
 
 /** Keys are encrypted with a passphrase that comes from a file, and neither shows anywhere. */
 
@@ -70,6 +71,7 @@ test.serial('a node runs on encrypted keys and shows none of them anywhere', asy
   const files = readdirSync(join(cwd, 'd')).filter((name) => name.endsWith('.key'));
   t.deepEqual(files.toSorted(), ['node.key', 'operator.key', 'peer.key']);
   for (const file of files) t.true(isSealed(textOf(cwd, join('d', file))), file);
+  const refusals: string[] = [];
   const locked = await x0t(cwd, 'start', '--data', 'd', '--json');
   t.is(envelope(locked).code, 'passphrase_missing');
   const ports = ['--api-port', '0', '--listen', '/ip4/127.0.0.1/tcp/0', '--log', 'debug'];
@@ -78,12 +80,21 @@ test.serial('a node runs on encrypted keys and shows none of them anywhere', asy
   t.is(written.code, 0, written.stderr);
   const wrong = await x0t(cwd, 'kv', 'put', 'a', 'c', '--data', 'd', '--passphrase-file', 'second');
   t.regex(wrong.stderr, /passphrase_wrong/);
-  const status = await (await fetch(`${started.url}/v1/status`)).text();
+  const status = await (await fetchAs(join(cwd, 'd'), `${started.url}/v1/status`)).text();
   t.notRegex(status, /not encrypted/);
+  // refusals and their lines in the log hold no part of what was refused
+  const own = textOf(cwd, 'd/api.token').trim();
+  for (const authorization of [`Bearer ${own}`, `bearer ${own}x`, `Basic ${own}`]) {
+    const headers = { authorization, 'x-forwarded-for': '192.0.2.1' };
+    const refused = await fetch(`${started.url}/v1/log`, { headers });
+    t.is(refused.status, 401);
+    refusals.push(await refused.text(), JSON.stringify([...refused.headers]));
+  }
   const node = await stop();
   t.is((await x0t(cwd, 'export', '--data', 'd', '--car', 'log.car')).code, 0);
   const shown = [written, wrong, locked, node].flatMap(({ stdout, stderr }) => [stdout, stderr]);
-  const everything = [...shown, status, readFileSync(join(cwd, 'log.car'), 'latin1')].join('\n');
+  const exported = readFileSync(join(cwd, 'log.car'), 'latin1');
+  const everything = [...shown, ...refusals, status, exported].join('\n');
   t.true(everything.includes('node started'), 'the log is among it');
 
   t.is((await x0t(cwd, 'key', 'decrypt', '--data', 'd', ...sealed)).code, 0);
@@ -99,6 +110,15 @@ test.serial('a node runs on encrypted keys and shows none of them anywhere', asy
   for (const form of formsOf(peer)) t.false(everything.includes(form), 'peer.key');
   t.false(everything.includes(FIRST));
   t.false(everything.includes(SECOND));
+  for (const file of ['api.token', 'monitor.token']) {
+    t.is(statSync(join(cwd, 'd', file)).mode & 0o777, 0o600);
+    const token = textOf(cwd, join('d', file)).trim();
+    t.is(token.length, 43);
+    t.false(everything.includes(token), file);
+    for (const form of formsOf(Uint8Array.fromBase64(token, { alphabet: 'base64url' }))) {
+      t.false(everything.includes(form), file);
+    }
+  }
 });
 
 /** Ways to write bytes; of base64 the part that does not depend on what stands before. */
@@ -133,7 +153,7 @@ test.serial('a backup makes the node again, which follows, since its store is go
   t.true(isSealed(textOf(cwd, join('f', 'node.key'))), 'encrypted unless it is to be plain');
   const ports = ['--api-port', '0', '--listen', '/ip4/127.0.0.1/tcp/0'];
   const { started, stop } = await start(t, cwd, '--data', 'e', ...ports);
-  const status = (await (await fetch(`${started.url}/v1/status`)).json()) as {
+  const status = (await (await fetchAs(join(cwd, 'e'), `${started.url}/v1/status`)).json()) as {
     readonly actor: string;
     readonly limitations: readonly string[];
   };

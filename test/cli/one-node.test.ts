@@ -47,6 +47,8 @@ test.serial('a node is made, started, asked, written to, read and stopped', asyn
     'by the node',
     '--url',
     url,
+    '--token-file',
+    'd/api.token',
     '--wait',
     '--json',
   );

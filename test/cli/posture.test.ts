@@ -1,6 +1,8 @@
+import { join } from 'node:path';
 import test from 'ava';
 import type { NodeStatus } from '#node/api/index.ts';
 import type { PostureJson } from '#node/client.ts';
+import { fetchAs } from '#test/support/fetch-as.ts';
 import { envelope, folder, json, start, x0t } from './support.ts';
 
 test('an operator isolates, sees it everywhere, and an audit agrees', async (t) => {
@@ -39,7 +41,7 @@ test('an operator isolates, sees it everywhere, and an audit agrees', async (t) 
   t.true(list.stdout.startsWith(`${actor}  0.0 points  restricted until`), list.stdout);
   // what the node would author by itself is refused; the operator's own events are not
   const { url } = node.started;
-  const put = await fetch(`${url}/v1/kv/a`, { method: 'PUT', body: 'x' });
+  const put = await fetchAs(join(cwd, 'd'), `${url}/v1/kv/a`, { method: 'PUT', body: 'x' });
   t.is(put.status, 403);
   t.like(json(await on('kv', 'put', 'a', 'x', '--wait')), { verdict: 'applied' });
   const early = await on('posture', 'recover', actor, ...why, '--wait');

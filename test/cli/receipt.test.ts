@@ -17,7 +17,8 @@ test.serial('a receipt is saved, and verified where there is no node', async (t)
   const seen = await x0t(cwd, 'checkpoint', '-o', 'seen.checkpoint', '--data', 'd', '--json');
   t.like(json(seen), { size: 1, epoch: 0, signatures: 1 });
   const { url } = node.started;
-  const bare = await x0t(cwd, 'kv', 'put', 'b', 'by the node', '--url', url, '--wait', '--json');
+  const at = ['--url', url, '--token-file', join('d', 'api.token')];
+  const bare = await x0t(cwd, 'kv', 'put', 'b', 'by the node', ...at, '--wait', '--json');
   const second = await x0t(cwd, 'receipt', json(bare).id, '--data', 'd');
   t.is(second.code, 0, second.stderr);
   const newer = await x0t(cwd, 'checkpoint', '-o', 'newer.checkpoint', '--data', 'd');

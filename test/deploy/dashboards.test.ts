@@ -7,6 +7,7 @@ import { Auditor } from '#node/auditor.ts';
 import { initialiseNetwork } from '#node/cli/setup.ts';
 import { startNode } from '#node/node.ts';
 import { systemClock } from '#node/system.ts';
+import { fetchAs } from '#test/support/fetch-as.ts';
 
 /** Dashboards, alerts and the document name metrics that a node with an auditor really shows. */
 
@@ -25,7 +26,7 @@ async function shown(): Promise<ReadonlySet<string>> {
     const node = await startNode({ directory, log, overseer: auditor });
     const stopped = new AbortController();
     const audits = auditor.run(node, stopped.signal);
-    const text = await (await fetch(`${node.url}/metrics`)).text();
+    const text = await (await fetchAs(directory, `${node.url}/metrics`)).text();
     stopped.abort();
     await node.stop();
     await audits;

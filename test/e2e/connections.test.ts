@@ -12,9 +12,9 @@ import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/proc
 
 const COUNT = 1000;
 
-async function write({ url }: DrivenNode, key: string): Promise<number> {
+async function write(node: DrivenNode, key: string): Promise<number> {
   const from_ms = performance.now();
-  const answer = await fetch(`${url}/v1/kv/${key}?wait=final`, { method: 'PUT', body: 'v' });
+  const answer = await node.fetch(`/v1/kv/${key}?wait=final`, { method: 'PUT', body: 'v' });
   if (answer.status !== 200) throw new Error(await answer.text());
   return performance.now() - from_ms;
 }

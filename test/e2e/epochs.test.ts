@@ -4,14 +4,17 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type { NodeStatus } from '#node/api/index.ts';
+import { tokenFile } from '#node/auth/tokens.ts';
 import { createKeyFile } from '#node/keys.ts';
 import { x0t } from '#test/cli/support.ts';
-import { DrivenNode, makeNet, untilActive, untilFinal, untilMeshed } from '#test/support/processes.ts';
+import {
+  DrivenNode, makeNet, untilActive, untilFinal, untilMeshed,
+} from '#test/support/processes.ts';
 
 /** Real processes and the command line: an observer becomes the fifth of four, one leaves. */
 
-async function status({ url }: DrivenNode): Promise<NodeStatus> {
-  return (await (await fetch(`${url}/v1/status`)).json()) as NodeStatus;
+async function status(node: DrivenNode): Promise<NodeStatus> {
+  return (await (await node.fetch('/v1/status')).json()) as NodeStatus;
 }
 
 async function untilIn(nodes: readonly DrivenNode[], epoch: number): Promise<void> {
@@ -23,8 +26,12 @@ async function untilIn(nodes: readonly DrivenNode[], epoch: number): Promise<voi
   throw new Error(`not all are in epoch ${epoch} after 30 s`);
 }
 
+function tokenOf({ directory }: DrivenNode): readonly string[] {
+  return ['--token-file', tokenFile(directory, 'operator')];
+}
+
 async function put(node: DrivenNode, key: string): Promise<void> {
-  const answer = await fetch(`${node.url}/v1/kv/${key}`, { method: 'PUT', body: key });
+  const answer = await node.fetch(`/v1/kv/${key}`, { method: 'PUT', body: key });
   if (answer.status !== 202) throw new Error(`PUT answered ${answer.status}`);
 }
 
@@ -70,7 +77,7 @@ test('four become five by the command line, and four again', async (t) => {
   t.is((await status(third)).role, 'observer');
   await put(third, 'by way of a validator');
   await untilFinal(nodes, came + 14, 30);
-  const listed = JSON.parse((await cli('list', '--url', first.url)).stdout);
+  const listed = JSON.parse((await cli('list', '--url', first.url, ...tokenOf(first))).stdout);
   t.is(listed.epoch, 2);
   const isValidator = ({ roles }: { roles: string[] }) => roles.includes('validator');
   t.is(listed.members.filter(isValidator).length, 4);

@@ -33,7 +33,7 @@ async function endNet({ base, nodes }: Net): Promise<void> {
 }
 
 async function put(node: DrivenNode, key: string, value: string): Promise<string> {
-  const answer = await fetch(`${node.url}/v1/kv/${key}`, {
+  const answer = await node.fetch(`/v1/kv/${key}`, {
     method: 'PUT',
     body: value,
     headers: { 'content-type': 'text/plain' },
@@ -44,19 +44,19 @@ async function put(node: DrivenNode, key: string, value: string): Promise<string
 }
 
 async function get(node: DrivenNode, key: string, level: string): Promise<string | undefined> {
-  const answer = await fetch(`${node.url}/v1/kv/${key}?level=${level}`);
+  const answer = await node.fetch(`/v1/kv/${key}?level=${level}`);
   return answer.status === 200 ? answer.text() : undefined;
 }
 
 async function status(node: DrivenNode): Promise<NodeStatus> {
-  return (await (await fetch(`${node.url}/v1/status`)).json()) as NodeStatus;
+  return (await (await node.fetch('/v1/status')).json()) as NodeStatus;
 }
 
 /** The ids of the whole final log. */
 async function log(node: DrivenNode): Promise<string[]> {
   const ids: string[] = [];
   for (;;) {
-    const answer = await fetch(`${node.url}/v1/log?from=${ids.length + 1}&limit=1000`);
+    const answer = await node.fetch(`/v1/log?from=${ids.length + 1}&limit=1000`);
     const { events } = (await answer.json()) as { events: { id: string }[] };
     if (events.length === 0) return ids;
     ids.push(...events.map(({ id }) => id));

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type { NodeStatus } from '#node/api/index.ts';
 import { readDataDir } from '#node/data-dir.ts';
+import { createKeyFile } from '#node/keys.ts';
 import { x0t } from '#test/cli/support.ts';
 import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
 
@@ -28,7 +29,7 @@ async function put(node: DrivenNode, key: string): Promise<void> {
   if (answer.status !== 202) throw new Error(`PUT answered ${answer.status}`);
 }
 
-test('validators rotate: running, dead, with a key left over, and seen by who was away', async (t) => {
+test.serial('validators rotate: running, dead, with a key left over; one was away', async (t) => {
   t.timeout(240_000);
   const base = await mkdtemp(join(tmpdir(), 'x0t-keys-'));
   const directories = await makeNet(join(base, 'net'), 4, []);
@@ -97,5 +98,38 @@ test('validators rotate: running, dead, with a key left over, and seen by who wa
     const audited = await x0t(base, 'audit', directory);
     t.is(audited.code, 0, audited.stdout + audited.stderr);
   }
+  await rm(base, { recursive: true, force: true });
+});
+
+test.serial('an observer knows its only validator again, which has rotated twice', async (t) => {
+  t.timeout(120_000);
+  const base = await mkdtemp(join(tmpdir(), 'x0t-keys-'));
+  const operator = join(base, 'operator.key');
+  const { actor } = await createKeyFile(operator);
+  const directories = await makeNet(join(base, 'net'), 1, [actor]);
+  const [first, second] = directories as [string, string];
+  const validator = await DrivenNode.start(first);
+  const wait = ['--wait', '--json'];
+  let observer = await DrivenNode.start(second);
+  await untilMeshed([validator, observer]);
+  await put(validator, 'a');
+  await untilFinal([validator, observer], 1, 30);
+  await observer.kill();
+  for (let i = 0; i < 2; i++) {
+    const ran = await x0t(base, 'key', 'rotate', '--data', first, '--url', validator.url, ...wait);
+    t.is(ran.code, 0, ran.stderr);
+    await untilIn([validator], i + 1);
+  }
+  observer = await DrivenNode.start(second);
+  await untilIn([validator, observer], 2);
+  t.true((await status(observer)).quorumReachable, 'the peer counts as the validator');
+  // it hands the event to the validator, which it knows by its second new key
+  const by = ['--key', operator, '--url', observer.url, '--wait', '--json'];
+  const written = await x0t(base, 'kv', 'put', 'b', '1', ...by);
+  t.is(written.code, 0, written.stderr);
+  await untilFinal([validator, observer], 4, 30);
+  const hashes = (await Promise.all([validator, observer].map(status))).map((s) => s.summaryHash);
+  t.is(new Set(hashes).size, 1);
+  await Promise.all([validator.stop(), observer.stop()]);
   await rm(base, { recursive: true, force: true });
 });

@@ -38,8 +38,8 @@ async function startStory(t: ExecutionContext): Promise<Story> {
   let written = 0;
   const write = async (count: number): Promise<void> => {
     for (let i = 0; i < count; i++) {
-      for (const { url } of nodes) {
-        const answer = await fetch(`${url}/v1/kv/k${written}`, { method: 'PUT', body: 'v' });
+      for (const node of nodes) {
+        const answer = await node.fetch(`/v1/kv/k${written}`, { method: 'PUT', body: 'v' });
         t.is(answer.status, 202);
         written += 1;
       }
@@ -49,8 +49,8 @@ async function startStory(t: ExecutionContext): Promise<Story> {
   return { directories, nodes, store: dataPaths(directories[3] as string).store, write };
 }
 
-async function statusOf({ url }: DrivenNode): Promise<NodeStatus> {
-  return (await (await fetch(`${url}/v1/status`)).json()) as NodeStatus;
+async function statusOf(node: DrivenNode): Promise<NodeStatus> {
+  return (await (await node.fetch('/v1/status')).json()) as NodeStatus;
 }
 
 /** Node 3 comes back, is written to, restarts, and only follows all the time. */

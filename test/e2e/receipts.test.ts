@@ -4,20 +4,28 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { verifyReceipt } from '#ledger/receipt-check.ts';
+import { tokenFile } from '#node/auth/tokens.ts';
+import { withToken } from '#node/client-auth.ts';
 import { Client } from '#node/client.ts';
 import { directVerifier } from '#test/support/cluster.ts';
-import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
+import {
+  DrivenNode, makeNet, untilActive, untilFinal, untilMeshed,
+} from '#test/support/processes.ts';
 
 /** Four real validators and an observer certify one log; what they hand out verifies anywhere. */
 
 const EVENTS = 1200;
+
+function clientOf({ url, directory }: DrivenNode): Client {
+  return new Client(url, { auth: withToken(tokenFile(directory, 'operator')) });
+}
 
 /** Waits until every node has the certificate over so many events; returns its id. */
 async function untilCertified(nodes: readonly DrivenNode[], size: number): Promise<string> {
   const deadline = Date.now() + 30_000;
   for (;;) {
     const checkpoints = await Promise.all(
-      nodes.map(async ({ url }) => (await new Client(url).status()).checkpoint),
+      nodes.map(async (node) => (await clientOf(node).status()).checkpoint),
     );
     const ids = new Set(checkpoints.map((one) => (one?.size === size ? one.id : undefined)));
     const [id] = ids;
@@ -40,9 +48,12 @@ test('all nodes certify one log; receipts verify; a node that was away catches u
   });
   for (const directory of directories) nodes.push(await DrivenNode.start(directory));
   await untilMeshed(nodes.slice(0, 4));
+  await untilActive(nodes[4] as DrivenNode);
+  // invite, join, addresses, ready
+  const size = EVENTS + 4;
 
   const ids: string[] = [];
-  const clients = nodes.map(({ url }) => new Client(url));
+  const clients = nodes.map(clientOf);
   const value = new TextEncoder().encode('v');
   while (ids.length < EVENTS) {
     const batch = Array.from({ length: 50 }, (_, i) => {
@@ -51,8 +62,8 @@ test('all nodes certify one log; receipts verify; a node that was away catches u
     });
     ids.push(...(await Promise.all(batch)).map(({ id }) => id));
   }
-  await untilFinal(nodes, EVENTS, 60);
-  const certified = await untilCertified(nodes, EVENTS);
+  await untilFinal(nodes, size, 60);
+  const certified = await untilCertified(nodes, size);
   const genesis = new Uint8Array(await readFile(join(directories[0] as string, 'genesis.cbor')));
   const verifier = await directVerifier();
   const signedBy = new Set<string>();
@@ -70,8 +81,8 @@ test('all nodes certify one log; receipts verify; a node that was away catches u
   const other = nodes.pop() as DrivenNode;
   await other.kill();
   await (clients[0] as Client).putKv('late', value, undefined, { isFinal: true });
-  t.not(await untilCertified(nodes, EVENTS + 1), certified);
+  t.not(await untilCertified(nodes, size + 1), certified);
   for (const { directory } of [other, killed]) nodes.push(await DrivenNode.start(directory));
-  await untilCertified(nodes, EVENTS + 1);
-  for (const { url } of nodes) t.deepEqual((await new Client(url).status()).alarms, []);
+  await untilCertified(nodes, size + 1);
+  for (const node of nodes) t.deepEqual((await clientOf(node).status()).alarms, []);
 });

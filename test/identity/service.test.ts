@@ -20,11 +20,17 @@ import { quietLog, until } from './support.ts';
 const [operator] = genesis.operators as [Id];
 const uid = process.getuid?.() ?? 0;
 
-async function serve(t: ExecutionContext, ledger: HandLedger, actor: Id, agent = '') {
+async function serve(
+  t: ExecutionContext,
+  ledger: HandLedger,
+  actor: Id,
+  agent = '',
+  isServed = false,
+) {
   const socket = join(mkdtempSync(join(tmpdir(), 'x0t-')), 'api.sock');
   const refused: string[] = [];
   const service = await IdentityService.open(
-    { socket, agent },
+    { socket, agent, isServed },
     {
       ledger: ledger.of(actor),
       actor,
@@ -87,6 +93,35 @@ test('a node takes its own identity from an agent, e.g. another provider', async
   if (!client) throw new Error('no client');
   await until(client, () => client.current.status === 'ready');
   t.like(service.status, { client: 'ready', spiffeId: `spiffe://${domain}/node` });
+});
+
+test('a node that shows an SVID has that of its agent, and believes whom that names', async (t) => {
+  const ledger = new HandLedger();
+  ledger.say(operator, 'identity.entry/1', entry('node'));
+  const { socket, service: provider } = await serve(t, ledger, ada);
+  const { service } = await serve(t, new HandLedger(), bob, `unix://${socket}`, true);
+  const given = `spiffe://${domain}/node`;
+  while (service.own?.current?.id.uri !== given) await new Promise(setImmediate);
+  const known = service.trust?.x509AuthoritiesOf(domain) ?? [];
+  const theirs = provider.trust?.x509AuthoritiesOf(domain) ?? [];
+  t.deepEqual(known.map(({ der }) => der.toHex()), theirs.map(({ der }) => der.toHex()));
+  t.deepEqual(service.trust?.ownIds, [given, `spiffe://${domain}/node/${bob}`]);
+  t.is(service.trust?.x509AuthoritiesOf(`${domain}.evil`), undefined);
+});
+
+test('a node without an agent issues itself an SVID, and loses it with its right', async (t) => {
+  const ledger = new HandLedger();
+  const { service } = await serve(t, ledger, ada, '', true);
+  while (!service.own?.current) await new Promise(setImmediate);
+  t.is(service.own.current.id.uri, `spiffe://${domain}/node/${ada}`);
+  t.is(service.status.spiffeId, service.own.current.id.uri);
+  t.is(service.trust?.x509AuthoritiesOf(domain)?.length, 1);
+  let changes = 0;
+  service.trust?.subscribe(() => (changes += 1));
+  ledger.say(operator, 'identity.issuer/1', { actor: bytesOf(ada), allowed: false });
+  while (service.own.current) await new Promise(setImmediate);
+  t.deepEqual(service.trust?.x509AuthoritiesOf(domain), []);
+  t.true(changes > 0);
 });
 
 test('the bundle document has the authorities, a hint and a sequence that grows', async (t) => {

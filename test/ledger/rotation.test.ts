@@ -1,4 +1,10 @@
 import test from 'ava';
+import { encodeBlock, sealBlock } from '#ledger/block.ts';
+import { encodeVote, signCheckpoint } from '#ledger/certificate.ts';
+import type { Certificate } from '#ledger/certificate.ts';
+import { makeCheckpoint } from '#ledger/checkpoint.ts';
+import { entryOf } from '#ledger/event.ts';
+import { genesisBlockId } from '#ledger/genesis.ts';
 import { ReceiptMaker } from '#ledger/receipt-maker.ts';
 import { verifyReceipt } from '#ledger/receipt-check.ts';
 import { codeOf } from '#ledger/errors.ts';
@@ -9,6 +15,7 @@ import { directVerifier } from '#test/support/cluster.ts';
 import type { TestActor } from '#test/support/cluster.ts';
 import { areIn, differing, epochOf, logOf, newcomer } from '#test/support/epochs.ts';
 import { eventBy, freshKey, hand, rotate } from '#test/support/rotations.ts';
+import { fill } from '#test/support/snapshots.ts';
 import { SimCluster } from '#test/support/sim-cluster.ts';
 import type { SimNode } from '#test/support/sim-cluster.ts';
 
@@ -199,6 +206,81 @@ test('a node that does not hold the new key follows until it does', async (t) =>
   const id = await cluster.put(2, 'with it', 'x', false);
   t.true(await cluster.until(() => verdictOf(cluster.at(0), id) === 'applied', 10_000));
   t.is(new Set(cluster.summaries()).size, 1);
+  t.deepEqual(cluster.troubles(), []);
+  await cluster.stop();
+});
+
+test('a stolen old key of a validator seals, votes and says nothing', async (t) => {
+  const next = freshKey('seven');
+  const keys = new Map([[next.id, next]]);
+  const cluster = await SimCluster.start({ validators: 4, seed: 66, keys });
+  const who = validator(cluster, 3);
+  await rotate(cluster, 0, who, who, next);
+  t.true(await cluster.until(() => areIn(cluster, 1), 5000));
+  await cluster.put(0, 'a');
+  t.true(await cluster.until(() => cluster.haveFinal(2), 5000));
+  const { core } = cluster.at(0);
+  const { committee } = core.replica;
+  const { id: chain } = cluster.net.chain;
+  const parents = [3, 0, 1, 2].map((author) => {
+    return { round: 0, author, id: genesisBlockId(chain, committee, author) };
+  });
+  const draft = {
+    chain, epoch: 1, committee: committee.id, round: 1, author: 3,
+    ts_ms: cluster.clock.wall_ms(), parents,
+  };
+  const event = (key?: string) => entryOf({
+    chain, actor: who.actor, ...(key !== undefined && { key }), lane: 9, seq: 1, kind: 'kv.put/1',
+    body: put('x'), hlc: [0, 0],
+  });
+  const codeOfBlock = async (signer: typeof next.signer, key?: string): Promise<string> => {
+    const block = await sealBlock(draft, [event(key)], [], signer);
+    const taken = core.intake.take(encodeBlock(block), 'peer-3');
+    return taken.then(String, (error: unknown) => codeOf(error));
+  };
+  t.is(await codeOfBlock(who.signer, next.id), 'bad_block_signature');
+  t.is(await codeOfBlock(who.signer), 'unsigned');
+  t.is(await codeOfBlock(next.signer), 'unsigned', 'not for the old key either');
+  const saidOf = async (signer: typeof next.signer): Promise<string> => {
+    const { checkpoint } = core.certifier.endOf(0) as Certificate;
+    const { root, state } = checkpoint;
+    const more = { epoch: 1, cut: 'idle', size: 900, root: state, state: root } as const;
+    const { id: _id, bytes: _bytes, nextCommittee: _next, ...rest } = checkpoint;
+    const vote = await signCheckpoint(makeCheckpoint({ ...rest, ...more }), 3, signer);
+    const said = core.certifier.take(encodeVote(vote));
+    return cluster.during(said.then(String, (error: unknown) => codeOf(error)));
+  };
+  t.is(await saidOf(who.signer), 'bad_checkpoint_signature');
+  t.is(await saidOf(next.signer), 'accept');
+  await cluster.run(1000);
+  t.is(core.replica.fold.size, 2);
+  await cluster.stop();
+});
+
+test('a validator that slept through its rotation comes back by a snapshot', async (t) => {
+  const next = freshKey('eight');
+  const keys = new Map([[next.id, next]]);
+  const config = { sync: 'snapshot' as const };
+  const cluster = await SimCluster.start({ validators: 4, seed: 67, keys, config });
+  const who = validator(cluster, 3);
+  cluster.hub.partition(['peer-3'], ['peer-0', 'peer-1', 'peer-2']);
+  await cluster.run(20);
+  const bare = await cluster.put(3, 'bare, by the old key', 'x', false);
+  const kept = await cluster.put(3, 'signed by the old key');
+  await rotate(cluster, 0, who, who, next);
+  t.true(await cluster.until(() => areIn(cluster, 1, [0, 1, 2]), 10_000));
+  await fill(cluster, 240, [0, 1, 2], 6);
+  cluster.hub.healAll();
+  t.true(await cluster.until(() => areIn(cluster, 1), 30_000));
+  t.true(cluster.at(3).core.replica.counters.finals < 240, 'not folded again');
+  for (const id of [bare, kept]) {
+    t.true(await cluster.until(() => verdictOf(cluster.at(0), id) !== undefined, 20_000));
+    t.is(verdictOf(cluster.at(0), id), 'key_retired');
+  }
+  const last = await cluster.put(3, 'by the new key', 'x', false);
+  t.true(await cluster.until(() => verdictOf(cluster.at(0), last) === 'applied', 10_000));
+  t.is(cluster.at(3).core.replica.author, 3);
+  t.true(await cluster.until(() => new Set(cluster.summaries()).size === 1, 5000));
   t.deepEqual(cluster.troubles(), []);
   await cluster.stop();
 });

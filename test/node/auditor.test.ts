@@ -16,11 +16,19 @@ import { startNode } from '#node/node.ts';
 import type { Node } from '#node/node.ts';
 import { LevelStore } from '#node/store.ts';
 import { systemClock } from '#node/system.ts';
+import { fetchAs } from '#test/support/fetch-as.ts';
 
 /** An auditor in a real node: green while all is right, and red from the first fault on. */
 
 const LOOK_MS = 50;
 const WAIT_MS = 60_000;
+
+/** Data directories by the URL of their node. */
+const directories = new Map<string, string>();
+
+function ask(url: string, path: string, init?: RequestInit): Promise<Response> {
+  return fetchAs(directories.get(url) ?? '', `${url}${path}`, init);
+}
 
 interface Audited {
   readonly node: Node;
@@ -30,11 +38,14 @@ interface Audited {
 
 async function audited(directory: string, watch: readonly string[] = []): Promise<Audited> {
   const log = pino({ level: 'silent' });
-  const options = { watch, every_ms: 100, workers: 1, clock: systemClock, log };
+  const auth = async () => ({});
+  const watched = watch.map((url) => ({ url, auth }));
+  const options = { watch: watched, every_ms: 100, workers: 1, clock: systemClock, log };
   const auditor = new Auditor(options);
   const node = await startNode({ directory, log, overseer: auditor });
   const stopped = new AbortController();
   const audits = auditor.run(node, stopped.signal);
+  directories.set(node.url, directory);
   return {
     node,
     auditor,
@@ -64,7 +75,7 @@ async function until(what: string, holds: () => Promise<boolean>): Promise<void>
 }
 
 async function metric({ url }: Node, name: string): Promise<number> {
-  const text = await (await fetch(`${url}/metrics`)).text();
+  const text = await (await ask(url, '/metrics')).text();
   return Number(new RegExp(`^${name} (.*)$`, 'm').exec(text)?.[1]);
 }
 
@@ -74,14 +85,14 @@ async function readiness({ url }: Node): Promise<readonly [number, readonly stri
 }
 
 async function alarms({ url }: Node): Promise<readonly string[]> {
-  const status = (await (await fetch(`${url}/v1/status`)).json()) as NodeStatus;
+  const status = (await (await ask(url, '/v1/status')).json()) as NodeStatus;
   return status.alarms.map(({ code }) => code);
 }
 
 async function putKeys({ url }: Node, count: number): Promise<void> {
   for (let i = 0; i < count; i++) {
     const put = { method: 'PUT', body: `value ${i}` };
-    const answer = await fetch(`${url}/v1/kv/key-${i}?wait=final`, put);
+    const answer = await ask(url, `/v1/kv/key-${i}?wait=final`, put);
     if (answer.status !== 200) throw new Error(`PUT answered ${answer.status}`);
   }
 }

@@ -105,7 +105,7 @@ async function answer(pending: PendingJoin, peerKey: Uint8Array): Promise<string
 const joins = ({ node }: Host, code: string): number =>
   node.network.status().counters.joins_total[code] ?? 0;
 
-test('one invite, one member: used, expired, withdrawn, unknown and foreign ones are refused', async (t) => {
+test('one invite, one member: used, expired, withdrawn and unknown ones are refused', async (t) => {
   const one = await host(t);
   const [good, back, late, secret] = [
     await tokenOf(one),
@@ -185,7 +185,7 @@ test('a token that was changed anywhere is none', async (t) => {
   }
 });
 
-test('a directory that was left half made goes on; a node with a key of another is refused', async (t) => {
+test('a directory left half made goes on; a node with a key of another is refused', async (t) => {
   t.timeout(120_000);
   const one = await host(t);
   const token = await tokenOf(one, { labels: ['site=x'] });

@@ -1,10 +1,11 @@
 import test from 'ava';
 import { Committee } from '#ledger/committee.ts';
-import { refusalOf } from '#node/pairs.ts';
+import { refusalOf, reviewPairs } from '#node/pairs.ts';
 import type { PairView } from '#node/pairs.ts';
 import { HandFold, ada, net, put } from '#test/ledger/fold-support.ts';
 import { invite, joinBody, seededPeer } from '#test/support/invites.ts';
 import { seededActor } from '#test/support/seeded-actor.ts';
+import { VirtualClock } from '#test/support/virtual-clock.ts';
 
 /** Which pairs of actor and libp2p key are let in, by what the ledger says. */
 
@@ -46,7 +47,7 @@ test('pairs of the ledger are let in, whoever dials; all others are not', async 
   t.is(judge(other.peer, operator), 'pair_differs', 'an operator has no node');
 });
 
-test('who is behind or alone takes those that it was told of, and only where it dials', async (t) => {
+test('who is behind or alone takes those it was told of, and only where it dials', async (t) => {
   const hand = await ledger();
   const configured = new Set([other.peer, node.peer]);
   const linked = ['peer-0'];
@@ -77,4 +78,27 @@ test('removed members are refused; one with a seat only when its epoch has ended
   const { epoch, validators } = hand.fold.seats;
   const entered = view(hand, { committee: new Committee(epoch, validators) });
   t.is(refusalOf(entered, 'peer-0', ada, 'inbound'), 'member_removed');
+});
+
+test('a link to one whom the ledger does not know is judged again until it is known', async (t) => {
+  const hand = await ledger();
+  const clock = new VirtualClock(0);
+  let reviews = 0;
+  let actor = stranger.actor;
+  const core = {
+    onFinal: () => () => undefined,
+    onEpoch: () => () => undefined,
+    rows: () => hand.fold.reducer.rowsOf('members'),
+  };
+  const network = {
+    review: () => void (reviews += 1),
+    peers: () => [{ peer: other.peer, actor, rtt_ms: undefined }],
+  };
+  const end = reviewPairs(core, network, clock);
+  await clock.run(5000);
+  t.is(reviews, 2);
+  actor = guest.actor;
+  await clock.run(5000);
+  t.is(reviews, 2, 'a member is judged when something of it is final');
+  end();
 });

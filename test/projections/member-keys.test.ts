@@ -4,7 +4,11 @@ import type { Body, Entry, Event } from '#ledger/event.ts';
 import { bytesOf } from '#ledger/ids.ts';
 import { SIGNATURE_BYTES } from '#ledger/limits.ts';
 import type { Id } from '#ledger/ports.ts';
-import { KEYS_MAX } from '#projections/member-keys.ts';
+import { sealBlock } from '#ledger/block.ts';
+import { EVIDENCE_KIND, evidenceBody } from '#ledger/evidence.ts';
+import { genesisBlockId } from '#ledger/genesis.ts';
+import { CREATED_MS } from '#test/support/cluster.ts';
+import { ACCUSES_MS, KEYS_MAX } from '#projections/member-keys.ts';
 import { listMembers, readMember } from '#projections/index.ts';
 import { HandFold, ada, bob, net, put } from '#test/ledger/fold-support.ts';
 import { seededActor } from '#test/support/seeded-actor.ts';
@@ -225,4 +229,49 @@ test('state is the same after a restart', async (t) => {
   t.deepEqual(again.fold.summary(), hand.fold.summary());
   t.is(again.fold.reducer.keyOf(ada), key('a').actor);
   t.is(again.fold.reducer.keyOf(bob), undefined);
+});
+
+/** Two blocks of ada's for one slot of epoch 0, by her first key. */
+async function twins(): Promise<Body> {
+  const { id: chain, committee } = net.chain;
+  const [who] = net.validators;
+  const seal = (ts_ms: number) => {
+    const parents = [0, 1].map((author) => {
+      return { round: 0, author, id: genesisBlockId(chain, committee, author) };
+    });
+    const draft = { chain, epoch: 0, committee: committee.id, round: 1, author: 0, ts_ms, parents };
+    return sealBlock(draft, [], [], (who as typeof who & object).signer);
+  };
+  return evidenceBody(await seal(1), await seal(2), who?.coseKey as Uint8Array);
+}
+
+test('an old key accuses its actor for a day, and not once an operator revoked it', async (t) => {
+  const body = await twins();
+  const accuse = (seq: number) => by(bob, seq, EVIDENCE_KIND, body);
+  const next = key('a').actor;
+  const at_ms = CREATED_MS + 1000;
+  const rotated = (): HandFold => {
+    const hand = new HandFold();
+    t.deepEqual(hand.verdicts([rotate(ada, 1, 'a')], at_ms), ['applied']);
+    return hand;
+  };
+  const soon = rotated();
+  // revoking it oneself hides nothing
+  t.deepEqual(soon.verdicts([revoke(ada, 2, ada, ada, next)], at_ms), ['applied']);
+  t.deepEqual(soon.verdicts([accuse(1)], at_ms + ACCUSES_MS), ['applied']);
+  t.true(readMember(rowsOf(soon), ada)?.barred);
+  t.deepEqual(soon.fold.seats.validators.map(({ actor }) => actor), [bob]);
+  const late = rotated();
+  t.deepEqual(late.verdicts([accuse(1)], at_ms + ACCUSES_MS + 1), ['evidence_unfounded']);
+  const revoked = rotated();
+  t.deepEqual(revoked.verdicts([revoke(operator, 1, ada, ada), accuse(1)], at_ms), [
+    'applied', 'evidence_unfounded',
+  ]);
+  const both = rotated();
+  t.deepEqual(
+    both.verdicts(
+      [revoke(ada, 2, ada, ada, next), revoke(operator, 1, ada, ada), accuse(1)], at_ms,
+    ),
+    ['applied', 'applied', 'evidence_unfounded'],
+  );
 });

@@ -158,6 +158,27 @@ export function withChanges(scenario: Scenario): Scenario {
   });
 }
 
+/** The share of seeds in which nodes change their keys. */
+const ROTATING = 0.2;
+
+/** In its share of the seeds: honest nodes rotate at any time, some of them more than once. */
+export function withRotations(scenario: Scenario): Scenario {
+  const { seed, validators, observers, duration_ms, clones, traitors, newcomers = 0 } = scenario;
+  const random = randomOf(seed, 'keys');
+  if (!random.chance(ROTATING) || clones.length > 0) return scenario;
+  const betrayed = new Set(traitors.map(({ author }) => author));
+  const nodes = range(validators + observers - newcomers).filter((index) => !betrayed.has(index));
+  const rotations = range(random.between(1, 4)).map(() => ({
+    at_ms: random.below(duration_ms * 0.9),
+    kind: 'rotate' as const,
+    node: random.pick(nodes),
+    key: '',
+    value: '',
+  }));
+  const load = [...scenario.load, ...rotations].toSorted((a, b) => a.at_ms - b.at_ms);
+  return { ...scenario, load };
+}
+
 /** A traitor with something to do where epochs end, or else a disk that is set back early. */
 export function withFaulty(scenario: Scenario, random: Random): Scenario {
   const { validators, traitors, faults, duration_ms } = scenario;

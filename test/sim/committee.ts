@@ -1,3 +1,5 @@
+import { keyId } from '#ledger/cose.ts';
+import { ROTATE_KIND, rotateBody } from '#ledger/rotation.ts';
 import { clientEvent, persist } from './client.ts';
 import type { Act } from './load.ts';
 
@@ -13,17 +15,19 @@ export interface Change {
  * Verdicts of an operator's change: applied, or refused since it came too late or twice. Seats are
  * never too few or too many, and no two nodes have one name.
  */
-const CHANGED: readonly number[] = [0, 513, 514, 517];
+const CHANGED: readonly number[] = [0, 513, 514, 517, 520];
 /** Applied, or the validator had lost its seat before. */
 const LEFT: readonly number[] = [0, 514];
+/** Applied, or after another rotation of the same node. */
+const ROTATED: readonly number[] = [0, 520];
 
 const KINDS = {
   /** The operator takes nodes into the committee and out of it, all at once. */
   committee: async (world, op) => {
     const { add, remove } = op.change ?? { add: [], remove: [] };
     const joining = add.map((index) => {
-      const { who, name } = world.at(index);
-      return { key: who.coseKey, peer: name, stake: 1 };
+      const { name } = world.at(index);
+      return { key: world.presentKey(index, op.node).coseKey, peer: name, stake: 1 };
     });
     const leaving = remove.map((index) => Uint8Array.fromHex(world.at(index).who.actor));
     const body = {
@@ -38,6 +42,18 @@ const KINDS = {
     const at = world.at(op.node).incarnation;
     const entry = await world.coreOf(op.node)?.author('committee.leave/1', {}, true);
     if (entry && world.isSame(op.node, at)) world.acknowledged(op.node, entry.id, LEFT);
+  },
+  /** A node signs with a new key from then on. */
+  rotate: async (world, op) => {
+    const node = world.at(op.node);
+    const { core, incarnation: at } = node;
+    if (!core || node.driver) return;
+    const { actor } = node.who;
+    const { coseKey } = world.presentKey(op.node, op.node);
+    const next = world.freshKey(node.name);
+    const about = { chain: world.chain.id, actor, key: keyId(coseKey) };
+    const entry = await core.author(ROTATE_KIND, await rotateBody(about, next), true);
+    if (world.isSame(op.node, at)) world.acknowledged(op.node, entry.id, ROTATED);
   },
 } as const satisfies Record<string, Act>;
 

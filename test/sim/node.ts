@@ -1,6 +1,6 @@
 import { Core } from '#ledger/core.ts';
 import { codeOf } from '#ledger/errors.ts';
-import type { StoreOp } from '#ledger/ports.ts';
+import type { Id, StoreOp } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
 import { DEFAULT_CONFIG } from '#node/config.ts';
 import { silentLog } from '#test/support/cluster.ts';
@@ -127,7 +127,8 @@ export class SimNode {
     const verifier = slowed(world.verifier, clock, world.scenario.verify_ms);
     const ports = { network: port, store, clock, verifier, entropy, log: silentLog };
     // the key of a traitor is its driver's: its core has another one, and so no seat
-    const self = this.driver ? world.shadow(this.name) : this.who;
+    const otherKey = (id: Id) => world.keys.get(id);
+    const self = this.driver ? world.shadow(this.name) : { ...this.who, otherKey };
     const { config: common, configs } = world.scenario;
     const config = { ...DEFAULT_CONFIG, ...common, ...configs?.[this.index] };
     const core = await Core.open(world.chain, this.schema, self, config, ports);

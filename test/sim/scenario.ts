@@ -2,7 +2,7 @@ import type { CoreConfig } from '#ledger/core.ts';
 import type { LinkShape } from '#test/support/fake-link.ts';
 import { COMMON_HABITS } from '#test/sim/byzantine/habits.ts';
 import type { HabitName } from '#test/sim/byzantine/habits.ts';
-import { withChanges } from './changes.ts';
+import { withChanges, withRotations } from './changes.ts';
 import { checkpointStory } from './checkpoint-stories.ts';
 import { drawCutting, withForgers } from './cutting.ts';
 import type { Defect } from './defects.ts';
@@ -128,7 +128,8 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
     load,
     isReal: seed % REAL_EVERY === 0,
   };
-  return limited(part === 'more' ? withSnapshots(drawnAll) : withChanges(drawnAll), options);
+  const changed = part === 'more' ? withSnapshots(drawnAll) : withChanges(drawnAll);
+  return limited(withRotations(changed), options);
 }
 
 /** The part of a scenario that the options leave. */

@@ -1,8 +1,11 @@
 import type { Core } from '#ledger/core.ts';
+import type { HeldKey } from '#ledger/held-keys.ts';
 import { EVIDENCE_KIND } from '#ledger/evidence.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
 import type { Id, StoreOp, Topic, Verifier } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
+import { ROTATE_KIND } from '#ledger/rotation.ts';
+import { VERDICTS } from '#ledger/verdicts.ts';
 import { CREATED_MS } from '#test/support/cluster.ts';
 import type { TestActor, TestNet } from '#test/support/cluster.ts';
 import type { Way } from '#test/support/fake-link.ts';
@@ -49,6 +52,8 @@ export class World {
   readonly trace = new Trace();
   readonly findings: Finding[] = [];
   readonly owed = new Map<Id, Owed>();
+  /** Keys of nodes besides their first ones. */
+  readonly keys = new Map<Id, HeldKey>();
   /** What checkers saw that a summary tells. */
   readonly counts = { checkpoints: 0, receipts: 0 };
   readonly snapshots = new SnapshotCounts();
@@ -175,9 +180,15 @@ export class World {
 
   acknowledged(index: number, id: Id, verdicts: readonly number[]): void {
     if (!this.at(index).isHonest) return;
-    const owed = this.owed.get(id) ?? { verdicts, by: new Set() };
+    const owed = this.owed.get(id) ?? { verdicts: this.#allowed(verdicts), by: new Set() };
     this.owed.set(id, owed);
     owed.by.add(index);
+  }
+
+  /** Where nodes rotate, what they sign may come too late for its key. */
+  #allowed(verdicts: readonly number[]): readonly number[] {
+    const rotates = this.scenario.load.some(({ kind }) => kind === 'rotate');
+    return rotates ? [...verdicts, VERDICTS.key_retired] : verdicts;
   }
 
   /** What is owed by nodes that keep their promises. */
@@ -201,6 +212,22 @@ export class World {
   }
 
   // what the load needs
+
+  /** Another key for a node, in the order of their making; it is held at once. */
+  freshKey(name: string): HeldKey {
+    const actor = this.scenario.isReal ? seededActor : simActor;
+    const { actor: id, coseKey, signer } = actor(`sim ${name} key ${this.keys.size}`);
+    const key = { coseKey, signer };
+    this.keys.set(id, key);
+    return key;
+  }
+
+  /** The key that signs for a node, as far as another one knows; at least its first. */
+  presentKey(index: number, asked: number): HeldKey {
+    const { who } = this.at(index);
+    const id = this.coreOf(asked)?.replica.fold.reducer.keyOf(who.actor);
+    return (id !== undefined && this.keys.get(id)) || who;
+  }
 
   nextClientSeq(): number {
     return this.#clientSeq++;
@@ -310,5 +337,6 @@ export class World {
 }
 
 function isChange(kind: string): boolean {
-  return kind === 'committee.change/1' || kind === 'committee.leave/1' || kind === EVIDENCE_KIND;
+  const kinds = ['committee.change/1', 'committee.leave/1', EVIDENCE_KIND, ROTATE_KIND];
+  return kinds.includes(kind);
 }

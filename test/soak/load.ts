@@ -8,6 +8,7 @@ import type { Id, Signer } from '#ledger/ports.ts';
 import { loadEngine } from '#native/engine.ts';
 import type { Random } from '#test/sim/random.ts';
 import type { Seat } from './seats.ts';
+import { fetchAs } from '#test/support/fetch-as.ts';
 
 /** Requests under way at once; a node that is down or slow must not pile them up. */
 const UNDER_WAY_MAX = 256;
@@ -122,10 +123,14 @@ export class SoakLoad {
   }
 
   /** The id that the node answers with when it has taken the event. */
-  async #send({ url }: Seat, path: string, request: RequestInit): Promise<string | undefined> {
+  async #send(
+    { url, directory }: Seat,
+    path: string,
+    request: RequestInit,
+  ): Promise<string | undefined> {
     try {
       const signal = AbortSignal.timeout(ANSWER_MS_MAX);
-      const answer = await fetch(`${url}${path}`, { ...request, signal });
+      const answer = await fetchAs(directory, `${url}${path}`, { ...request, signal });
       const body = (await answer.json()) as { id?: string; code?: string };
       if (answer.ok && body.id !== undefined) return body.id;
       this.#count(body.code ?? `${answer.status}`);

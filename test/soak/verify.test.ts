@@ -1,11 +1,20 @@
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
+import { ensureTokens } from '#node/auth/tokens.ts';
+import { systemEntropy } from '#node/system.ts';
 import { Seat } from './seats.ts';
 import { differences, untilSettled } from './verify.ts';
 
 /** The soak finds what is wrong between nodes: here they are servers that tell what a test says. */
+
+const directory = mkdtempSync(join(tmpdir(), 'x0t-soak-'));
+await ensureTokens(directory, systemEntropy);
+test.after.always(() => rmSync(directory, { recursive: true }));
 
 interface Told {
   readonly log: readonly string[];
@@ -32,7 +41,7 @@ async function seatTelling(t: ExecutionContext, index: number, told: Told): Prom
     server.listen(0, '127.0.0.1', resolve);
   });
   t.teardown(() => server.close());
-  const seat = new Seat(index, '');
+  const seat = new Seat(index, directory);
   seat.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return seat;
 }

@@ -8,6 +8,7 @@ import { dataPaths } from '#node/data-dir.ts';
 import { LevelStore } from '#node/store.ts';
 import { schema } from '#projections/index.ts';
 import type { Seat } from './seats.ts';
+import { fetchAs } from '#test/support/fetch-as.ts';
 
 /** What must hold when the faults are over. */
 
@@ -17,9 +18,9 @@ const REQUEST_MS_MAX = 30_000;
 /** Alarms that no crash and no cut may raise. */
 const FORBIDDEN_ALARMS = new Set(['two_certificates', 'equivocation', 'store_forgotten']);
 
-async function ask<T>({ url }: Seat, path: string): Promise<T> {
+async function ask<T>({ url, directory }: Seat, path: string): Promise<T> {
   const signal = AbortSignal.timeout(REQUEST_MS_MAX);
-  return (await (await fetch(`${url}${path}`, { signal })).json()) as T;
+  return (await (await fetchAs(directory, `${url}${path}`, { signal })).json()) as T;
 }
 
 export const statusOf = (seat: Seat): Promise<NodeStatus> => ask(seat, '/v1/status');

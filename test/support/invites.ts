@@ -44,7 +44,8 @@ export function invite(
   more: Partial<Pick<Invite, 'labels' | 'capabilities' | 'addrs' | 'notAfter_ms'>> = {},
 ): TestInvite {
   const key = seededActor(`invite ${name}`);
-  const terms = { labels: [], capabilities: [], addrs: [], notAfter_ms: 1_767_312_000_000, ...more };
+  const none = { labels: [], capabilities: [], addrs: [] };
+  const terms = { ...none, notAfter_ms: 1_767_312_000_000, ...more };
   const id = inviteId({ chain, issuer, key: key.actor, roles, ...terms });
   return { body: { keyHash: Uint8Array.fromHex(key.actor), roles, ...terms }, id, key };
 }

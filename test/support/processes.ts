@@ -12,6 +12,7 @@ import { Subprocess } from '#node/subprocess.ts';
 import type { SubprocessOptions } from '#node/subprocess.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Command, Report } from './driven-node.ts';
+import { fetchAs } from './fetch-as.ts';
 
 /** A network of node processes on loopback, for tests and measurements. */
 
@@ -42,6 +43,11 @@ export class DrivenNode extends Subprocess {
     const node = new DrivenNode(directory, config, options);
     Object.assign(node, await node.#answer('ready'));
     return node;
+  }
+
+  /** Asks its API as the operator of its data directory. */
+  fetch(path: string, init?: RequestInit): Promise<Response> {
+    return fetchAs(this.directory, `${this.url}${path}`, init);
   }
 
   ask(command: Command): Promise<unknown> {
@@ -138,7 +144,7 @@ export async function untilMeshed(nodes: readonly DrivenNode[]): Promise<void> {
 /** Waits until the ledger has the node as an active member: who joins needs a moment. */
 export async function untilActive(node: DrivenNode): Promise<void> {
   for (let i = 0; i < 300; i++) {
-    const answer = await fetch(`${node.url}/v1/status`);
+    const answer = await node.fetch('/v1/status');
     const { membership } = (await answer.json()) as { membership: string };
     if (membership === 'active') return;
     await sleep(100);

@@ -1,14 +1,22 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { AddressInfo } from 'node:net';
 import { pino } from 'pino';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { encode } from '#ledger/codec.ts';
 import type { Core, CoreConfig } from '#ledger/core.ts';
 import { signEvent } from '#ledger/event.ts';
 import type { Entry, Event } from '#ledger/event.ts';
+import type { Clock, PolicyEntity } from '#ledger/ports.ts';
+import { createAuthenticator } from '#node/auth/authenticator.ts';
+import type { AuthenticatorParts } from '#node/auth/authenticator.ts';
+import type { Authenticator } from '#node/auth/caller.ts';
+import { memberKeys } from '#node/auth/member-keys.ts';
+import type { TokenName } from '#node/auth/tokens.ts';
 import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
 import type { ApiOptions, NodeStatus, Readiness } from '#node/api/index.ts';
 import { createMetrics } from '#node/metrics.ts';
 import { systemClock } from '#node/system.ts';
-import { makeNet, openCore, selfOf } from './cluster.ts';
+import { directVerifier, makeNet, openCore, selfOf } from './cluster.ts';
 import type { TestActor, TestNet } from './cluster.ts';
 import { FakeHub } from './fake-network.ts';
 import { MemoryStore } from './memory-store.ts';
@@ -18,7 +26,13 @@ export interface SingleNode {
   readonly net: TestNet;
   readonly core: Core;
   readonly store: MemoryStore;
+  /** Its `inject` sends the operator's token unless the request has `authorization`. */
   readonly api: FastifyInstance;
+  /** As that of `api`, with nothing added. */
+  readonly inject: (request: InjectOptions) => Promise<LightMyRequestResponse>;
+  readonly tokens: Record<TokenName, string>;
+  /** Those that make a request the operator's. */
+  readonly headers: { readonly authorization: string };
   /** A member that is no validator. */
   readonly operator: TestActor;
   /** The lines of the log so far, parsed. */
@@ -38,8 +52,13 @@ export interface SingleNodeOptions {
   readonly seals?: boolean;
   /** One with a validator and an operator; a fresh one by default. */
   readonly net?: TestNet;
-  /** Who calls, where it is not the loopback's operator. */
-  readonly principalOf?: ApiOptions['principalOf'];
+  /** Who calls, whatever it shows; else the node asks as it does in earnest. */
+  readonly principalOf?: () => PolicyEntity;
+  readonly rates?: ApiOptions['rates'];
+  /** For the names by which requests are signed, besides the loopback's. */
+  readonly names?: readonly string[];
+  readonly trust?: AuthenticatorParts['trust'];
+  readonly clock?: Clock;
   /** Validators of the genesis; with more than one nothing is final, since only one runs. */
   readonly validators?: number;
 }
@@ -64,7 +83,27 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
   const state: Pick<SingleNode, 'readiness' | 'bundle'> = {
     readiness: { ready: true, reasons: [] },
   };
+  const opened: { api?: FastifyInstance } = {};
+  const tokens = { operator: tokenOf('operator'), monitor: tokenOf('monitor') };
+  const authenticator = createAuthenticator({
+    clock: options.clock ?? systemClock,
+    verifier: await directVerifier(),
+    keyOf: memberKeys(core),
+    own: () => ({
+      names: options.names ?? [],
+      listeners: [{ host: '127.0.0.1', port: portOf(opened.api) }],
+    }),
+    tokens: {
+      ownerOf: async (token) => ownerOf(tokens, token),
+      isStill: (token, owner) => tokens[owner] === token,
+    },
+    trust: options.trust ?? (async () => undefined),
+    audience: [],
+    failures: RATE,
+  });
   const api = await createApi({
+    authenticator: options.principalOf ? pretending(options.principalOf) : authenticator,
+    rates: options.rates ?? { identity: RATE, anonymous: RATE },
     core,
     store,
     clock: systemClock,
@@ -87,14 +126,24 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
     isReady: () => state.readiness,
     isQuorumReachable: () => isQuorumReachable(core, network.peers()),
     identity: { bundle: () => Promise.resolve(state.bundle) },
-    ...(options.principalOf && { principalOf: options.principalOf }),
     ...(options.streams && { streams: options.streams }),
     ...(options.eventsUnderWay_max && { eventsUnderWay_max: options.eventsUnderWay_max }),
+  });
+  opened.api = api;
+  const headers = { authorization: `Bearer ${tokens.operator}` };
+  // what tests inject is the operator's unless it says otherwise
+  const inject = api.inject.bind(api) as (request: InjectOptions) => ReturnType<typeof api.inject>;
+  Object.assign(api, {
+    inject: (request: string | InjectOptions) => {
+      const whole = typeof request === 'string' ? { url: request } : request;
+      return inject({ ...whole, headers: { ...headers, ...whole.headers } });
+    },
   });
   // the clock's timers do not keep a process alive
   const alive = setInterval(() => undefined, 60_000);
   return Object.assign(state, {
-    net, core, store, api, operator, logged,
+    net, core, store, api, operator, logged, tokens, headers,
+    inject: async (request: InjectOptions) => inject(request),
     async close() {
       await api.close();
       metrics.stop();
@@ -103,6 +152,29 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
       clearInterval(alive);
     },
   });
+}
+
+/** High enough that no test meets it unless it wants to. */
+const RATE = { perSecond: 100_000, burst: 100_000 };
+
+function tokenOf(name: string): string {
+  return createHash('sha256').update(name).update(randomBytes(16)).digest('base64url');
+}
+
+function ownerOf(tokens: SingleNode['tokens'], token: string): TokenName | undefined {
+  return (['operator', 'monitor'] as const).find((name) => tokens[name] === token);
+}
+
+function portOf(api: FastifyInstance | undefined): number {
+  return (api?.server.address() as AddressInfo | null | undefined)?.port ?? 0;
+}
+
+/** For tests of what follows from who calls. */
+function pretending(principalOf: () => PolicyEntity): Authenticator {
+  return {
+    authenticate: async () => ({ principal: principalOf(), assertHolds: () => undefined }),
+    subscribe: () => () => undefined,
+  };
 }
 
 /** An event of the operator, signed; `change` overrides its fields. */

@@ -5,6 +5,7 @@ import type { ExecutionContext } from 'ava';
 import { envelope, run, x0t } from '#test/cli/support.ts';
 import type { Ran } from '#test/cli/support.ts';
 import { sleep } from '#test/p2p/support.ts';
+import { fetchAs } from '#test/support/fetch-as.ts';
 import { reasonToSkip, SmallDisk } from './disks.ts';
 
 /** A disk that is full, and one that breaks, end a node cleanly; what it acknowledged is there. */
@@ -36,11 +37,17 @@ async function startOn(t: ExecutionContext, { path }: SmallDisk): Promise<Starte
 }
 
 /** Writes until the node takes no more; returns the ids that it acknowledged and the last code. */
-async function fill(url: string): Promise<{ readonly ids: string[]; readonly code: string }> {
+async function fill(
+  url: string,
+  directory: string,
+): Promise<{ readonly ids: string[]; readonly code: string }> {
   const ids: string[] = [];
   for (let i = 0; i < PUTS_MAX; i++) {
     try {
-      const answer = await fetch(`${url}/v1/kv/k${i}`, { method: 'PUT', body: VALUE });
+      const answer = await fetchAs(directory, `${url}/v1/kv/k${i}`, {
+        method: 'PUT',
+        body: VALUE,
+      });
       const { id, code = '' } = (await answer.json()) as { id: string; code?: string };
       if (!answer.ok) return { ids, code };
       ids.push(id);
@@ -51,12 +58,16 @@ async function fill(url: string): Promise<{ readonly ids: string[]; readonly cod
   return { ids, code: 'it never ended' };
 }
 
-async function untilAllFinal(url: string, ids: readonly string[]): Promise<string[]> {
+async function untilAllFinal(
+  url: string,
+  directory: string,
+  ids: readonly string[],
+): Promise<string[]> {
   let open: readonly string[] = ids;
   for (let i = 0; i < 100 && open.length > 0; i++) {
     const states = await Promise.all(
       open.map(async (id) => {
-        const answer = await fetch(`${url}/v1/events/${id}`);
+        const answer = await fetchAs(directory, `${url}/v1/events/${id}`);
         return ((await answer.json()) as { state?: string }).state;
       }),
     );
@@ -74,8 +85,9 @@ async function fillAndMend(
 ): Promise<void> {
   const made = await x0t(disk.path, 'init', '--data', 'd', '--api-port', '0', '--p2p-port', '0');
   t.is(made.code, 0, made.stderr);
+  const directory = join(disk.path, 'd');
   const node = await startOn(t, disk);
-  const { ids, code } = await fill(node.url);
+  const { ids, code } = await fill(node.url, directory);
   t.true(['store_failed', 'stopping', 'gone'].includes(code), code);
   t.true(ids.length > 20, `${ids.length} were acknowledged`);
   const end = await node.ended();
@@ -85,8 +97,10 @@ async function fillAndMend(
 
   await mend();
   const again = await startOn(t, disk);
-  t.deepEqual(await untilAllFinal(again.url, ids), [], 'all that was acknowledged is final');
-  const put = await fetch(`${again.url}/v1/kv/after?wait=final`, { method: 'PUT', body: 'more' });
+  const open = await untilAllFinal(again.url, directory, ids);
+  t.deepEqual(open, [], 'all that was acknowledged is final');
+  const after = `${again.url}/v1/kv/after?wait=final`;
+  const put = await fetchAs(directory, after, { method: 'PUT', body: 'more' });
   t.is(put.status, 200);
 }
 

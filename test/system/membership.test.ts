@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { createNodeKeys, finishDataDir, makeGenesis } from '#node/data-dir.ts';
+import { tokenFile } from '#node/auth/tokens.ts';
 import { createKeyFile } from '#node/keys.ts';
 import { newGenesisSchema } from '#node/schema.ts';
 import { reasonToSkip, TwoHosts } from './namespaces.ts';
@@ -17,9 +18,12 @@ import { reasonToSkip, TwoHosts } from './namespaces.ts';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'node', 'cli', 'main.ts');
 const LOAD = `
+  const { readFileSync } = require('node:fs');
+  const headers = { authorization: 'Bearer ' + readFileSync(process.argv[1], 'utf8').trim() };
   let i = 0, done = 0;
-  const put = () => fetch('http://127.0.0.1:8420/v1/kv/load-' + (i++ % 50) + '?wait=final', {
-    method: 'PUT', body: 'v' + i }).then((answer) => { if (answer.ok) done++; }, () => undefined);
+  const put = () => fetch('http://127.0.0.1:8420/v1/kv/load-' + (i++ % 50) + '?wait=final',
+    { method: 'PUT', body: 'v' + i, headers },
+  ).then((answer) => { if (answer.ok) done++; }, () => undefined);
   for (let n = 0; n < 4; n++) (async () => { for (;;) await put(); })();
   setInterval(() => console.log(done), 200);
 `;
@@ -83,12 +87,12 @@ if (reason !== undefined) {
     const operator = await createKeyFile(at('one/operator.key'));
     const active = newGenesisSchema();
     const genesis = makeGenesis('hosts', keys, [operator.actor], Date.now(), active);
-    const [one] = hosts.addresses;
-    const bootstrap = keys.map(({ peer }, i) => `/ip4/${one}/tcp/${4420 + i}/p2p/${peer}`);
+    const [address] = hosts.addresses;
+    const bootstrap = keys.map(({ peer }, i) => `/ip4/${address}/tcp/${4420 + i}/p2p/${peer}`);
     for (const [i, folder] of ['one', 'two'].entries()) {
       await finishDataDir(at(folder), genesis, {
         api: { port: 8420 + i },
-        p2p: { listen: [`/ip4/${one}/tcp/${4420 + i}`], bootstrap },
+        p2p: { listen: [`/ip4/${address}/tcp/${4420 + i}`], bootstrap },
       });
     }
     const first = run(0, MAIN, 'start', '--data', at('one'), '--log', 'info');
@@ -113,7 +117,7 @@ if (reason !== undefined) {
     await until('it is ready', () => joiner.err().includes('ready: active member'));
     t.like(await status(1, 'joined'), { membership: 'active' });
 
-    const load = run(0, '-e', LOAD);
+    const load = run(0, '-e', LOAD, '--', tokenFile(at('one'), 'operator'));
     await until('writes are final', () => Number(load.out().trim().split('\n').at(-1)) > 20);
     const removing = ['remove', waiting.actor, '--reason', 'the end of the test', '--wait'];
     const where = ['--data', at('one'), '--json'];
@@ -128,6 +132,9 @@ if (reason !== undefined) {
     await sleep(1500);
     const after = await status(1, 'joined');
     t.is(after.peers, 0);
+    const said = await x0t(1, 'status', '--data', at('joined'));
+    // it may have heard of its removal, or not
+    t.regex(said, /others refuse it|Other nodes refuse this one: member_removed/);
     t.is(after.finalSeq, before.finalSeq, 'it gets nothing any more');
     await until('the others go on', async () => (await status(0, 'one')).finalSeq > after.finalSeq);
     await Promise.all([load, joiner, first, second].map((one) => one.stop()));

@@ -3,7 +3,8 @@ import type { MakeChecker } from './index.ts';
 
 /**
  * No event has two numbers, and no (actor, lane, seq) is applied for two events. Only one that is
- * not remembered any more gets another number, with the verdict that it is a repetition.
+ * not remembered any more gets another number, with the verdict that it is a repetition, or of a
+ * key that was rotated away.
  */
 export const exactlyOnce: MakeChecker = (world, report) => {
   const { remembered = Number.POSITIVE_INFINITY } = world.scenario;
@@ -16,12 +17,12 @@ export const exactlyOnce: MakeChecker = (world, report) => {
         const known = numbers.get(id) ?? [];
         const isForgotten = known.every((one) => Math.abs(one - seq) > remembered);
         if (!known.includes(seq)) {
-          if (known.length > 0 && (verdict !== REPLAYED || !isForgotten)) {
+          if (known.length > 0 && (!SLOTLESS.has(verdict) || !isForgotten)) {
             report(`${node.name} has ${id} at ${seq}, it was at ${known.join()}`);
           }
           numbers.set(id, [...known, seq]);
         }
-        if (verdict === REPLAYED) continue;
+        if (SLOTLESS.has(verdict)) continue;
         const slot = `${event.actor} ${event.lane} ${event.seq}`;
         const holder = used.get(slot) ?? id;
         used.set(slot, holder);
@@ -31,4 +32,5 @@ export const exactlyOnce: MakeChecker = (world, report) => {
   };
 };
 
-const REPLAYED = 2;
+/** Verdicts that use up no sequence number: `replayed`, `key_retired`. */
+const SLOTLESS: ReadonlySet<number> = new Set([2, 520]);

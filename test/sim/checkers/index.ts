@@ -8,6 +8,7 @@ import { checkpoints } from './checkpoints.ts';
 import { epochs } from './epochs.ts';
 import { exactlyOnce } from './exactly-once.ts';
 import { finalPrefix } from './final-prefix.ts';
+import { keys } from './keys.ts';
 import { kvModel } from './kv-model.ts';
 import { noAlarm } from './no-alarm.ts';
 import { nothingLost } from './nothing-lost.ts';
@@ -60,6 +61,7 @@ export const CHECKERS: Readonly<Record<string, MakeChecker>> = {
   replay,
   audit,
   'kv model': kvModel,
+  keys,
 };
 
 export function makeCheckers(world: World): Checker[] {

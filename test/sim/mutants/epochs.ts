@@ -27,9 +27,9 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
       {
         file: 'ledger/replica.ts',
         find:
-          'const returned = await returnEvents(blocks, before, isAuthor, parts, due_ms, hasKey);',
+          'const returned = await returnEvents(blocks, before, ownKey, parts, due_ms, hasKey);',
         replace:
-          'void [returnEvents, blocks, before, isAuthor, parts, due_ms, hasKey];\n' +
+          'void [returnEvents, blocks, before, ownKey, parts, due_ms, hasKey];\n' +
           '    const returned: StoreOp[] = [];',
       },
     ],

@@ -1,5 +1,6 @@
 import { CHECKPOINT_MUTANTS } from './checkpoints.ts';
 import { EPOCH_MUTANTS } from './epochs.ts';
+import { KEY_MUTANTS } from './keys.ts';
 import { SNAPSHOT_MUTANTS } from './snapshots.ts';
 
 /** A deliberate bug: texts that are replaced in a copy of the sources. */
@@ -262,5 +263,6 @@ export const MUTANTS: readonly Mutant[] = [
   },
   ...CHECKPOINT_MUTANTS,
   ...EPOCH_MUTANTS,
+  ...KEY_MUTANTS,
   ...SNAPSHOT_MUTANTS,
 ];

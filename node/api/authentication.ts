@@ -1,0 +1,97 @@
+import { createHash } from 'node:crypto';
+import { Transform } from 'node:stream';
+import type { FastifyRequest } from 'fastify';
+import { X0tError, codeOf, fail } from '#ledger/errors.ts';
+import type { Clock } from '#ledger/ports.ts';
+import type { Authenticator, Caller } from '#node/auth/caller.ts';
+import { TokenBuckets, networkOf } from '#node/auth/token-bucket.ts';
+import type { Rate } from '#node/auth/token-bucket.ts';
+import type { ApiMeters } from '#node/metrics.ts';
+import { ACTIONS, operationOf } from './permission.ts';
+import type { CallerOf } from './permission.ts';
+import type { Api } from './parts.ts';
+
+/** How many requests are answered. */
+export interface ApiRates {
+  /** Of one caller that has proved who it is. */
+  readonly identity: Rate;
+  /** Of one address, for requests that prove nothing. */
+  readonly anonymous: Rate;
+}
+
+export interface AuthenticationParts {
+  readonly authenticator: Authenticator;
+  readonly rates: ApiRates;
+  readonly clock: Clock;
+  readonly metrics: { readonly api: Pick<ApiMeters, 'refusals'> };
+}
+
+/**
+ * Finds out who calls, before any route does anything, also where there is no route: whoever does
+ * not prove it sees whether the node lives and is ready, and nothing else. Throws what
+ * `Authenticator` throws, and `rate_limited`.
+ */
+export function authenticateCallers(
+  app: Api,
+  { authenticator, rates, clock, metrics }: AuthenticationParts,
+): CallerOf {
+  const callers = new WeakMap<FastifyRequest, Caller>();
+  const identities = new TokenBuckets(rates.identity, clock);
+  const strangers = new TokenBuckets(rates.anonymous, clock);
+  const find = async (request: FastifyRequest): Promise<void> => {
+    const address = networkOf(request.socket.remoteAddress);
+    if (ACTIONS[operationOf(request) ?? ''] === 'open') {
+      // who fails to prove itself from there does not make the node look dead
+      takeFrom(strangers, `probe ${address}`);
+      return;
+    }
+    let caller: Caller;
+    try {
+      caller = await authenticator.authenticate(request.raw);
+    } catch (error) {
+      takeFrom(strangers, address);
+      throw error;
+    }
+    const { type, id } = caller.principal;
+    takeFrom(identities, `${type} ${id}`);
+    callers.set(request, caller);
+  };
+  app.addHook('onRequest', async (request) => {
+    try {
+      await find(request);
+    } catch (error) {
+      metrics.api.refusals.inc({ code: codeOf(error) });
+      throw error;
+    }
+  });
+  app.addHook('preParsing', async (request, _reply, payload) => {
+    const digest = callers.get(request)?.contentDigest;
+    if (digest !== undefined) return payload.pipe(comparing(digest));
+    return payload;
+  });
+  return (request) =>
+    callers.get(request) ?? fail('unauthenticated', 'Nobody was asked who calls.');
+}
+
+function takeFrom(buckets: TokenBuckets, party: string): void {
+  if (buckets.take(party)) return;
+  const retryAfter_s = buckets.wait_s(party);
+  fail('rate_limited', 'Too many requests: wait, then send fewer.', { retryAfter_s });
+}
+
+/** Lets a body pass, and fails at its end where it is not the one that was signed. */
+function comparing(digest: string): Transform {
+  const hash = createHash('sha256');
+  return new Transform({
+    transform(chunk: Uint8Array, _encoding, done) {
+      hash.update(chunk);
+      done(null, chunk);
+    },
+    flush(done) {
+      const isSame = digest === `sha-256=:${hash.digest('base64')}:`;
+      const message = 'The body is not the one that was signed.';
+      done(isSame ? null : new X0tError('signature_wrong', message));
+    },
+  });
+}
+

@@ -1,0 +1,52 @@
+import type { Server, Socket } from 'node:net';
+import { X0tError } from '#ledger/errors.ts';
+import { Shares } from '#ledger/shares.ts';
+import { envelopeOf } from './errors.ts';
+
+/** What connections to the API may cost, by whichever listener they come. */
+
+/**
+ * A request that has not arrived by then is dropped; against clients that send a byte at a time.
+ */
+export const REQUEST_TIMEOUT_MS = 15_000;
+/** Connections without a request are kept this long: longer than the usual idle time of proxies. */
+export const KEEP_ALIVE_TIMEOUT_MS = 75_000;
+/** Requests that are under way when the API closes have so long to end. */
+export const CLOSE_GRACE_MS = 2000;
+/** Sockets at once, shared among the addresses that they come from; further ones are closed. */
+const CONNECTIONS_MAX = 1024;
+/** How often connections are looked for that have sent no whole request in time. */
+export const STALE_CHECK_MS = 5000;
+
+/** An address that holds its share of the connections gets no more of them (`shares.ts`). */
+export function shareConnections(server: Server): void {
+  server.maxConnections = CONNECTIONS_MAX;
+  const shares = new Shares(CONNECTIONS_MAX);
+  server.on('connection', (socket: Socket) => {
+    const address = socket.remoteAddress ?? '';
+    if (shares.take(address)) socket.once('close', () => shares.give(address));
+    else socket.destroy();
+  });
+}
+
+/** Bytes that are no HTTP, or that came too slowly: there is no request to answer. */
+export function clientErrorHandler(error: { readonly code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const [status, reason] = MALFORMED[error.code ?? ''] ?? [400, 'Bad Request'];
+  const what = new X0tError('bad_request', 'This is no HTTP request that can be read.', {
+    reason: error.code ?? '',
+  });
+  const body = JSON.stringify(envelopeOf(what, ''));
+  socket.end(
+    `HTTP/1.1 ${status} ${reason}\r\ncontent-type: application/json\r\n` +
+      `content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+const MALFORMED: Readonly<Record<string, readonly [number, string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'Request Timeout'],
+  HPE_HEADER_OVERFLOW: [431, 'Request Header Fields Too Large'],
+};

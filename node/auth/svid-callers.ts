@@ -1,0 +1,132 @@
+import type { TLSSocket } from 'node:tls';
+import type { IncomingMessage } from 'node:http';
+import { decodeProtectedHeader } from 'jose';
+import { fail } from '#ledger/errors.ts';
+import type { Clock } from '#ledger/ports.ts';
+import type { Certificate } from '#node/identity/certificate.ts';
+import { validateJwtSvid } from '#node/identity/jwt-svid.ts';
+import type { JwtAuthorities, JwtAuthority } from '#node/identity/jwt-svid.ts';
+import { CLOCK_SKEW_MS } from '#node/identity/limits.ts';
+import { chainOf } from '#node/identity/tls-chain.ts';
+import { validateX509Svid } from '#node/identity/x509-svid.ts';
+import type { X509Authorities, X509Svid } from '#node/identity/x509-svid.ts';
+import type { Caller } from './caller.ts';
+import { isEncrypted, isLoopbackAddress } from './request-target.ts';
+import { networkOf } from './token-bucket.ts';
+import type { VerificationWork } from './verification-work.ts';
+
+/** Whose SVIDs are believed now: bundles are asked for anew for every request. */
+export interface SpiffeTrust extends X509Authorities, JwtAuthorities {
+  /** The SPIFFE IDs of this node: what a token for it may name as its audience. */
+  readonly ownIds: readonly string[];
+  /** Calls after bundles have changed; the returned function ends it. */
+  subscribe(listener: () => void): () => void;
+}
+
+export interface SvidCallersParts {
+  readonly trust: SpiffeTrust;
+  readonly clock: Pick<Clock, 'wall_ms'>;
+  readonly work: VerificationWork;
+  /** Audiences besides the node's own SPIFFE IDs. */
+  readonly audience: readonly string[];
+}
+
+interface Proved {
+  readonly svid: X509Svid;
+  readonly anchors: readonly Certificate[] | undefined;
+}
+
+/**
+ * Workloads that prove a SPIFFE ID: with the certificate of their connection, or with a token. That
+ * the connection's other end holds the certificate's key was proved when it began; that the
+ * certificate is an SVID of a trust domain is decided here, for every request anew.
+ */
+export class SvidCallers {
+  readonly #parts: SvidCallersParts;
+  /** What was found out about a connection, for as long as nothing of it has changed. */
+  readonly #proved = new WeakMap<TLSSocket, Proved>();
+
+  constructor(parts: SvidCallersParts) {
+    this.#parts = parts;
+  }
+
+  /** Throws the codes of `validateX509Svid`, `overloaded` or `rate_limited`. */
+  async x509(socket: TLSSocket): Promise<Caller> {
+    const known = this.#known(socket);
+    const { id, notAfter_ms } =
+      known ??
+      (await this.#parts.work.run(networkOf(socket.remoteAddress), 'x509', async () =>
+        this.#assertX509(socket),
+      ));
+    return {
+      principal: { type: 'Spiffe', id: id.uri },
+      until_ms: notAfter_ms + CLOCK_SKEW_MS,
+      assertHolds: () => void this.#assertX509(socket),
+    };
+  }
+
+  #known(socket: TLSSocket): X509Svid | undefined {
+    const known = this.#proved.get(socket);
+    if (known && this.#isAsBefore(known, this.#parts.clock.wall_ms())) return known.svid;
+    this.#proved.delete(socket);
+    return undefined;
+  }
+
+  #assertX509(socket: TLSSocket): X509Svid {
+    const known = this.#known(socket);
+    if (known) return known;
+    const { trust, clock } = this.#parts;
+    const now_ms = clock.wall_ms();
+    const svid = validateX509Svid(chainOf(socket), trust, now_ms);
+    const anchors = trust.x509AuthoritiesOf(svid.id.trustDomain);
+    this.#proved.set(socket, { svid, anchors });
+    return svid;
+  }
+
+  #isAsBefore({ svid, anchors }: Proved, now_ms: number): boolean {
+    return (
+      this.#parts.trust.x509AuthoritiesOf(svid.id.trustDomain) === anchors &&
+      now_ms <= svid.notAfter_ms + CLOCK_SKEW_MS &&
+      now_ms >= svid.notBefore_ms - CLOCK_SKEW_MS
+    );
+  }
+
+  /**
+   * Who a JWT-SVID is of. Throws the codes of `validateJwtSvid`, and `credential_insecure` where
+   * others could have read it on its way.
+   */
+  async jwt(request: IncomingMessage, token: string): Promise<Caller> {
+    const { trust, clock, work, audience } = this.#parts;
+    const { remoteAddress } = request.socket;
+    if (!isEncrypted(request) && !isLoopbackAddress(remoteAddress)) {
+      const message = 'A token is sent over TLS only: use the https address of this node.';
+      fail('credential_insecure', message);
+    }
+    const wanted = [...trust.ownIds, ...audience];
+    const { id, expiry_ms } = await work.run(networkOf(remoteAddress), 'jwt', () =>
+      validateJwtSvid(token, wanted, trust, clock.wall_ms()),
+    );
+    const { kid } = decodeProtectedHeader(token);
+    const keys = this.#keysNamed(id.trustDomain, kid);
+    const until_ms = expiry_ms + CLOCK_SKEW_MS;
+    return {
+      principal: { type: 'Spiffe', id: id.uri },
+      until_ms,
+      assertHolds: () => {
+        if (clock.wall_ms() >= until_ms) {
+          fail('svid_expired', 'the token has expired', { notAfter_ms: expiry_ms });
+        }
+        if (this.#keysNamed(id.trustDomain, kid) !== keys) {
+          fail('jwt_svid_key_unknown', 'the key of the token is no authority any more');
+        }
+      },
+    };
+  }
+
+  /** The authorities that a token's header can mean, as a text that can be compared. */
+  #keysNamed(trustDomain: string, kid: string | undefined): string {
+    const held = this.#parts.trust.jwtAuthoritiesOf(trustDomain) ?? [];
+    const isMeant = (one: JwtAuthority) => kid === undefined || one.kid === kid;
+    return JSON.stringify(held.filter(isMeant));
+  }
+}

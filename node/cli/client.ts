@@ -1,0 +1,59 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { isLoopbackUrl } from '#node/auth/request-target.ts';
+import { tokenFile } from '#node/auth/tokens.ts';
+import { addressFile } from '#node/address-file.ts';
+import { withSignature, withToken } from '#node/client-auth.ts';
+import type { ClientAuth } from '#node/client-auth.ts';
+import { Client } from '#node/client.ts';
+import { dataPaths } from '#node/data-paths.ts';
+import { apiUrl } from './places.ts';
+import type { NodeOptions } from './places.ts';
+import { readSigningKey, signingKey } from './signing.ts';
+import type { SigningKey } from './signing.ts';
+
+/** The node that a command asks, and how the command proves who it is. */
+
+/** Names a file with the token for nodes of this machine. */
+const TOKEN_VARIABLE = 'X0T_TOKEN_FILE';
+
+export function clientOf(options: NodeOptions): Promise<Client> {
+  return clientAt(apiUrl(options), options);
+}
+
+/** As `clientOf`, for another node than the options name. */
+export async function clientAt(url: string, options: NodeOptions): Promise<Client> {
+  const auth = await authFor(url, options);
+  return new Client(url, auth && { auth });
+}
+
+/**
+ * The token of `--token-file`; else, for nodes of this machine, that of the data directory where it
+ * is the directory's node, or the one that the environment names; else requests are signed with
+ * `--key`, or with a key of the directory that `--data` names. A token goes nowhere by itself but
+ * to the node that it is of.
+ */
+async function authFor(url: string, options: NodeOptions): Promise<ClientAuth | undefined> {
+  const { tokenFile: given, data, key, isDataGiven = false } = options;
+  if (given !== undefined) return withToken(given);
+  const named = URL.parse(url);
+  if (named && isLoopbackUrl(named)) {
+    if (isOfDirectory(named, data)) return withToken(tokenFile(data, 'operator'));
+    const other = process.env[TOKEN_VARIABLE];
+    if (other !== undefined && other !== '') return withToken(other);
+  }
+  if (key === undefined && !isDataGiven) return undefined;
+  const found = (await signingKey(options)) ?? (await nodeKey(options));
+  return found && withSignature(found);
+}
+
+/** The own key of the directory's node, which is a member's where it seals blocks. */
+async function nodeKey(options: NodeOptions): Promise<SigningKey | undefined> {
+  const file = dataPaths(options.data).key;
+  return existsSync(file) ? readSigningKey(file, options) : undefined;
+}
+
+function isOfDirectory({ origin }: URL, data: string): boolean {
+  const file = addressFile(data);
+  if (!existsSync(file) || !existsSync(tokenFile(data, 'operator'))) return false;
+  return URL.parse(readFileSync(file, 'utf8').trim())?.origin === origin;
+}
