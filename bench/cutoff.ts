@@ -40,7 +40,7 @@ export async function cutoff(rounds: number, say: (line: string) => void): Promi
       stalls.push(loop.max / 1e6);
       const text = 'forbid (principal, action == Action::"api.chain.read", resource);';
       const forbidden = applied(await net.operate('policy.put/1', { id: 'cut', text }));
-      while ((await fetch(`${net.first.url}/v1/members`)).status !== 403);
+      while ((await net.get('/v1/members')).status !== 403);
       policy.push(performance.now() - forbidden.told_ms);
       await net.operate('policy.delete/1', { id: 'cut' });
       await net.member.stop();

@@ -49,13 +49,13 @@ test('a blocked member is cut off within a second, told why, and let in after', 
   }, 'the refusal');
   t.true(net.member.status().alarms.some(({ code }) => code === 'node_isolated'));
   t.true(net.isCutOff);
-  const list = await fetch(`${net.first.url}/v1/posture`);
+  const list = await net.get('/v1/posture');
   const { members } = (await list.json()) as { members: { actor: string; grade: string }[] };
   t.like(members, [{ actor, grade: 'blocked' }]);
   await quiet();
   await until(() => net.isLinked, 'the end of the isolation');
   t.true(Date.now() >= until_ms, 'not before its time');
-  const metrics = await (await fetch(`${net.first.url}/metrics`)).text();
+  const metrics = await (await net.get('/metrics')).text();
   t.regex(metrics, /x0t_posture_members\{grade="none"\} 1/);
 });
 
@@ -63,7 +63,7 @@ test('a change of policy refuses the next request of an open connection', async 
   t.timeout(60_000);
   const net = await MemberNet.start(1);
   t.teardown(() => net.stop());
-  const read = async (): Promise<number> => (await fetch(`${net.first.url}/v1/members`)).status;
+  const read = async (): Promise<number> => (await net.get('/v1/members')).status;
   t.is(await read(), 200);
   const text = 'forbid (principal, action == Action::"api.chain.read", resource);';
   const { told_ms, verdict } = await net.operate('policy.put/1', { id: 'cut', text });

@@ -14,6 +14,7 @@ import type { Node } from '#node/node.ts';
 import { newGenesisSchema } from '#node/schema.ts';
 import { makeActor } from './cluster.ts';
 import type { TestActor } from './cluster.ts';
+import { fetchAs } from './fetch-as.ts';
 
 /**
  * Real nodes in this process, on loopback, each with its directory: validators, and members that
@@ -80,6 +81,11 @@ export class MemberNet {
     this.member = await this.#run(directory);
     // validators let it in once its membership is final; it may have to catch up then
     await until(() => this.isLinked, 'a member', 60_000);
+  }
+
+  /** Asks the first validator's API, as the operator on its machine. */
+  get(path: string): Promise<Response> {
+    return fetchAs(join(this.#base, 'validator-0'), `${this.first.url}${path}`);
   }
 
   get first(): Node {
