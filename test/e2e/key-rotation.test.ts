@@ -4,15 +4,18 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type { NodeStatus } from '#node/api/index.ts';
+import { tokenFile } from '#node/auth/tokens.ts';
 import { readDataDir } from '#node/data-dir.ts';
 import { createKeyFile } from '#node/keys.ts';
 import { x0t } from '#test/cli/support.ts';
-import { DrivenNode, makeNet, untilFinal, untilMeshed } from '#test/support/processes.ts';
+import {
+  DrivenNode, makeNet, untilActive, untilFinal, untilMeshed,
+} from '#test/support/processes.ts';
 
 /** Real processes: validators rotate while they run, while they are dead, and over restarts. */
 
-async function status({ url }: DrivenNode): Promise<NodeStatus> {
-  return (await (await fetch(`${url}/v1/status`)).json()) as NodeStatus;
+async function status(node: DrivenNode): Promise<NodeStatus> {
+  return (await (await node.fetch('/v1/status')).json()) as NodeStatus;
 }
 
 async function untilIn(nodes: readonly DrivenNode[], epoch: number): Promise<void> {
@@ -24,8 +27,12 @@ async function untilIn(nodes: readonly DrivenNode[], epoch: number): Promise<voi
   throw new Error(`not all are in epoch ${epoch} after 30 s`);
 }
 
+function tokenOf({ directory }: DrivenNode): readonly string[] {
+  return ['--token-file', tokenFile(directory, 'operator')];
+}
+
 async function put(node: DrivenNode, key: string): Promise<void> {
-  const answer = await fetch(`${node.url}/v1/kv/${key}`, { method: 'PUT', body: key });
+  const answer = await node.fetch(`/v1/kv/${key}`, { method: 'PUT', body: key });
   if (answer.status !== 202) throw new Error(`PUT answered ${answer.status}`);
 }
 
@@ -41,20 +48,23 @@ test.serial('validators rotate: running, dead, with a key left over; one was awa
     nodes[i] = await DrivenNode.start(at(i).directory);
   };
   const rotate = async (i: number, via: number): Promise<string> => {
-    const where = ['--data', at(i).directory, '--url', at(via).url];
+    const where = ['--data', at(i).directory, '--url', at(via).url, ...tokenOf(at(via))];
     const ran = await x0t(base, 'key', 'rotate', ...where, '--wait', '--json');
     t.is(ran.code, 0, ran.stderr);
     return (JSON.parse(ran.stdout) as { readonly key: string }).key;
   };
+  await untilActive(at(4));
+  // invite, join, addresses, ready
+  const came = 4;
   await Promise.all([0, 1, 2, 3].map((i) => put(at(i), `a-${i}`)));
-  await untilFinal(nodes, 4, 30);
+  await untilFinal(nodes, came + 4, 30);
 
   // the observer sleeps through the first two
   await at(4).kill();
   await rotate(1, 1);
   await untilIn(nodes.slice(0, 4), 1);
   await Promise.all([0, 1, 2, 3].map((i) => put(at(i), `b-${i}`)));
-  await untilFinal(nodes.slice(0, 4), 9, 30);
+  await untilFinal(nodes.slice(0, 4), came + 9, 30);
   t.true((await at(1).report()).blocksSealed > 0);
 
   // final while its node is dead: it comes back holding both keys, and not knowing which one counts
@@ -65,7 +75,7 @@ test.serial('validators rotate: running, dead, with a key left over; one was awa
   await restart(2);
   await untilIn([at(0), at(1), at(2), at(3)], 2);
   await put(at(2), 'back with the new key');
-  await untilFinal(nodes.slice(0, 4), 12, 30);
+  await untilFinal(nodes.slice(0, 4), came + 12, 30);
   t.is((await status(at(2))).role, 'validator');
   t.deepEqual((await status(at(2))).heldKeys, [key]);
 
@@ -76,7 +86,7 @@ test.serial('validators rotate: running, dead, with a key left over; one was awa
   await restart(3);
   await untilMeshed(nodes.slice(0, 4));
   await put(at(3), 'with the old one');
-  await untilFinal(nodes.slice(0, 4), 13, 30);
+  await untilFinal(nodes.slice(0, 4), came + 13, 30);
   t.is(await rotate(3, 3), id);
   t.is((await readdir(join(at(3).directory, 'keys'))).length, 1);
 
@@ -88,7 +98,7 @@ test.serial('validators rotate: running, dead, with a key left over; one was awa
   }
   await untilMeshed(nodes);
   await Promise.all([0, 1, 2, 3].map((i) => put(at(i), `c-${i}`)));
-  await untilFinal(nodes, 18, 60);
+  await untilFinal(nodes, came + 18, 60);
   const all = await Promise.all(nodes.map(status));
   t.is(new Set(all.map((one) => one.summaryHash)).size, 1);
   t.deepEqual(all.flatMap(({ alarms }) => alarms), []);
@@ -109,11 +119,12 @@ test.serial('an observer knows its only validator again, which has rotated twice
   const directories = await makeNet(join(base, 'net'), 1, [actor]);
   const [first, second] = directories as [string, string];
   const validator = await DrivenNode.start(first);
-  const wait = ['--wait', '--json'];
+  const wait = [...tokenOf(validator), '--wait', '--json'];
   let observer = await DrivenNode.start(second);
   await untilMeshed([validator, observer]);
+  await untilActive(observer);
   await put(validator, 'a');
-  await untilFinal([validator, observer], 1, 30);
+  await untilFinal([validator, observer], 5, 30);
   await observer.kill();
   for (let i = 0; i < 2; i++) {
     const ran = await x0t(base, 'key', 'rotate', '--data', first, '--url', validator.url, ...wait);
@@ -124,10 +135,10 @@ test.serial('an observer knows its only validator again, which has rotated twice
   await untilIn([validator, observer], 2);
   t.true((await status(observer)).quorumReachable, 'the peer counts as the validator');
   // it hands the event to the validator, which it knows by its second new key
-  const by = ['--key', operator, '--url', observer.url, '--wait', '--json'];
+  const by = ['--key', operator, '--url', observer.url, ...tokenOf(observer), '--wait', '--json'];
   const written = await x0t(base, 'kv', 'put', 'b', '1', ...by);
   t.is(written.code, 0, written.stderr);
-  await untilFinal([validator, observer], 4, 30);
+  await untilFinal([validator, observer], 8, 30);
   const hashes = (await Promise.all([validator, observer].map(status))).map((s) => s.summaryHash);
   t.is(new Set(hashes).size, 1);
   await Promise.all([validator.stop(), observer.stop()]);
