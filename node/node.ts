@@ -30,7 +30,7 @@ import { Joiner } from './joiner.ts';
 import { followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
 import { NodeApi } from './node-api.ts';
-import { pairAccess, peersIn, reviewPairs } from './pairs.ts';
+import { pairAccess, peersIn, reviewUnknown } from './pairs.ts';
 import type { PairView } from './pairs.ts';
 import { isolationAccess } from '#node/posture/access.ts';
 import { PostureService } from '#node/posture/service.ts';
@@ -190,7 +190,7 @@ async function assemble(
   closers.push(() => Promise.resolve(unfollow()));
   core.attach();
   reachValidators(core, network, self.actor, log);
-  const endReview = reviewPairs(core, network, systemClock);
+  const endReview = reviewUnknown(core, network, systemClock);
   closers.push(async () => endReview());
   const joiner = new Joiner({
     directory, core, network, log, actor: self.actor, peerKey: data.peerKey, pending,

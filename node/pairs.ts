@@ -75,29 +75,18 @@ export function peersIn(addrs: readonly string[]): Set<PeerName> {
   return new Set(addrs.flatMap((addr) => /\/p2p\/([1-9A-HJ-NP-Za-km-z]+)$/.exec(addr)?.[1] ?? []));
 }
 
-/** Kinds by which a pair may come, change or go. */
-const OF_MEMBERS = /^(member|committee|evidence)\./;
-
 /** How soon a node that has caught up looks again at whom it took unknown. */
 const UNKNOWN_LOOK_MS = 2000;
 
 /**
- * Open links are judged again as soon as the final log says another thing of the members, and as
- * long as one is open to a peer that the ledger does not know. The returned function ends it.
+ * Has open links judged again as long as one is open to a peer that the ledger does not know; what
+ * becomes final does that for the others (`node/posture/access.ts`). The returned function ends it.
  */
-export function reviewPairs(
-  core: Pick<Core, 'onFinal' | 'onEpoch' | 'rows'>,
+export function reviewUnknown(
+  core: Pick<Core, 'rows'>,
   network: Pick<ManagedNetwork, 'review' | 'peers'>,
   clock: Pick<Clock, 'after'>,
 ): () => void {
-  core.onFinal((events) => {
-    // an empty list: a snapshot took the place of a part of the log
-    const isTouched = events.some(
-      ({ verdict, entry }) => verdict === 0 && OF_MEMBERS.test(entry.event.kind),
-    );
-    if (isTouched || events.length === 0) network.review();
-  });
-  core.onEpoch(() => network.review());
   const isUnknown = (actor: Id) => rowOf(core.rows('members', 'final'), actor) === undefined;
   let cancel = clock.after(UNKNOWN_LOOK_MS, function look() {
     if (network.peers().some(({ actor }) => isUnknown(actor))) network.review();

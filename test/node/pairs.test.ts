@@ -1,6 +1,6 @@
 import test from 'ava';
 import { Committee } from '#ledger/committee.ts';
-import { refusalOf, reviewPairs } from '#node/pairs.ts';
+import { refusalOf, reviewUnknown } from '#node/pairs.ts';
 import type { PairView } from '#node/pairs.ts';
 import { HandFold, ada, net, put } from '#test/ledger/fold-support.ts';
 import { invite, joinBody, seededPeer } from '#test/support/invites.ts';
@@ -86,15 +86,13 @@ test('a link to one whom the ledger does not know is judged again until it is kn
   let reviews = 0;
   let actor = stranger.actor;
   const core = {
-    onFinal: () => () => undefined,
-    onEpoch: () => () => undefined,
     rows: () => hand.fold.reducer.rowsOf('members'),
   };
   const network = {
     review: () => void (reviews += 1),
     peers: () => [{ peer: other.peer, actor, rtt_ms: undefined }],
   };
-  const end = reviewPairs(core, network, clock);
+  const end = reviewUnknown(core, network, clock);
   await clock.run(5000);
   t.is(reviews, 2);
   actor = guest.actor;
