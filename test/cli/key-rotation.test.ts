@@ -51,7 +51,7 @@ test.serial('a node rotates its encrypted key, goes on, restarts, and proves it 
   t.regex(kept, /^-----BEGIN AGE ENCRYPTED FILE-----/);
   const status = await untilEpoch(cwd, node.started.url, 1);
   t.is(status.role, 'validator');
-  const put = await asOperator(`${node.started.url}/v1/kv/b`, { method: 'PUT', body: 'by the node' });
+  const put = await asOperator(`${node.started.url}/v1/kv/b`, { method: 'PUT', body: 'own' });
   t.is(put.status, 202);
   const { id } = (await put.json()) as { readonly id: string };
   const written = json(await run('kv', 'put', 'c', '1', '--wait')) as { readonly seq: number };
@@ -131,7 +131,8 @@ test.serial('a participant rotates with its key file; the old one is of no use',
   const bound = await run('key', 'rekey', 'd.request', '--wait');
   t.is(bound.code, 0, bound.stderr);
   await untilEpoch(cwd, node.started.url, 1);
-  t.is((await asOperator(`${node.started.url}/v1/kv/b`, { method: 'PUT', body: 'x' })).status, 202);
+  const rebound = await asOperator(`${node.started.url}/v1/kv/b`, { method: 'PUT', body: 'x' });
+  t.is(rebound.status, 202);
   t.is(envelope(await run('key', 'rekey', 'd.request', '--wait')).code, 'not_applied');
   writeFileSync(join(cwd, 'junk'), 'x');
   t.is(envelope(await run('key', 'rekey', 'junk')).code, 'request_malformed');
@@ -148,7 +149,8 @@ test.serial('a participant rotates with its key file; the old one is of no use',
   renameSync(join(cwd, 'kept', file), join(cwd, 'd', 'node.key'));
   await without.stop();
   const alone = await start(t, cwd, '--data', 'd', ...PORTS);
-  t.is((await asOperator(`${alone.started.url}/v1/kv/c`, { method: 'PUT', body: 'x' })).status, 202);
+  const again = await asOperator(`${alone.started.url}/v1/kv/c`, { method: 'PUT', body: 'x' });
+  t.is(again.status, 202);
   const { role } = await statusOf(cwd, alone.started.url);
   t.is(role, 'validator');
   await alone.stop();

@@ -20,6 +20,7 @@ for (const { name, edits } of MUTANTS) {
 test('a copy that orders blocks as they arrive is found out', async (t) => {
   const [mutant] = mutantsOf(['arrival']);
   if (!mutant) throw new Error('no mutant');
-  const { checker } = await hunt(mutant, ROOT, 2, 1, { validators: 4, traitors: 'none' });
-  t.is(checker, 'diverged');
+  const { checker } = await hunt(mutant, ROOT, 1, 1, { validators: 4, traitors: 'none' });
+  // the logs differ, and so do the checkpoints of them
+  t.true(['diverged', 'checkpoints'].includes(checker ?? ''), checker);
 });
