@@ -101,7 +101,7 @@ export function baseSchema(kinds: readonly string[]): string {
 }
 
 const TYPES = `entity Role;
-entity Actor in [Role] { labels: Set<String> };
+entity Actor in [Role] { labels: Set<String>, actor: String };
 entity Spiffe in [Role] { trustDomain: String, path: String };
 entity Local in [Role];
 entity Anonymous in [Role];
@@ -135,11 +135,13 @@ permit (principal in Role::"operator", action in Action::"committee", resource);
 permit (principal in Role::"operator", action in Action::"membership", resource);`,
   'default.policy': `// Operators change policies, their schema and roles.
 permit (principal in Role::"operator", action in Action::"policy", resource);`,
-  'default.isolation': `// Isolated members read and mind their membership, or do nothing at all.
+  'default.isolation': `// Isolated members read and mind their own membership, or do nothing.
 forbid (principal in Role::"isolated", action, resource)
 unless {
   principal in [Role::"isolated.monitored", Role::"isolated.rate_limited"] ||
-  (principal in Role::"isolated.restricted" && action in [Action::"read", Action::"own"])
+  (principal in Role::"isolated.restricted" && (action in Action::"read" ||
+    (action in Action::"own" && principal is Actor && resource is Member &&
+      resource.actor == principal.actor)))
 };`,
   'default.read': `// Members read the API of every node.
 permit (principal in Role::"member", action in Action::"read", resource);`,

@@ -62,7 +62,7 @@ function attrsOf(
   id: string,
   standing: Standing | undefined,
 ): Record<string, PolicyValue> {
-  if (type === 'Actor') return { labels: (standing?.labels ?? []).toSorted() };
+  if (type === 'Actor') return { labels: (standing?.labels ?? []).toSorted(), actor: id };
   if (type !== 'Spiffe') return {};
   const rest = id.slice(SPIFFE.length);
   const slash = rest.indexOf('/');

@@ -1,4 +1,5 @@
 import type { Event } from './event.ts';
+import { JOIN_KIND } from './join.ts';
 import type { Kinds } from './kinds.ts';
 import { decodeNumber, encodeNumber, storeKeys } from './keys.ts';
 import { LANES_MAX, REMEMBERED_EVENTS } from './limits.ts';
@@ -162,9 +163,11 @@ export class Reducer {
 
   /**
    * Whether its lane exists and its seq was not used: then it is not in the final log, since
-   * nothing that the present key signs gets into an existing lane without using up a seq.
+   * nothing that the present key signs gets into an existing lane without using up a seq. But of a
+   * join that was refused no seq was used, and its actor may have come by another one.
    */
   isUnused(event: Event): boolean {
+    if (event.kind === JOIN_KIND) return false;
     const row = this.#lanes.get(storeKeys.lane(event.actor, event.lane));
     return row !== undefined && isFree(row, event.seq) && this.keyState(event) === 'present';
   }

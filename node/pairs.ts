@@ -4,6 +4,7 @@ import type { Clock, Id, PeerName } from '#ledger/ports.ts';
 import type { Rows } from '#ledger/projection.ts';
 import type { AskAccess, ManagedNetwork } from '#p2p/index.ts';
 import { actorOfPeer, rowOf } from '#projections/members-rows.ts';
+import { keyOf } from '#projections/member-keys.ts';
 import { isGone } from '#projections/members-lifecycle.ts';
 
 /** What this node knows as it judges a pair. */
@@ -20,7 +21,7 @@ export interface PairView {
   readonly linked: readonly PeerName[];
 }
 
-export type PairRefusal = 'not_on_ledger' | 'member_removed' | 'pair_differs';
+export type PairRefusal = 'not_on_ledger' | 'member_removed' | 'pair_differs' | 'key_revoked';
 
 /**
  * Whether the ledger knows the actor that a hello has proved together with the connection's libp2p
@@ -44,14 +45,16 @@ export function refusalOf(
   const row = rowOf(rows, actor);
   if (row) {
     if (isGone(row)) return refusal('member_removed');
-    return row.peer === peer ? undefined : refusal('pair_differs');
+    if (row.peer !== peer) return refusal('pair_differs');
+    return keyOf(actor, rows) === undefined ? refusal('key_revoked') : undefined;
   }
   const owner = actorOfPeer(rows, peer);
   const ownerRow = owner === undefined ? undefined : rowOf(rows, owner);
   if (ownerRow && isGone(ownerRow)) return refusal('member_removed');
   const isAlone = linked.every((one) => one === peer);
-  const isOwnChoice = direction !== 'inbound' && configured.has(peer);
   // its key may have been changed since: then its actor is not recognised here yet
+  const isNamed = configured.has(peer) || (ownerRow !== undefined && isBehind);
+  const isOwnChoice = direction !== 'inbound' && isNamed;
   if (isOwnChoice && (isBehind || isAlone)) return undefined;
   return ownerRow ? refusal('pair_differs') : refusal('not_on_ledger');
 }

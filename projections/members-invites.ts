@@ -10,9 +10,9 @@ import type { JoinBody } from '#ledger/join.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Rows } from '#ledger/projection.ts';
 import type { VerdictName } from '#ledger/verdicts.ts';
-import { actorOfKey } from './member-keys.ts';
+import { actorOfKey, keyOf, keyState } from './member-keys.ts';
 import type { InviteBody } from './members-lifecycle-kinds.ts';
-import { fitsNode } from './members-lifecycle.ts';
+import { fitsNode, isGone } from './members-lifecycle.ts';
 import {
   MEMBERS_MAX, actorOfPeer, enlist, inviteOf, invitesIn, listOf, ofInvite, putInvites, putRow,
   rowOf,
@@ -55,11 +55,20 @@ export function admits({ kind, body }: Coming, rows: Reading): boolean {
   const join = readJoin(body);
   if (!join) return false;
   const invite = inviteOf(rows, join.invite.toHex());
-  return invite !== undefined && !isClosed(invite) && isKeyOf(invite, join);
+  if (!invite || invite.usedBy) return false;
+  return isKeyOf(invite, join) && !isWithdrawn(invite, rows);
 }
 
-function isClosed({ usedBy, isWithdrawn }: InviteRow): boolean {
-  return usedBy !== undefined || isWithdrawn === true;
+/**
+ * Whether an invite was taken back, or nobody stands behind it any more: who lost its office, or
+ * the key that signed the invite, lets in nobody.
+ */
+export function isWithdrawn(invite: InviteRow, rows: Reading): boolean {
+  if (invite.isWithdrawn) return true;
+  const issuer = invite.issuer.toHex();
+  const row = rowOf(rows, issuer);
+  if (row?.isOperator !== true || isGone(row) || keyOf(issuer, rows) === undefined) return true;
+  return keyState(issuer, invite.signer?.toHex() ?? issuer, rows) === 'revoked';
 }
 
 function isKeyOf({ key }: InviteRow, { inviteKey }: JoinBody): boolean {
@@ -74,18 +83,19 @@ function judgeInvite(event: Coming, ts_ms: number, rows: Reading): VerdictName {
     const row = inviteOf(rows, (event.body as { readonly invite: Uint8Array }).invite.toHex());
     if (!row) return 'invite_unknown';
     if (row.usedBy) return 'invite_used';
-    return row.isWithdrawn ? 'invite_withdrawn' : 'applied';
+    return isWithdrawn(row, rows) ? 'invite_withdrawn' : 'applied';
   }
   const { notAfter_ms } = event.body as unknown as InviteBody;
   if (inviteOf(rows, invitedBy(event))) return 'invite_known';
   if (notAfter_ms < ts_ms) return 'invite_expired';
   if (notAfter_ms > ts_ms + INVITE_MS_MAX) return 'invite_bounds';
-  const others = invitesIn(rows).filter((id) => isOpen(inviteOf(rows, id), ts_ms));
+  const others = invitesIn(rows).filter((id) => isOpen(inviteOf(rows, id), ts_ms, rows));
   return others.length < INVITES_OPEN_MAX ? 'applied' : 'invite_bounds';
 }
 
-function isOpen(row: InviteRow | undefined, ts_ms: number): boolean {
-  return row !== undefined && !isClosed(row) && row.notAfter_ms >= ts_ms;
+function isOpen(row: InviteRow | undefined, ts_ms: number, rows: Reading): boolean {
+  if (!row || row.usedBy || row.notAfter_ms < ts_ms) return false;
+  return !isWithdrawn(row, rows);
 }
 
 function judgeJoin(event: Coming, ts_ms: number, rows: Reading): VerdictName {
@@ -93,8 +103,8 @@ function judgeJoin(event: Coming, ts_ms: number, rows: Reading): VerdictName {
   if (!join || !isOwnKey(event as Event, join)) return 'bad_body';
   const invite = inviteOf(rows, join.invite.toHex());
   if (!invite || !isKeyOf(invite, join)) return 'invite_unknown';
-  if (invite.isWithdrawn) return 'invite_withdrawn';
   if (invite.usedBy) return 'invite_used';
+  if (isWithdrawn(invite, rows)) return 'invite_withdrawn';
   if (invite.notAfter_ms < ts_ms) return 'invite_expired';
   const { peer, peerProof, addrs = [] } = join;
   if (actorOfKey(event.actor, rows) !== undefined) return 'member_known';
@@ -131,11 +141,13 @@ function open(event: Coming, ts_ms: number, rows: Rows): VerdictName {
   const known = invitesIn(rows);
   // the oldest that are over make room
   while (known.length >= INVITES_MAX) {
-    const at = known.findIndex((one) => !isOpen(inviteOf(rows, one), ts_ms));
+    const at = known.findIndex((one) => !isOpen(inviteOf(rows, one), ts_ms, rows));
     const [over] = known.splice(at, 1);
     rows.remove(ofInvite(over as Id));
   }
-  const row: InviteRow = { ...terms, roles, key: keyHash, issuer: bytesOf(event.actor) };
+  const issuer = bytesOf(event.actor);
+  const signer = event.key === undefined ? {} : { signer: bytesOf(event.key) };
+  const row: InviteRow = { ...terms, roles, key: keyHash, issuer, ...signer };
   rows.put(ofInvite(id), encode(row));
   putInvites(rows, [...known, id]);
   return 'applied';

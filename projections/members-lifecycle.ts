@@ -4,6 +4,7 @@ import type { Body } from '#ledger/event.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Rows } from '#ledger/projection.ts';
 import type { VerdictName } from '#ledger/verdicts.ts';
+import { keyOf } from './member-keys.ts';
 import type { Described } from './members-lifecycle-kinds.ts';
 import { listOf, putRow, rowOf } from './members-rows.ts';
 import type { Reading, Row } from './members-rows.ts';
@@ -114,7 +115,7 @@ function dropsOperator(kind: string, { roles }: Described): boolean {
 function isLastOperator(rows: Reading, actor: Id): boolean {
   return !listOf(rows).some((other) => {
     const row = other === actor ? undefined : rowOf(rows, other);
-    return row?.isOperator === true && !isGone(row);
+    return row?.isOperator === true && !isGone(row) && keyOf(other, rows) !== undefined;
   });
 }
 

@@ -30,6 +30,8 @@ export interface InviteRow {
   /** SHA-256 of the one-time key. */
   readonly key: Uint8Array;
   readonly issuer: Uint8Array;
+  /** SHA-256 of the key that signed it, where that is not the issuer's first. */
+  readonly signer?: Uint8Array;
   readonly roles: readonly InviteRole[];
   readonly labels: readonly string[];
   readonly capabilities: readonly string[];

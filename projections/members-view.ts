@@ -1,7 +1,8 @@
 import type { Id } from '#ledger/ports.ts';
 import type { Standing } from '#ledger/projection.ts';
 import { isGone, stateOf } from './members-lifecycle.ts';
-import { keysOf } from './member-keys.ts';
+import { isWithdrawn } from './members-invites.ts';
+import { keyOf, keysOf } from './member-keys.ts';
 import type { MemberKey } from './member-keys.ts';
 import type { MemberState } from './members-lifecycle.ts';
 import { inviteOf, invitesIn, listOf, ofActor, rowOf } from './members-rows.ts';
@@ -70,9 +71,9 @@ export function listInvites(rows: Reading, now_ms: number): readonly InviteView[
 export function readInvite(rows: Reading, id: Id, now_ms: number): InviteView | undefined {
   const row = inviteOf(rows, id);
   if (!row) return undefined;
-  const { roles, labels, capabilities, addrs, notAfter_ms, usedBy, isWithdrawn, issuer } = row;
+  const { roles, labels, capabilities, addrs, notAfter_ms, usedBy, issuer } = row;
   const open = notAfter_ms < now_ms ? 'expired' : 'open';
-  const state = usedBy ? 'used' : isWithdrawn ? 'withdrawn' : open;
+  const state = usedBy ? 'used' : isWithdrawn(row, rows) ? 'withdrawn' : open;
   const view = { id, issuer: issuer.toHex(), state, roles, labels, capabilities, addrs } as const;
   return { ...view, notAfter_ms, ...(usedBy && { usedBy: usedBy.toHex() }) };
 }
@@ -110,7 +111,7 @@ function shownAs(rows: Reading, actor: Id, seated: readonly Id[]): Member | unde
 /** By the row and the epoch that it follows from: policies ask at every event. */
 const standings = new WeakMap<Uint8Array, { readonly epoch: number; readonly of: Standing }>();
 
-/** What policies know of a member; of one who left, nothing. */
+/** What policies know of a member; of one who left or has no key, nothing. */
 export function standing(actor: Id, rows: Reading): Standing | undefined {
   const row = rows.get(ofActor(actor));
   if (!row) return undefined;
@@ -118,7 +119,7 @@ export function standing(actor: Id, rows: Reading): Standing | undefined {
   const known = standings.get(row);
   if (known?.epoch === epoch) return known.of;
   const decoded = rowOf(rows, actor);
-  if (!decoded || isGone(decoded)) return undefined;
+  if (!decoded || isGone(decoded) || keyOf(actor, rows) === undefined) return undefined;
   const { roles = [], labels = [] } = readMember(rows, actor) ?? {};
   const of = { roles: ['member', ...roles], labels };
   standings.set(row, { epoch, of });

@@ -22,14 +22,15 @@ const ACCESS: Readonly<Record<Grade, Access>> = {
 };
 
 /**
- * A quarantined validator stays linked, without gossip: a quorum may need its blocks, which peers
- * fetch from it once a period of anti-entropy, and it theirs.
+ * A validator that is quarantined or blocked stays linked, without gossip: a quorum may need its
+ * blocks, and its vote at the end of the epoch, which peers fetch from it once a period of
+ * anti-entropy, and it theirs. Who is to be cut off loses its seat first.
  */
 const SEATED: Access = { isAdmitted: true, share: 0.05, gossips: false };
 
 /** How far a member of this grade is let in. */
 export function accessOf(grade: string | undefined, isSeated: boolean): Access {
-  if (grade === 'quarantined' && isSeated) return SEATED;
+  if (isSeated && (grade === 'quarantined' || grade === 'blocked')) return SEATED;
   return grade === undefined ? FULL : ACCESS[grade as Grade];
 }
 
@@ -42,8 +43,10 @@ export function gradeOf(core: Core, actor: Id, clock: Pick<Clock, 'wall_ms'>): s
 export function isolationAccess(core: Core, actor: Id, clock: Pick<Clock, 'wall_ms'>): Access {
   const grade = gradeOf(core, actor, clock);
   if (grade === undefined) return FULL;
-  const { validators } = core.replica.fold.seats;
-  return accessOf(grade, validators.some((one) => one.actor === actor));
+  // at the end of an epoch the old committee certifies it, and the fold has the new one already
+  const { committee, fold } = core.replica;
+  const isNext = fold.seats.validators.some((one) => one.actor === actor);
+  return accessOf(grade, isNext || committee.indexOf(actor) !== undefined);
 }
 
 /** What may change whom a node lets in, by the first part of the kind. */

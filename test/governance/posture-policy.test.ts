@@ -109,6 +109,21 @@ test('lowered step by step, it may do more from that event on', (t) => {
   t.deepEqual(again, ['denied', 'applied', 'applied']);
 });
 
+test('a restricted operator minds its own membership, and nobody else\'s', (t) => {
+  const log = new Log();
+  const [validator] = net.validators.map(({ actor }) => actor) as [Id];
+  log.verdicts([log.isolate('restricted')], T);
+  const key = { actor: bytesOf(boss), key: bytesOf(boss), reason: 'a coup' };
+  const others = [
+    log.entry(subject, 'member.drain/1', { actor: bytesOf(validator) }),
+    log.entry(subject, 'member.revoke/1', key),
+    log.entry(subject, 'member.cordon/1', { actor: bytesOf(validator) }),
+  ];
+  t.deepEqual(log.verdicts(others, T + 1), ['denied', 'denied', 'denied']);
+  const own = log.entry(subject, 'member.drain/1', { actor: bytesOf(subject) });
+  t.deepEqual(log.verdicts([own], T + 2), ['applied']);
+});
+
 test('an isolated operator can neither isolate others nor lift its own isolation', (t) => {
   const log = new Log();
   log.verdicts([log.isolate('restricted')], T);

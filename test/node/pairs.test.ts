@@ -47,6 +47,23 @@ test('pairs of the ledger are let in, whoever dials; all others are not', async 
   t.is(judge(other.peer, operator), 'pair_differs', 'an operator has no node');
 });
 
+test('who has no key any more is let in no more, and who rotated unseen is dialled', async (t) => {
+  const hand = await ledger();
+  const away = view(hand, { isBehind: true, linked: ['peer-0'] });
+  const newKey = stranger.actor;
+  t.is(refusalOf(away, node.peer, newKey, 'outbound'), undefined, 'the ledger names its node');
+  t.is(refusalOf(away, node.peer, newKey, 'inbound'), 'pair_differs');
+  t.is(refusalOf(view(hand), node.peer, newKey, 'outbound'), 'pair_differs', 'in step');
+  const body = {
+    actor: Uint8Array.fromHex(guest.actor),
+    key: Uint8Array.fromHex(guest.actor),
+    reason: 'stolen',
+  };
+  const revoke = put(operator, 2, '', { kind: 'member.revoke/1', body });
+  t.deepEqual(hand.verdicts([revoke]), ['applied']);
+  t.is(refusalOf(view(hand), node.peer, guest.actor, undefined), 'key_revoked');
+});
+
 test('who is behind or alone takes those it was told of, and only where it dials', async (t) => {
   const hand = await ledger();
   const configured = new Set([other.peer, node.peer]);

@@ -242,6 +242,53 @@ test('an invite lets one in, in time, and not when it was taken back', async (t)
   t.is(listInvites(rowsOf(hand), before).map((row) => row.state).join(), 'used,withdrawn,expired');
 });
 
+const gone: Readonly<Record<string, (hand: HandFold) => readonly Entry[]>> = {
+  'was removed': () => [by(second, 'member.remove/1', about(first))],
+  'is no operator any more': () => [
+    by(second, 'member.describe/1', { actor: Uint8Array.fromHex(first), roles: ['participant'] }),
+  ],
+  'has no key any more': () => [
+    by(second, 'member.revoke/1', { ...about(first), key: Uint8Array.fromHex(first) }),
+  ],
+};
+for (const [what, entries] of Object.entries(gone)) {
+  test(`an invite lets in nobody whose issuer ${what}`, async (t) => {
+    const hand = new HandFold();
+    const invited = inviteOf(`orphan ${what}`, ['operator']);
+    t.deepEqual(hand.verdicts([open(invited), ...entries(hand)], NOW), ['applied', 'applied']);
+    const thief = seededActor(`thief ${what}`);
+    const join = by(thief.actor, 'member.join/1', await joinBody(chain, invited, thief, undefined));
+    t.deepEqual(hand.verdicts([join], NOW), []);
+    t.is(listInvites(rowsOf(hand), NOW)[0]?.state, 'withdrawn');
+  });
+}
+
+test('the last operator with a key stays', (t) => {
+  const hand = new HandFold();
+  const key = Uint8Array.fromHex(second);
+  const revoked = by(first, 'member.revoke/1', { ...about(second), key });
+  const leaves = by(first, 'member.remove/1', about(first));
+  t.deepEqual(hand.verdicts([revoked, leaves], NOW), ['applied', 'member_last_operator']);
+  t.is(schema.members.standing?.(second, rowsOf(hand)), undefined);
+});
+
+test('a join has one place in the log, also where its actor came by another one', async (t) => {
+  const hand = new HandFold();
+  const who = seededActor('twice');
+  const [late, good] = [
+    inviteOf('late', ['participant'], { notAfter_ms: NOW + 1 }),
+    inviteOf('good', ['participant']),
+  ];
+  t.deepEqual(hand.verdicts([open(late), open(good)], NOW), ['applied', 'applied']);
+  const join = async (invited: TestInvite) =>
+    by(who.actor, 'member.join/1', await joinBody(chain, invited, who, undefined));
+  const [failed, came] = [await join(late), await join(good)];
+  t.deepEqual(hand.verdicts([failed, came], NOW + 2), ['invite_expired', 'applied']);
+  const { size } = hand.fold;
+  t.deepEqual(hand.verdicts([failed, came], NOW + 3), []);
+  t.is(hand.fold.size, size);
+});
+
 test('nobody comes with the pair of another, or with a proof that does not hold', async (t) => {
   const { hand } = await joined('owner');
   const other = seededActor('thief');
