@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
-import { Transform } from 'node:stream';
+import { Transform, pipeline } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import type { Clock } from '#ledger/ports.ts';
 import type { Authenticator, Caller } from '#node/auth/caller.ts';
+import { hasBody } from '#node/auth/signature-check.ts';
 import { TokenBuckets, networkOf } from '#node/auth/token-bucket.ts';
 import type { Rate } from '#node/auth/token-bucket.ts';
 import type { ApiMeters } from '#node/metrics.ts';
@@ -59,6 +60,7 @@ export function authenticateCallers(
   app.addHook('onRequest', async (request) => {
     try {
       await find(request);
+      assertBodyTaken(request);
     } catch (error) {
       metrics.api.refusals.inc({ code: codeOf(error) });
       throw error;
@@ -66,11 +68,27 @@ export function authenticateCallers(
   });
   app.addHook('preParsing', async (request, _reply, payload) => {
     const digest = callers.get(request)?.contentDigest;
-    if (digest !== undefined) return payload.pipe(comparing(digest));
-    return payload;
+    if (digest === undefined) return payload;
+    // what is wrong is told to who reads; where nobody does, the body counts for nothing
+    return pipeline(payload, comparing(digest), () => undefined);
   });
   return (request) =>
     callers.get(request) ?? fail('unauthenticated', 'Nobody was asked who calls.');
+}
+
+const WITH_BODY: readonly string[] = ['PUT', 'POST'];
+
+/** What no route would read is refused before it is sent. */
+function assertBodyTaken({ raw, is404, method, url }: FastifyRequest): void {
+  if (!hasBody(raw)) return;
+  if (is404) noSuchRoute(method, url);
+  if (!WITH_BODY.includes(method)) {
+    fail('body_unexpected', 'This route takes no body: send the request without one.', { method });
+  }
+}
+
+export function noSuchRoute(method: string, url: string): never {
+  return fail('no_such_route', 'There is no such route: see /openapi.json.', { method, url });
 }
 
 function takeFrom(buckets: TokenBuckets, party: string): void {

@@ -21,7 +21,7 @@ import type { Authenticator } from '#node/auth/caller.ts';
 import type { NodeMetrics } from '#node/metrics.ts';
 import { DecisionLog } from '#node/policy/decision-log.ts';
 import { registerPolicyMetrics } from '#node/policy/metrics.ts';
-import { authenticateCallers } from './authentication.ts';
+import { authenticateCallers, noSuchRoute } from './authentication.ts';
 import type { ApiRates } from './authentication.ts';
 import { chainRoutes } from './chain.ts';
 import { memberRoutes } from './members.ts';
@@ -114,9 +114,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   );
   app.removeAllContentTypeParsers();
   app.setErrorHandler(sendError);
-  app.setNotFoundHandler(({ method, url }) =>
-    fail('no_such_route', 'There is no such route: see /openapi.json.', { method, url }),
-  );
+  app.setNotFoundHandler(({ method, url }) => noSuchRoute(method, url));
   watchRequests(app, metrics, log);
   const callerOf = authenticateCallers(app, options);
   app.addHook('onRequest', async ({ url }) => {
