@@ -11,6 +11,7 @@ import type { ApiMeters } from '#node/metrics.ts';
 import { ACTIONS, operationOf } from './permission.ts';
 import type { CallerOf } from './permission.ts';
 import type { Api } from './parts.ts';
+import { noteProof } from './unproved.ts';
 
 /** How many requests are answered. */
 export interface ApiRates {
@@ -53,6 +54,7 @@ export function authenticateCallers(
       takeFrom(strangers, address);
       throw error;
     }
+    noteProof(request.raw.socket);
     const { type, id } = caller.principal;
     takeFrom(identities, `${type} ${id}`);
     callers.set(request, caller);
