@@ -5,7 +5,7 @@ import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import type { Clock } from '#ledger/ports.ts';
 import type { Authenticator, Caller } from '#node/auth/caller.ts';
 import { hasBody } from '#node/auth/signature-check.ts';
-import { TokenBuckets, networkOf } from '#node/auth/token-bucket.ts';
+import { LOOPBACK, TokenBuckets, networkOf } from '#node/auth/token-bucket.ts';
 import type { Rate } from '#node/auth/token-bucket.ts';
 import type { ApiMeters } from '#node/metrics.ts';
 import { ACTIONS, operationOf } from './permission.ts';
@@ -41,10 +41,14 @@ export function authenticateCallers(
   const identities = new TokenBuckets(rates.identity, clock);
   const strangers = new TokenBuckets(rates.anonymous, clock);
   const find = async (request: FastifyRequest): Promise<void> => {
+    if (request.raw.url?.startsWith('/') !== true) {
+      fail('target_not_canonical', 'The target of a request is a path, without scheme and host.');
+    }
     const address = networkOf(request.socket.remoteAddress);
     if (ACTIONS[operationOf(request) ?? ''] === 'open') {
-      // who fails to prove itself from there does not make the node look dead
-      takeFrom(strangers, `probe ${address}`);
+      // who fails to prove itself from there does not make the node look dead; a refusal costs as
+      // much as the answer, so that here, where others call too, none would only harm
+      if (address !== LOOPBACK) takeFrom(strangers, `probe ${address}`);
       return;
     }
     let caller: Caller;

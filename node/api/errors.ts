@@ -119,18 +119,12 @@ const STATUS: Readonly<Record<string, number>> = {
 /** Seconds after which a refused client may try again. */
 export const RETRY_AFTER_S = 1;
 
-/**
- * Headers that an error's answer has besides its envelope (RFC 9110, 10.2.3 and 11.6.1). Who proves
- * nothing keeps no connection.
- */
+/** Headers that an error's answer has besides its envelope (RFC 9110, 10.2.3 and 11.6.1). */
 export function headersOf({ code, data }: X0tError): Readonly<Record<string, string | number>> {
   const status = httpStatusOf(code);
   if (status === 401) {
     const isWrong = code !== 'unauthenticated';
-    return {
-      'www-authenticate': `Bearer realm="x0t"${isWrong ? ', error="invalid_token"' : ''}`,
-      connection: 'close',
-    };
+    return { 'www-authenticate': `Bearer realm="x0t"${isWrong ? ', error="invalid_token"' : ''}` };
   }
   if (status !== 429 && status !== 503) return {};
   const { retryAfter_s } = data;

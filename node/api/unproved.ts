@@ -65,6 +65,11 @@ export function noteProof(socket: Socket): void {
   if (connection) connection.isProved = true;
 }
 
+/** Whether a request on the connection has shown who calls. */
+export function hasProof(socket: Socket): boolean {
+  return open.get(endsOf(socket))?.isProved === true;
+}
+
 /** Ends a party's oldest idle connection on which nothing was proved; false: it has none. */
 export function endOldestOf(shares: Shares, party: string): boolean {
   for (const connection of open.values()) {
