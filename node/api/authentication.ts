@@ -1,15 +1,17 @@
 import { createHash } from 'node:crypto';
-import { Transform } from 'node:stream';
+import { Transform, pipeline } from 'node:stream';
 import type { FastifyRequest } from 'fastify';
 import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import type { Clock } from '#ledger/ports.ts';
 import type { Authenticator, Caller } from '#node/auth/caller.ts';
-import { TokenBuckets, networkOf } from '#node/auth/token-bucket.ts';
+import { hasBody } from '#node/auth/signature-check.ts';
+import { LOOPBACK, TokenBuckets, networkOf } from '#node/auth/token-bucket.ts';
 import type { Rate } from '#node/auth/token-bucket.ts';
 import type { ApiMeters } from '#node/metrics.ts';
 import { ACTIONS, operationOf } from './permission.ts';
 import type { CallerOf } from './permission.ts';
 import type { Api } from './parts.ts';
+import { noteProof } from './unproved.ts';
 
 /** How many requests are answered. */
 export interface ApiRates {
@@ -39,10 +41,14 @@ export function authenticateCallers(
   const identities = new TokenBuckets(rates.identity, clock);
   const strangers = new TokenBuckets(rates.anonymous, clock);
   const find = async (request: FastifyRequest): Promise<void> => {
+    if (request.raw.url?.startsWith('/') !== true) {
+      fail('target_not_canonical', 'The target of a request is a path, without scheme and host.');
+    }
     const address = networkOf(request.socket.remoteAddress);
     if (ACTIONS[operationOf(request) ?? ''] === 'open') {
-      // who fails to prove itself from there does not make the node look dead
-      takeFrom(strangers, `probe ${address}`);
+      // who fails to prove itself from there does not make the node look dead; a refusal costs as
+      // much as the answer, so that here, where others call too, none would only harm
+      if (address !== LOOPBACK) takeFrom(strangers, `probe ${address}`);
       return;
     }
     let caller: Caller;
@@ -52,6 +58,7 @@ export function authenticateCallers(
       takeFrom(strangers, address);
       throw error;
     }
+    noteProof(request.raw.socket);
     const { type, id } = caller.principal;
     takeFrom(identities, `${type} ${id}`);
     callers.set(request, caller);
@@ -59,6 +66,7 @@ export function authenticateCallers(
   app.addHook('onRequest', async (request) => {
     try {
       await find(request);
+      assertBodyTaken(request);
     } catch (error) {
       metrics.api.refusals.inc({ code: codeOf(error) });
       throw error;
@@ -66,11 +74,27 @@ export function authenticateCallers(
   });
   app.addHook('preParsing', async (request, _reply, payload) => {
     const digest = callers.get(request)?.contentDigest;
-    if (digest !== undefined) return payload.pipe(comparing(digest));
-    return payload;
+    if (digest === undefined) return payload;
+    // what is wrong is told to who reads; where nobody does, the body counts for nothing
+    return pipeline(payload, comparing(digest), () => undefined);
   });
   return (request) =>
     callers.get(request) ?? fail('unauthenticated', 'Nobody was asked who calls.');
+}
+
+const WITH_BODY: readonly string[] = ['PUT', 'POST'];
+
+/** What no route would read is refused before it is sent. */
+function assertBodyTaken({ raw, is404, method, url }: FastifyRequest): void {
+  if (!hasBody(raw)) return;
+  if (is404) noSuchRoute(method, url);
+  if (!WITH_BODY.includes(method)) {
+    fail('body_unexpected', 'This route takes no body: send the request without one.', { method });
+  }
+}
+
+export function noSuchRoute(method: string, url: string): never {
+  return fail('no_such_route', 'There is no such route: see /openapi.json.', { method, url });
 }
 
 function takeFrom(buckets: TokenBuckets, party: string): void {

@@ -1,7 +1,10 @@
-import type { Server, Socket } from 'node:net';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import { X0tError } from '#ledger/errors.ts';
 import { Shares } from '#ledger/shares.ts';
+import { networkOf } from '#node/auth/token-bucket.ts';
 import { envelopeOf } from './errors.ts';
+import { endOldestOf, requestBegins, watchConnection } from './unproved.ts';
 
 /** What connections to the API may cost, by whichever listener they come. */
 
@@ -13,19 +16,27 @@ export const REQUEST_TIMEOUT_MS = 15_000;
 export const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 /** Requests that are under way when the API closes have so long to end. */
 export const CLOSE_GRACE_MS = 2000;
-/** Sockets at once, shared among the addresses that they come from; further ones are closed. */
+/** Sockets at once, shared among the networks that they come from; further ones are closed. */
 const CONNECTIONS_MAX = 1024;
 /** How often connections are looked for that have sent no whole request in time. */
 export const STALE_CHECK_MS = 5000;
 
-/** An address that holds its share of the connections gets no more of them (`shares.ts`). */
-export function shareConnections(server: Server): void {
+/**
+ * A network that holds its share of the connections (`shares.ts`) gets another one only for its
+ * oldest idle one on which nothing was proved: who floods takes places from nobody elsewhere, and
+ * who shares an address with him still gets in.
+ */
+export function shareConnections(server: Pick<Server, 'on' | 'maxConnections'>): void {
   server.maxConnections = CONNECTIONS_MAX;
   const shares = new Shares(CONNECTIONS_MAX);
   server.on('connection', (socket: Socket) => {
-    const address = socket.remoteAddress ?? '';
-    if (shares.take(address)) socket.once('close', () => shares.give(address));
+    const party = networkOf(socket.remoteAddress);
+    const hasPlace = shares.take(party) || (endOldestOf(shares, party) && shares.take(party));
+    if (hasPlace) watchConnection(socket, shares, party);
     else socket.destroy();
+  });
+  server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
+    response.once('close', requestBegins(socket));
   });
 }
 

@@ -19,6 +19,8 @@ const STATUS: Readonly<Record<string, number>> = {
   bad_id: 400,
   bad_key: 400,
   bad_request: 400,
+  body_unexpected: 400,
+  cursor_unknown: 400,
   entity_malformed: 400,
   bad_signature_form: 400,
   not_canonical: 400,

@@ -21,7 +21,7 @@ import type { Authenticator } from '#node/auth/caller.ts';
 import type { NodeMetrics } from '#node/metrics.ts';
 import { DecisionLog } from '#node/policy/decision-log.ts';
 import { registerPolicyMetrics } from '#node/policy/metrics.ts';
-import { authenticateCallers } from './authentication.ts';
+import { authenticateCallers, noSuchRoute } from './authentication.ts';
 import type { ApiRates } from './authentication.ts';
 import { chainRoutes } from './chain.ts';
 import { memberRoutes } from './members.ts';
@@ -48,6 +48,7 @@ import type { NodeStatus } from './status.ts';
 import { Stopping } from './stopping.ts';
 import { FinalStream, STREAM_LIMITS } from './stream.ts';
 import type { StreamLimits, StreamPermit } from './stream.ts';
+import { hasProof } from './unproved.ts';
 import { ReadView } from './view.ts';
 
 export type { Readiness } from './health.ts';
@@ -114,13 +115,11 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   );
   app.removeAllContentTypeParsers();
   app.setErrorHandler(sendError);
-  app.setNotFoundHandler(({ method, url }) =>
-    fail('no_such_route', 'There is no such route: see /openapi.json.', { method, url }),
-  );
+  app.setNotFoundHandler(({ method, url }) => noSuchRoute(method, url));
   watchRequests(app, metrics, log);
   const callerOf = authenticateCallers(app, options);
-  app.addHook('onRequest', async ({ url }) => {
-    const isOfLedger = url.startsWith('/v1/') && !url.startsWith('/v1/status');
+  app.addHook('onRequest', async ({ routeOptions: { url } }) => {
+    const isOfLedger = url?.startsWith('/v1/') === true && url !== '/v1/status';
     if (isOfLedger && core.snapshots.isInstalling) {
       fail('installing', 'A snapshot is being put in place: ask again in some seconds.');
     }
@@ -251,5 +250,7 @@ function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply)
     request.log.error({ requestId: request.id, err: known.cause ?? known }, 'a request failed');
   }
   reply.headers(headersOf(known));
+  // who has proved nothing keeps no connection
+  if (status === 401 && !hasProof(request.raw.socket)) reply.header('connection', 'close');
   void reply.code(status).type('application/json').send(envelopeOf(known, request.id));
 }

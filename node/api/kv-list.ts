@@ -4,6 +4,7 @@ import { fail } from '#ledger/errors.ts';
 import { storeKeys } from '#ledger/keys.ts';
 import { KEY_BYTES_MAX, decodeRow, readKey } from '#projections/kv.ts';
 import type { KvEntry } from '#projections/kv.ts';
+import { CURSOR_CHARS, Cursors } from './cursors.ts';
 import type { Api, LedgerParts } from './parts.ts';
 import * as schemas from './schemas.ts';
 
@@ -18,7 +19,7 @@ const Query = Type.Object(
   {
     prefix: Type.Optional(Type.String({ maxLength: KEY_BYTES_MAX })),
     after: Type.Optional(
-      Type.String({ maxLength: KEY_BYTES_MAX, description: 'the `next` of the page before' }),
+      Type.String({ maxLength: CURSOR_CHARS, description: 'the `next` of the page before' }),
     ),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: LIMIT_MAX })),
     level: Type.Optional(schemas.LevelName),
@@ -37,13 +38,14 @@ const Page = Type.Object(
   {
     ...schemas.READ_PROPERTIES,
     entries: Type.Array(Item),
-    next: Type.Optional(Type.String({ description: 'there are more: pass it as `after`' })),
+    next: Type.Optional(Type.String({ description: 'there may be more: pass it as `after`' })),
   },
   { description: 'Keys in the order of their UTF-8 bytes' },
 );
 
 /** `/v1/kv?prefix=`: pages of keys with their values. */
 export async function kvListRoutes(app: Api, parts: LedgerParts): Promise<void> {
+  const cursors = new Cursors();
   app.get(
     '/v1/kv',
     {
@@ -57,7 +59,9 @@ export async function kvListRoutes(app: Api, parts: LedgerParts): Promise<void> 
     },
     async (asked) => {
       const { query } = asked;
-      const { prefix = '', after, limit = LIMIT, level = 'final' } = query;
+      const { prefix = '', after: given, limit = LIMIT, level = 'final' } = query;
+      const isCursor = given !== undefined && given.length > KEY_BYTES_MAX;
+      const after = isCursor ? cursors.open(given, prefix) : given;
       if (after !== undefined && !after.startsWith(prefix)) {
         fail('bad_request', 'after is a key of this listing: it starts with the prefix.', {
           prefix,
@@ -71,9 +75,8 @@ export async function kvListRoutes(app: Api, parts: LedgerParts): Promise<void> 
       let last: string | undefined;
       for await (const { value, ...rest } of entriesOf(parts, prefix, after, level)) {
         if (!mayRead(rest.key)) {
-          last = rest.key;
-          if ((left += 1) === LEFT_OUT_MAX) return { ...read, entries, next: last } as never;
-          continue;
+          if ((left += 1) < LEFT_OUT_MAX) continue;
+          return { ...read, entries, next: cursors.seal(rest.key, prefix) } as never;
         }
         bytes += value.length;
         if (entries.length === limit || (bytes > PAGE_BYTES_MAX && entries.length > 0)) {

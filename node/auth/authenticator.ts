@@ -19,7 +19,7 @@ export interface AuthenticatorParts {
   readonly verifier: Pick<Verifier, 'verify'>;
   readonly keyOf: KeyOf;
   readonly own: () => OwnNames;
-  readonly tokens: Pick<Tokens, 'ownerOf' | 'isStill'>;
+  readonly tokens: Pick<Tokens, 'ownerOf' | 'isStill' | 'subscribe'>;
   /** `undefined` in a network without identities; asked for when it is needed first. */
   readonly trust: () => Promise<SpiffeTrust | undefined>;
   /** Audiences of JWT-SVIDs besides the node's own SPIFFE IDs. */
@@ -82,7 +82,11 @@ class Callers implements Authenticator {
 
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
+    const endOfTokens = this.#parts.tokens.subscribe(listener);
+    return () => {
+      this.#listeners.delete(listener);
+      endOfTokens();
+    };
   }
 
   async #owner(request: IncomingMessage, token: string): Promise<Caller> {

@@ -34,6 +34,11 @@ export function countOf({ rawHeaders }: IncomingMessage, name: string): number {
   return rawHeaders.filter((one, i) => i % 2 === 0 && one.toLowerCase() === name).length;
 }
 
+/** Whether a proxy says that it passes the request on for somebody. */
+export function isPassedOn({ headers }: Pick<IncomingMessage, 'headers'>): boolean {
+  return PASSED_ON.some((one) => headers[one] !== undefined);
+}
+
 /**
  * Whether a request comes from this machine and means it: from a loopback address, to a loopback
  * name (else a page in a browser may have led its name here), and not passed on by a proxy, which
@@ -48,7 +53,7 @@ export function isLocal(request: IncomingMessage): boolean {
     countOf(request, 'host') === 1 &&
     HOST.test(host) &&
     LOOPBACK_NAMES.includes(name) &&
-    !PASSED_ON.some((one) => headers[one] !== undefined)
+    !isPassedOn(request)
   );
 }
 

@@ -1,6 +1,6 @@
 import type { TLSSocket } from 'node:tls';
 import type { IncomingMessage } from 'node:http';
-import { decodeProtectedHeader } from 'jose';
+import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { fail } from '#ledger/errors.ts';
 import type { Clock } from '#ledger/ports.ts';
 import type { Certificate } from '#node/identity/certificate.ts';
@@ -11,7 +11,7 @@ import { chainOf } from '#node/identity/tls-chain.ts';
 import { validateX509Svid } from '#node/identity/x509-svid.ts';
 import type { X509Authorities, X509Svid } from '#node/identity/x509-svid.ts';
 import type { Caller } from './caller.ts';
-import { isEncrypted, isLoopbackAddress } from './request-target.ts';
+import { isEncrypted, isLoopbackAddress, isPassedOn } from './request-target.ts';
 import { networkOf } from './token-bucket.ts';
 import type { VerificationWork } from './verification-work.ts';
 
@@ -55,7 +55,7 @@ export class SvidCallers {
     const known = this.#known(socket);
     const { id, notAfter_ms } =
       known ??
-      (await this.#parts.work.run(networkOf(socket.remoteAddress), 'x509', async () =>
+      (await this.#parts.work.run(networkOf(socket.remoteAddress), namesIn(socket), async () =>
         this.#assertX509(socket),
       ));
     return {
@@ -98,12 +98,13 @@ export class SvidCallers {
   async jwt(request: IncomingMessage, token: string): Promise<Caller> {
     const { trust, clock, work, audience } = this.#parts;
     const { remoteAddress } = request.socket;
-    if (!isEncrypted(request) && !isLoopbackAddress(remoteAddress)) {
+    const isFromHere = isLoopbackAddress(remoteAddress) && !isPassedOn(request);
+    if (!isEncrypted(request) && !isFromHere) {
       const message = 'A token is sent over TLS only: use the https address of this node.';
       fail('credential_insecure', message);
     }
     const wanted = [...trust.ownIds, ...audience];
-    const { id, expiry_ms } = await work.run(networkOf(remoteAddress), 'jwt', () =>
+    const { id, expiry_ms } = await work.run(networkOf(remoteAddress), subjectOf(token), () =>
       validateJwtSvid(token, wanted, trust, clock.wall_ms()),
     );
     const { kid } = decodeProtectedHeader(token);
@@ -128,5 +129,19 @@ export class SvidCallers {
     const held = this.#parts.trust.jwtAuthoritiesOf(trustDomain) ?? [];
     const isMeant = (one: JwtAuthority) => kid === undefined || one.kid === kid;
     return JSON.stringify(held.filter(isMeant));
+  }
+}
+
+/** Who a certificate says that it is of; not checked. */
+function namesIn(socket: TLSSocket): string {
+  return `x509 ${socket.getPeerX509Certificate()?.subjectAltName ?? ''}`;
+}
+
+/** Who a token says that it is of; not checked. */
+function subjectOf(token: string): string {
+  try {
+    return `jwt ${decodeJwt(token).sub ?? ''}`;
+  } catch {
+    return 'jwt';
   }
 }

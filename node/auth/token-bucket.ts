@@ -1,4 +1,5 @@
 import type { Clock } from '#ledger/ports.ts';
+import { isLoopbackAddress } from './request-target.ts';
 
 /** How fast somebody may go on, and how much at once. */
 export interface Rate {
@@ -68,10 +69,19 @@ export class TokenBuckets {
   }
 }
 
-/** Addresses by which strangers are told apart: of IPv6 the network, as one host has 2^64. */
+const IPV4_IN_IPV6 = '::ffff:';
+/** All addresses of this machine for itself: any process has 2^24 of them. */
+export const LOOPBACK = 'loopback';
+
+/**
+ * Addresses by which strangers are told apart: of IPv6 the network, as one host has 2^64; the
+ * loopback's are one.
+ */
 export function networkOf(address: string | undefined): string {
   if (address === undefined) return '';
-  if (!address.includes(':') || address.startsWith('::ffff:')) return address;
+  if (isLoopbackAddress(address)) return LOOPBACK;
+  if (address.startsWith(IPV4_IN_IPV6)) return address.slice(IPV4_IN_IPV6.length);
+  if (!address.includes(':')) return address;
   const [head = '', tail] = address.split('%')[0]?.split('::') ?? [];
   const left = head === '' ? [] : head.split(':');
   const right = tail === undefined || tail === '' ? [] : tail.split(':');

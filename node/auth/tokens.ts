@@ -73,7 +73,7 @@ interface Held {
 
 export interface TokensParts {
   readonly directory: string;
-  readonly clock: Pick<Clock, 'monotonic_ms'>;
+  readonly clock: Pick<Clock, 'monotonic_ms' | 'after'>;
   readonly log: Log;
 }
 
@@ -83,6 +83,8 @@ export class Tokens {
   readonly #held = new Map<TokenName, Held>();
   #looked_ms = -Infinity;
   #looking: Promise<void> | undefined;
+  readonly #listeners = new Set<() => void>();
+  #cancelLook: (() => void) | undefined;
 
   constructor(parts: TokensParts) {
     this.#parts = parts;
@@ -99,6 +101,27 @@ export class Tokens {
     return this.#ownerOf(digestOf(token)) === owner;
   }
 
+  /**
+   * Calls after a file was seen to have changed: they are looked at every second while anybody
+   * listens. The returned function ends it.
+   */
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    if (this.#listeners.size === 1) this.#lookOn();
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size === 0) this.#cancelLook?.();
+    };
+  }
+
+  #lookOn(): void {
+    this.#cancelLook = this.#parts.clock.after(LOOK_MS, () => {
+      void this.#look().finally(() => {
+        if (this.#listeners.size > 0) this.#lookOn();
+      });
+    });
+  }
+
   #ownerOf(digest: Buffer): TokenName | undefined {
     let owner: TokenName | undefined;
     for (const [name, held] of this.#held) {
@@ -112,23 +135,27 @@ export class Tokens {
     if (now_ms - this.#looked_ms < LOOK_MS) return this.#looking;
     this.#looked_ms = now_ms;
     const looking = Promise.all([this.#read('operator'), this.#read('monitor')]);
-    this.#looking = looking.then(() => undefined);
+    this.#looking = looking.then((changes) => {
+      if (changes.includes(true)) for (const listener of this.#listeners) listener();
+    });
     return this.#looking;
   }
 
-  async #read(name: TokenName): Promise<void> {
+  /** Whether it is another one than before. */
+  async #read(name: TokenName): Promise<boolean> {
     const file = tokenFile(this.#parts.directory, name);
     try {
       const { ino, size, mtimeMs } = await stat(file);
       const mark = `${ino} ${size} ${mtimeMs}`;
-      if (this.#held.get(name)?.mark === mark) return;
+      if (this.#held.get(name)?.mark === mark) return false;
       this.#held.set(name, { mark, digest: digestOf(await readToken(file)) });
+      return true;
     } catch (error) {
       // a disk that fails says nothing of what is on it
-      if ((error as NodeJS.ErrnoException).code === 'EIO') return;
-      if (this.#held.delete(name)) {
-        this.#parts.log.warn({ code: codeOf(error), name }, 'a token of the API is gone');
-      }
+      if ((error as NodeJS.ErrnoException).code === 'EIO') return false;
+      if (!this.#held.delete(name)) return false;
+      this.#parts.log.warn({ code: codeOf(error), name }, 'a token of the API is gone');
+      return true;
     }
   }
 }

@@ -10,9 +10,10 @@ const UNDER_WAY_MAX = 64;
 const PROVED_MAX = 4096;
 
 /**
- * What looking at proofs may cost: a share of the places for each party, and for each party a rate
- * of proofs that do not hold. A party is an address; who has proved itself from there before is one
- * of its own, so that it does not suffer from others there.
+ * What looking at proofs may cost: a share of the places for each party, and for each address a
+ * rate of proofs that do not hold. A party is an address; who has proved itself from there before
+ * is one of its own, which the failures of others there do not touch. What fails is the address's,
+ * whoever it says that it is: the name is only known where the proof holds.
  */
 export class VerificationWork {
   readonly #shares: Shares;
@@ -30,9 +31,10 @@ export class VerificationWork {
    */
   async run<T>(address: string, claimed: string, verify: () => Promise<T>): Promise<T> {
     const own = `${address} ${claimed}`;
-    const party = this.#proved.has(own) ? own : address;
-    if (!this.#failures.has(party)) {
-      const retryAfter_s = this.#failures.wait_s(party);
+    const isKnown = this.#proved.has(own);
+    const party = isKnown ? own : address;
+    if (!isKnown && !this.#failures.has(address)) {
+      const retryAfter_s = this.#failures.wait_s(address);
       const message = 'Too many proofs from there did not hold: wait, then send one that does.';
       fail('rate_limited', message, { retryAfter_s });
     }
@@ -44,7 +46,7 @@ export class VerificationWork {
       this.#note(own);
       return found;
     } catch (error) {
-      this.#failures.take(party);
+      this.#failures.take(address);
       throw error;
     } finally {
       this.#shares.give(party);

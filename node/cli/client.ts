@@ -6,6 +6,7 @@ import { withSignature, withToken } from '#node/client-auth.ts';
 import type { ClientAuth } from '#node/client-auth.ts';
 import { Client } from '#node/client.ts';
 import { dataPaths } from '#node/data-paths.ts';
+import { onlyToOwner } from './listener.ts';
 import { apiUrl } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { readSigningKey, signingKey } from './signing.ts';
@@ -34,16 +35,22 @@ export async function clientAt(url: string, options: NodeOptions): Promise<Clien
  */
 async function authFor(url: string, options: NodeOptions): Promise<ClientAuth | undefined> {
   const { tokenFile: given, data, key, isDataGiven = false } = options;
-  if (given !== undefined) return withToken(given);
   const named = URL.parse(url);
-  if (named && isLoopbackUrl(named)) {
-    if (isOfDirectory(named, data)) return withToken(tokenFile(data, 'operator'));
+  const isHere = named !== null && isLoopbackUrl(named);
+  if (given !== undefined) return isHere ? tokenHere(given) : withToken(given);
+  if (isHere) {
+    if (isOfDirectory(named, data)) return tokenHere(tokenFile(data, 'operator'));
     const other = process.env[TOKEN_VARIABLE];
-    if (other !== undefined && other !== '') return withToken(other);
+    if (other !== undefined && other !== '') return tokenHere(other);
   }
   if (key === undefined && !isDataGiven) return undefined;
   const found = (await signingKey(options)) ?? (await nodeKey(options));
   return found && withSignature(found);
+}
+
+/** Sent to the node on this machine, and not to who took its port after it ended. */
+function tokenHere(file: string): ClientAuth {
+  return onlyToOwner(withToken(file), file);
 }
 
 /** The own key of the directory's node, which is a member's where it seals blocks. */

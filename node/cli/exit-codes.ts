@@ -24,6 +24,7 @@ const UNREACHABLE = new Set([
   'join_timeout',
   'node_unreachable',
   'node_timeout',
+  'listener_foreign',
   'not_x0t',
   'workload_unavailable',
 ]);

@@ -200,6 +200,7 @@ test('each identity has its rate, and each address that proves nothing', async (
   t.deepEqual(await codes('/v1/status', {}, '192.0.2.1'), none);
   t.is((await ask(one, '/readyz', {}, '192.0.2.1')).code, 'ok', 'probes have a rate of their own');
   t.deepEqual(await codes('/livez', {}, '192.0.2.2'), ok);
+  t.deepEqual(await codes('/readyz', {}), ok.map(() => 'ok'), 'nobody here starves health checks');
   t.deepEqual(await codes('/livez', {}, '2001:db8::1'), ok);
   t.is((await ask(one, '/livez', {}, '2001:db8::2')).code, 'rate_limited', 'the same network');
   t.is((await ask(one, '/livez', {}, '2001:db8:1::2')).code, 'ok');

@@ -155,7 +155,7 @@ test('no cheating hooks: what a proof needs and is not there refuses it', async 
   const authenticator = createAuthenticator({
     ...failing,
     verifier: { verify: gone },
-    tokens: { ownerOf: async () => undefined, isStill: () => false },
+    tokens: { ownerOf: async () => undefined, isStill: () => false, subscribe: () => () => {} },
     trust: () => Promise.reject(new Error('Cannot find package')),
   });
   const ask = async (headers: Record<string, string>): Promise<string> =>

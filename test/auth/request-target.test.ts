@@ -80,7 +80,10 @@ test('only loopback addresses are of this machine', (t) => {
 test('addresses of one IPv6 network count as one, others do not', (t) => {
   t.is(networkOf('2001:db8::1'), networkOf('2001:db8:0:0:ffff::2'));
   t.not(networkOf('2001:db8::1'), networkOf('2001:db8:0:1::1'));
-  t.is(networkOf('::1'), '0:0:0:0');
+  for (const here of ['::1', '127.0.0.1', '127.9.9.9', '::ffff:127.0.0.2']) {
+    t.is(networkOf(here), 'loopback');
+  }
+  t.is(networkOf('::ffff:192.0.2.1'), networkOf('192.0.2.1'));
   t.is(networkOf('fe80::1%eth0'), networkOf('fe80::2'));
   t.is(networkOf('192.0.2.1'), '192.0.2.1');
   t.not(networkOf('::ffff:192.0.2.1'), networkOf('::ffff:192.0.2.2'));

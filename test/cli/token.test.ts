@@ -47,9 +47,14 @@ test('tokens are made, used without being asked for, renewed and shown', async (
   t.is(metrics.status, 200);
 
   const old = tokenHeaders(join(cwd, 'd'));
+  const stream = await fetch(`${url}/v1/log/stream`, { headers: old });
+  t.is(stream.status, 200);
   const renewed = await x0t(cwd, 'token', 'renew', '--data', 'd');
+  const from_ms = performance.now();
   t.is(renewed.code, 0);
   t.false(renewed.stdout.includes(readFileSync(file, 'utf8').trim()));
+  t.regex(await stream.text(), /event: error\ndata: \{"code":"token_wrong"/);
+  t.true(performance.now() - from_ms < 2000, 'without another request');
   await sleep(1200);
   const gone = await fetch(`${url}/v1/status`, { headers: old });
   t.is(((await gone.json()) as { code: string }).code, 'token_wrong');

@@ -96,6 +96,7 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
     tokens: {
       ownerOf: async (token) => ownerOf(tokens, token),
       isStill: (token, owner) => tokens[owner] === token,
+      subscribe: () => () => undefined,
     },
     trust: options.trust ?? (async () => undefined),
     audience: [],
