@@ -86,6 +86,8 @@ export class IdentityService {
   /** What does not run and why, in sentences. */
   readonly limitations: string[] = [];
   #isUnavailable = false;
+  /** Of the bundle that was asked for last. */
+  #document: { readonly bundle: Bundle; readonly text: string } | undefined;
 
   private constructor(parts: IdentityParts) {
     this.#parts = parts;
@@ -165,9 +167,17 @@ export class IdentityService {
     return own === undefined ? given : [...given, own];
   }
 
-  /** The bundle endpoint's document; `undefined` in a network without identities. */
+  /**
+   * The bundle endpoint's document, made once for each change; `undefined` in a network without
+   * identities.
+   */
   get bundleDocument(): string | undefined {
-    return this.#state && serialiseBundle(this.#state.current.bundle);
+    const bundle = this.#state?.current.bundle;
+    if (!bundle) return undefined;
+    if (this.#document?.bundle !== bundle) {
+      this.#document = { bundle, text: serialiseBundle(bundle) };
+    }
+    return this.#document.text;
   }
 
   async close(): Promise<void> {
@@ -235,7 +245,7 @@ export class IdentityService {
       this.limitations.push('The bundle endpoint does not run: there are no identities.');
       return;
     }
-    const document = (): string => serialiseBundle(state.current.bundle);
+    const document = (): string | undefined => this.bundleDocument;
     const { log } = this.#parts;
     this.endpoint = await BundleEndpointServer.open({ host, port }, { own, document, log });
     this.#closers.push(() => this.endpoint?.close());

@@ -1,3 +1,4 @@
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -5,13 +6,15 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { bytesOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
+import { Authority } from '#node/identity/authority.ts';
 import { parseBundle } from '#node/identity/bundle.ts';
 import { IdentityService } from '#node/identity/service.ts';
 import { WorkloadClient } from '#node/identity/workload-client.ts';
 import { systemClock as clock, systemEntropy as entropy } from '#node/system.ts';
+import { parseTrustDomain } from '#projections/spiffe-id.ts';
 import { codeOfPromise } from '#test/support/codes.ts';
 import { ada, bob } from '#test/ledger/fold-support.ts';
-import { craftCa, craftLeaf } from './craft.ts';
+import { craftCa, craftLeaf, NOW_MS } from './craft.ts';
 import { HandLedger, domain, genesis } from './ledger.ts';
 import { quietLog, until } from './support.ts';
 
@@ -156,6 +159,55 @@ test('what is no authority of the trust domain stays out of the bundle', async (
   const { x509, jwt: kept } = parseBundle(domain, service.bundleDocument ?? '');
   t.true(x509.length <= 1);
   t.false(kept.some(({ kid }) => kid.startsWith('wrong')));
+});
+
+/** What a node would publish, with a good key unless another certificate or id is wished for. */
+async function authorityBody(wish: { x509?: Uint8Array; kid?: string; x?: Uint8Array } = {}) {
+  const made = await Authority.make(parseTrustDomain(domain), { clock, entropy });
+  const { x509, jwt } = made.published;
+  const [x, y] = [jwt.jwk.x, jwt.jwk.y].map((one) => {
+    return Uint8Array.from(Buffer.from(one ?? '', 'base64url'));
+  });
+  return {
+    x509: wish.x509 ?? x509.der,
+    jwt: { kid: wish.kid ?? jwt.kid, x: wish.x ?? (x as Uint8Array), y: y as Uint8Array },
+    notAfter_ms: Date.now() + 3_600_000,
+  };
+}
+
+test('a rogue issuer hides no key of an honest one, and its broken keys count not', async (t) => {
+  const ledger = new HandLedger();
+  const { service } = await serve(t, ledger, bob);
+  while (service.status.provider !== 'ready') await new Promise(setImmediate);
+  const honest = parseBundle(domain, service.bundleDocument ?? '').jwt;
+  t.is(honest.length, 1);
+  const [{ kid }] = honest as [{ kid: string }];
+  ledger.say(ada, 'identity.authority/1', await authorityBody({ kid }));
+  const off = new Uint8Array(32).fill(1);
+  const thumbprint = createHash('sha256');
+  ledger.say(ada, 'identity.authority/1', await authorityBody({ x: off }));
+  const text = Buffer.from(off).toString('base64url');
+  thumbprint.update(JSON.stringify({ crv: 'P-256', kty: 'EC', x: text, y: text }));
+  const body = await authorityBody({ kid: thumbprint.digest('base64url') });
+  ledger.say(ada, 'identity.authority/1', { ...body, jwt: { ...body.jwt, x: off, y: off } });
+  t.deepEqual(ledger.verdicts.slice(-3), ['applied', 'applied', 'applied']);
+  t.deepEqual(parseBundle(domain, service.bundleDocument ?? '').jwt, honest);
+  t.is(service.trust?.x509AuthoritiesOf(domain)?.length, 1);
+});
+
+test('an authority whose key no bundle can name is left out, and the document stays', async (t) => {
+  const ledger = new HandLedger();
+  const { service } = await serve(t, ledger, bob);
+  while (service.status.provider !== 'ready') await new Promise(setImmediate);
+  const { publicKey } = generateKeyPairSync('rsa-pss', { modulusLength: 2048 });
+  const spki = Uint8Array.from(publicKey.export({ format: 'der', type: 'spki' }));
+  const { der } = await craftCa({ uris: [`spiffe://${domain}`], to_ms: NOW_MS * 2, spki });
+  const before = service.bundleDocument ?? '';
+  ledger.say(ada, 'identity.authority/1', await authorityBody({ x509: der }));
+  t.is(ledger.verdicts.at(-1), 'applied');
+  const after = parseBundle(domain, service.bundleDocument ?? '');
+  t.is(after.x509.length, 1);
+  t.deepEqual(after.jwt, parseBundle(domain, before).jwt);
 });
 
 test('a node that is no issuer says so and serves nothing', async (t) => {
