@@ -16,6 +16,11 @@ export const REFRESH_HINT_S = 60;
 /** Authorities that there can be; places for how many of them have ended since the last event. */
 const ENDED_MAX = 1024n;
 
+type HeldRow = IdentityView['authorities'][number];
+
+const namesOf = (rows: readonly HeldRow[]): string =>
+  rows.map(({ actor, jwt }) => `${actor}/${jwt.kid}`).join('\n');
+
 /** What a row says, read. */
 interface ReadAuthority {
   readonly x509: Certificate;
@@ -27,13 +32,18 @@ export interface LedgerIdentityParts {
   readonly view: () => IdentityView;
   readonly clock: Clock;
   readonly log: Log;
+  /** Whether what the actor published counts now, by what is final (`may-issue.ts`). */
+  readonly mayIssue: (actor: Id) => boolean;
+  /** Events in the final log: sequences of the bundle follow from it. */
+  readonly finals: () => number;
   /** This node: entries for other nodes' hosts are left out. */
   readonly actor: Id;
 }
 
 /**
  * The final log's identities as the provider serves them: what does not parse is left out and said,
- * authorities that have ended are left out. `refresh` looks for what has changed.
+ * authorities that have ended, or whose actor may not issue any more, are left out. `refresh` looks
+ * for what has changed.
  */
 export class LedgerIdentity implements IdentityState {
   readonly #parts: LedgerIdentityParts;
@@ -41,6 +51,9 @@ export class LedgerIdentity implements IdentityState {
   /** By the bytes of certificate and key, of those in the view: a row is read once. */
   #read = new Map<string, ReadAuthority | undefined>();
   #view: IdentityView;
+  /** Of the authorities that counted last, and the sequence since. */
+  #counted = '';
+  #sequence = -1n;
   #current: IdentitySnapshot;
 
   constructor(parts: LedgerIdentityParts) {
@@ -58,26 +71,34 @@ export class LedgerIdentity implements IdentityState {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** `isChanged`: events changed the rows. Else only what time changes is looked at. */
+  /** `isChanged`: events changed the rows. Else only what time and standing change is looked at. */
   refresh(isChanged: boolean): void {
     if (isChanged) this.#view = this.#parts.view();
-    else if (this.#current.bundle.sequence === this.#sequence()) return;
+    else if (this.#counted === namesOf(this.#counting())) return;
     this.#current = this.#snapshot();
     for (const listener of this.#listeners) listener();
   }
 
-  #living(): readonly AuthorityRow[] {
-    const now_ms = this.#parts.clock.wall_ms();
-    return this.#view.authorities.filter(({ notAfter_ms }) => now_ms < notAfter_ms);
+  #counting(): readonly HeldRow[] {
+    const { clock, mayIssue } = this.#parts;
+    const now_ms = clock.wall_ms();
+    const { authorities } = this.#view;
+    const issuers = new Set(authorities.map(({ actor }) => actor));
+    const allowed = new Set([...issuers].filter((actor) => mayIssue(actor)));
+    return authorities.filter((one) => now_ms < one.notAfter_ms && allowed.has(one.actor));
   }
 
   /**
-   * Grows with every event that changes the bundle, and with every authority that ends (Trust
-   * Domain and Bundle, 4.1.1); the same on all nodes whose clocks agree.
+   * Grows whenever the bundle changes (Trust Domain and Bundle, 4.1.1), also with what is no event:
+   * an authority that ends, an isolation that ends. Nodes agree on it but for such changes.
    */
-  #sequence(): bigint {
-    const ended = this.#view.authorities.length - this.#living().length;
-    return BigInt(this.#view.sequence) * ENDED_MAX + BigInt(ended);
+  #follow(rows: readonly HeldRow[]): void {
+    const counted = namesOf(rows);
+    if (counted === this.#counted && this.#sequence >= 0n) return;
+    this.#counted = counted;
+    const ended = this.#view.authorities.length - rows.length;
+    const due = BigInt(this.#parts.finals()) * ENDED_MAX + BigInt(ended);
+    this.#sequence = due > this.#sequence ? due : this.#sequence + 1n;
   }
 
   #snapshot(): IdentitySnapshot {
@@ -94,7 +115,9 @@ export class LedgerIdentity implements IdentityState {
   #bundle(): Bundle {
     const { trustDomain } = this.#view;
     const read = new Map<string, ReadAuthority | undefined>();
-    const held = this.#living().flatMap((row) => {
+    const rows = this.#counting();
+    this.#follow(rows);
+    const held = rows.flatMap((row) => {
       const { x509, jwt } = row;
       const name = `${x509.toBase64()} ${jwt.kid} ${jwt.x.toBase64()} ${jwt.y.toBase64()}`;
       if (read.has(name)) return [];
@@ -108,7 +131,7 @@ export class LedgerIdentity implements IdentityState {
       trustDomain,
       x509: held.map(({ x509 }) => x509),
       jwt: [...jwtByKid.values()],
-      sequence: this.#sequence(),
+      sequence: this.#sequence,
       refreshHint_s: REFRESH_HINT_S,
     };
   }

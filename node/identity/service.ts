@@ -33,11 +33,16 @@ export interface IdentityConfig {
 export interface IdentityLedger {
   /** `undefined` in a network without identities. */
   readonly view: () => IdentityView | undefined;
+  /** Whether what an actor published counts now, by what is final. */
+  readonly mayIssue: (actor: Id) => boolean;
+  /** Events in the final log. */
+  readonly finals: () => number;
   /**
-   * Calls when events of `identity.` became final, or a snapshot took the place of the log; the
-   * returned function ends it.
+   * Calls with true when events of `identity.` became final, or a snapshot took the place of the
+   * log; with false when only others did that may change who may issue. The returned function ends
+   * it.
    */
-  readonly onChange: (listener: () => void) => () => void;
+  readonly onChange: (listener: (isChanged: boolean) => void) => () => void;
   readonly author: (kind: string, body: Body) => Promise<unknown>;
 }
 
@@ -202,9 +207,11 @@ export class IdentityService {
     const first = ledger.view();
     if (!first) return;
     const view = (): IdentityView => ledger.view() ?? first;
-    const state = new LedgerIdentity({ view, clock, log, actor });
+    const { mayIssue, finals } = ledger;
+    const state = new LedgerIdentity({ view, mayIssue, finals, clock, log, actor });
     this.#state = state;
-    this.#closers.push(ledger.onChange(() => state.refresh(true)));
+    this.#closers.push(ledger.onChange((isChanged) => state.refresh(isChanged)));
+    this.#repeat(() => state.refresh(false));
   }
 
   /** Keeps authorities of this node in the bundle; once. */
@@ -215,10 +222,7 @@ export class IdentityService {
     const keeper = new AuthorityKeeper({ state, clock, entropy, log, publish });
     this.#keeper = keeper;
     this.#closers.push(state.subscribe(() => void this.#look(keeper)));
-    this.#repeat(() => {
-      state.refresh(false);
-      void this.#look(keeper);
-    });
+    this.#repeat(() => void this.#look(keeper));
     return keeper;
   }
 
@@ -285,7 +289,7 @@ export class IdentityService {
 
   async #publish({ x509, jwt }: PublishedAuthority): Promise<void> {
     const { ledger, actor } = this.#parts;
-    if (ledger.view()?.issuers.includes(actor) !== true) {
+    if (ledger.view()?.issuers.includes(actor) !== true || !ledger.mayIssue(actor)) {
       fail('issuer_not_allowed', 'this node is no issuer of the trust domain');
     }
     const { x = '', y = '' } = jwt.jwk;

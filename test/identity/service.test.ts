@@ -6,16 +6,14 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { bytesOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
-import { Authority } from '#node/identity/authority.ts';
 import { parseBundle } from '#node/identity/bundle.ts';
 import { IdentityService } from '#node/identity/service.ts';
 import { WorkloadClient } from '#node/identity/workload-client.ts';
 import { systemClock as clock, systemEntropy as entropy } from '#node/system.ts';
-import { parseTrustDomain } from '#projections/spiffe-id.ts';
 import { codeOfPromise } from '#test/support/codes.ts';
 import { ada, bob } from '#test/ledger/fold-support.ts';
 import { craftCa, craftLeaf, NOW_MS } from './craft.ts';
-import { HandLedger, domain, genesis } from './ledger.ts';
+import { HandLedger, authorityBody, domain, genesis } from './ledger.ts';
 import { quietLog, until } from './support.ts';
 
 /** SPIFFE on a node, fed by the final log. */
@@ -161,28 +159,13 @@ test('what is no authority of the trust domain stays out of the bundle', async (
   t.false(kept.some(({ kid }) => kid.startsWith('wrong')));
 });
 
-/** What a node would publish, with a good key unless another certificate or id is wished for. */
-async function authorityBody(wish: { x509?: Uint8Array; kid?: string; x?: Uint8Array } = {}) {
-  const made = await Authority.make(parseTrustDomain(domain), { clock, entropy });
-  const { x509, jwt } = made.published;
-  const [x, y] = [jwt.jwk.x, jwt.jwk.y].map((one) => {
-    return Uint8Array.from(Buffer.from(one ?? '', 'base64url'));
-  });
-  return {
-    x509: wish.x509 ?? x509.der,
-    jwt: { kid: wish.kid ?? jwt.kid, x: wish.x ?? (x as Uint8Array), y: y as Uint8Array },
-    notAfter_ms: Date.now() + 3_600_000,
-  };
-}
-
 test('a rogue issuer hides no key of an honest one, and its broken keys count not', async (t) => {
   const ledger = new HandLedger();
   const { service } = await serve(t, ledger, bob);
   while (service.status.provider !== 'ready') await new Promise(setImmediate);
   const honest = parseBundle(domain, service.bundleDocument ?? '').jwt;
   t.is(honest.length, 1);
-  const [{ kid }] = honest as [{ kid: string }];
-  ledger.say(ada, 'identity.authority/1', await authorityBody({ kid }));
+  ledger.say(ada, 'identity.authority/1', await authorityBody({ kid: honest[0]?.kid ?? '' }));
   const off = new Uint8Array(32).fill(1);
   const thumbprint = createHash('sha256');
   ledger.say(ada, 'identity.authority/1', await authorityBody({ x: off }));
