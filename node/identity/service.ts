@@ -4,6 +4,7 @@ import type { Clock, Entropy, Id, Log } from '#ledger/ports.ts';
 import { peerKernel } from '#native/peer-process.ts';
 import type { SpiffeTrust } from '#node/auth/svid-callers.ts';
 import type { IdentityView } from '#projections/identity.ts';
+import { AgentTrust } from './agent-trust.ts';
 import { Attestor } from './attest.ts';
 import { AuthorityKeeper } from './authority-keeper.ts';
 import type { PublishedAuthority } from './authority.ts';
@@ -84,6 +85,7 @@ export class IdentityService {
   #server: WorkloadServer | undefined;
   /** The node's own identity, when there is an agent. */
   client: WorkloadClient | undefined;
+  #agentTrust: AgentTrust | undefined;
   /** Where it runs. */
   endpoint: BundleEndpointServer | undefined;
   /** What this node shows who it is with, where it needs that. */
@@ -135,24 +137,20 @@ export class IdentityService {
   }
 
   /**
-   * Whose SVIDs this node believes: those of the trust domains that its Workload API tells of, and
-   * for others those on the ledger. `undefined` where there are neither.
+   * Whose SVIDs this node believes: without an agent those of the trust domains on the ledger, with
+   * one what `AgentTrust` says. `undefined` where there are neither.
    */
   get trust(): SpiffeTrust | undefined {
     const { client } = this;
     const state = this.#state;
     if (!client && !state) return undefined;
     const ownIds = () => this.#ownIds();
-    const onLedger = (trustDomain: string): Bundle | undefined => {
-      if (!state) return undefined;
-      const { bundle, federated } = state.current;
-      return [bundle, ...federated].find((one) => one.trustDomain === trustDomain);
-    };
+    const agent = this.#agentTrust;
     return {
       x509AuthoritiesOf: (trustDomain) =>
-        client?.x509AuthoritiesOf(trustDomain) ?? onLedger(trustDomain)?.x509,
+        agent ? agent.x509AuthoritiesOf(trustDomain) : this.#onLedger(trustDomain)?.x509,
       jwtAuthoritiesOf: (trustDomain) =>
-        client?.jwtAuthoritiesOf(trustDomain) ?? onLedger(trustDomain)?.jwt,
+        agent ? agent.jwtAuthoritiesOf(trustDomain) : this.#onLedger(trustDomain)?.jwt,
       get ownIds() {
         return ownIds();
       },
@@ -163,6 +161,12 @@ export class IdentityService {
         };
       },
     };
+  }
+
+  #onLedger(trustDomain: string): Bundle | undefined {
+    if (!this.#state) return undefined;
+    const { bundle, federated } = this.#state.current;
+    return [bundle, ...federated].find((one) => one.trustDomain === trustDomain);
   }
 
   #ownIds(): readonly string[] {
@@ -198,8 +202,10 @@ export class IdentityService {
   #connect(agent: string): void {
     const { clock, entropy, log } = this.#parts;
     const client = new WorkloadClient({ endpoint: parseEndpoint(agent), clock, entropy, log });
+    const trust = new AgentTrust(client, (trustDomain) => this.#onLedger(trustDomain));
     this.client = client;
-    this.#closers.push(() => client.close());
+    this.#agentTrust = trust;
+    this.#closers.push(() => client.close(), trust.close);
   }
 
   #follow(): void {
