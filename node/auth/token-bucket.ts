@@ -1,3 +1,3 @@
-/** The buckets of `ledger/token-buckets.ts`, by the name under which callers of the API are told. */
+/** How fast callers may go on: the buckets of `ledger/`, which `p2p/` has as well. */
 export { TokenBuckets, networkOf } from '#ledger/token-buckets.ts';
 export type { Rate } from '#ledger/token-buckets.ts';

@@ -2,7 +2,7 @@ import type { Id } from '#ledger/ports.ts';
 
 /** What is final of members: the reducer of the fold has it. */
 export interface FinalStanding {
-  /** SHA-256 of the key that signs for an actor; `undefined` for no member, and while it has none. */
+  /** SHA-256 of the key that signs for an actor; `undefined` for no member, and without a key. */
   keyOf(actor: Id): Id | undefined;
   isolationOf(actor: Id, ts_ms: number): string | undefined;
 }

@@ -54,7 +54,9 @@ export class HandLedger {
 }
 
 /** What a node would publish, with a good key unless another certificate or id is wished for. */
-export async function authorityBody(wish: { x509?: Uint8Array; kid?: string; x?: Uint8Array } = {}) {
+export async function authorityBody(
+  wish: { readonly x509?: Uint8Array; readonly kid?: string; readonly x?: Uint8Array } = {},
+) {
   const made = await Authority.make(parseTrustDomain(domain), { clock, entropy });
   const { x509, jwt } = made.published;
   const [x, y] = [jwt.jwk.x, jwt.jwk.y].map((one) => {
@@ -62,7 +64,7 @@ export async function authorityBody(wish: { x509?: Uint8Array; kid?: string; x?:
   });
   return {
     x509: wish.x509 ?? x509.der,
-    jwt: { kid: wish.kid ?? jwt.kid, x: wish.x ?? (x as Uint8Array), y: y as Uint8Array },
+    jwt: { kid: wish.kid ?? jwt.kid, x: wish.x ?? x, y },
     notAfter_ms: Date.now() + 3_600_000,
   };
 }
