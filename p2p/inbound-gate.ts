@@ -1,5 +1,6 @@
 import { Shares } from '#ledger/shares.ts';
 import type { ConnectionGater, MultiaddrConnection, PeerId } from '@libp2p/interface';
+import { hostOf } from './host-of.ts';
 
 /**
  * Who may connect: nobody whom `refuses` names, and from one host no more connections in the middle
@@ -16,7 +17,7 @@ export function inboundGate(
     denyDialPeer: refuses,
     denyOutboundEncryptedConnection: refuses,
     denyInboundConnection(connection: MultiaddrConnection) {
-      const host = hostOf(connection);
+      const host = hostOf(connection.remoteAddr);
       if (!shares.take(host)) return true;
       let isPending = true;
       const leave = (): void => {
@@ -33,9 +34,4 @@ export function inboundGate(
       return false;
     },
   };
-}
-
-/** The first component of an address with its value, such as `/ip4/192.0.2.7`. */
-function hostOf({ remoteAddr }: MultiaddrConnection): string {
-  return remoteAddr.toString().split('/').slice(0, 3).join('/');
 }

@@ -9,6 +9,9 @@
 import { codeOf, X0tError } from '#ledger/errors.ts';
 import { EVENT_BYTES_MAX, FRAME_BYTES_MAX } from '#ledger/limits.ts';
 import type { Clock, Log, PeerName } from '#ledger/ports.ts';
+import { Shares } from '#ledger/shares.ts';
+import { TokenBuckets } from '#ledger/token-buckets.ts';
+import type { Rate } from '#ledger/token-buckets.ts';
 import type { Connection, Stream } from '@libp2p/interface';
 import { noise } from '@libp2p/noise';
 import { yamux } from '@libp2p/yamux';
@@ -19,18 +22,23 @@ import { corkedTcp } from './corked-tcp.ts';
 import type { Counters } from './counters.ts';
 import { coded, reasonOf } from './failures.ts';
 import { DATA, FrameStream, REFUSAL, resetStream } from './frames.ts';
+import { hostOf } from './host-of.ts';
 import { readPeerKey } from './keys.ts';
-import { deadline } from './timers.ts';
+import { deadline, within } from './timers.ts';
 
 export const JOIN_PROTOCOL = '/x0t/join/1';
 /** A join event, and the event of its invite where that is not on the ledger yet. */
 const REQUEST_BYTES_MAX = EVENT_BYTES_MAX + 32 * 1024;
 /** One request is answered in this time, or the connection ends. */
 const JOIN_MS_MAX = 10_000;
-/** Requests that are answered at once, and taken per second of all peers together. */
-const AT_ONCE_MAX = 8;
-const PER_S = 5;
-const BURST = 20;
+/** Who has nothing to say after this time is sent away. */
+const FIRST_FRAME_MS = 2_000;
+/** Requests that are read and answered at once, shared among the hosts that they come from. */
+const AT_ONCE_MAX = 16;
+/** Requests taken of one host, and of all together: anybody can ask, an invite is not needed. */
+const OF_HOST: Rate = { perSecond: 5, burst: 20 };
+const PER_S = 25;
+const BURST = 100;
 
 /** Answers a request, or throws the coded refusal. */
 export type JoinHandler = (message: Uint8Array, peer: PeerName) => Promise<Uint8Array>;
@@ -47,41 +55,75 @@ export interface JoinParts {
 export class JoinDesk {
   readonly #parts: JoinParts;
   readonly #bucket: Bucket;
-  #underWay = 0;
+  readonly #hosts: TokenBuckets;
+  readonly #places = new Shares(AT_ONCE_MAX);
 
   constructor(parts: JoinParts) {
     this.#parts = parts;
     this.#bucket = new Bucket(parts.clock, PER_S, BURST);
+    this.#hosts = new TokenBuckets(OF_HOST, parts.clock);
   }
 
-  /** Answers one request and resolves when the peer has it. Never rejects. */
+  /**
+   * Answers one request and resolves when the peer has it; resets the stream at once where there is
+   * no place. A place is held until the answer is made: who lingers holds none. Never rejects.
+   */
   async serve(stream: Stream, connection: Connection): Promise<void> {
-    const { clock, counters, handler, log, penalise } = this.#parts;
-    const peer = connection.remotePeer.toString();
-    const limit = deadline(clock, JOIN_MS_MAX, () => {
+    const { counters, handler, log } = this.#parts;
+    const host = hostOf(connection.remoteAddr);
+    if (handler !== undefined && this.#hosts.take(host) && this.#bucket.take()) {
+      if (this.#places.take(host)) {
+        await this.#visit(stream, connection.remotePeer.toString(), handler, () =>
+          this.#places.give(host),
+        );
+        return;
+      }
+    }
+    const busy = new X0tError('join_busy', 'Too many want to join at once: try again.', { host });
+    resetStream(stream, busy);
+    counters.add('joins_total', busy.code);
+    log.debug({ host, code: busy.code }, 'a join was refused');
+  }
+
+  async #visit(
+    stream: Stream,
+    peer: PeerName,
+    handler: JoinHandler,
+    leave: () => void,
+  ): Promise<void> {
+    const { clock, counters, log, penalise } = this.#parts;
+    const timeout = (): X0tError => {
       return new X0tError('join_timeout', 'The request was not answered in time.', { peer });
-    });
-    this.#underWay += 1;
+    };
+    const limit = deadline(clock, JOIN_MS_MAX, timeout);
     const frames = new FrameStream(stream);
     try {
-      if (handler === undefined || this.#underWay > AT_ONCE_MAX || !this.#bucket.take()) {
-        throw new X0tError('join_busy', 'Too many want to join at once: try again.', { peer });
-      }
-      const request = await frames.read(REQUEST_BYTES_MAX, limit.signal);
-      if (request?.kind !== DATA) throw new X0tError('frame_unexpected', 'A request is expected.');
-      await frames.write(DATA, await handler(request.payload, peer), limit.signal);
+      const answer = this.#answer(frames, limit.signal, timeout, (bytes) => handler(bytes, peer));
+      await frames.write(DATA, await answer.finally(leave), limit.signal);
       counters.add('joins_total', 'ok');
     } catch (error) {
       const { code } = coded(error, limit.signal, peer);
       counters.add('joins_total', code);
       log.info({ peer, code }, 'a join was refused');
-      if (code !== 'join_busy') penalise(peer, 'join_refused');
+      penalise(peer, 'join_refused');
       await this.#refuse(frames, codeOf(error), limit.signal);
     } finally {
-      this.#underWay -= 1;
       await drained(frames, limit.signal);
       limit.clear();
     }
+  }
+
+  async #answer(
+    frames: FrameStream,
+    signal: AbortSignal,
+    timeout: () => X0tError,
+    handler: (message: Uint8Array) => Promise<Uint8Array>,
+  ): Promise<Uint8Array> {
+    const request = await within(this.#parts.clock, signal, FIRST_FRAME_MS, timeout, (first) =>
+      frames.read(REQUEST_BYTES_MAX, first),
+    );
+    if (request?.kind !== DATA) throw new X0tError('frame_unexpected', 'A request is expected.');
+    return await handler(request.payload);
   }
 
   async #refuse(frames: FrameStream, code: string, signal: AbortSignal): Promise<void> {

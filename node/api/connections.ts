@@ -2,7 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { X0tError } from '#ledger/errors.ts';
 import { Shares } from '#ledger/shares.ts';
-import { networkOf } from '#node/auth/token-bucket.ts';
+import { networkOf } from '#ledger/token-buckets.ts';
 import { envelopeOf } from './errors.ts';
 import { endOldestOf, requestBegins, watchConnection } from './unproved.ts';
 

@@ -9,7 +9,7 @@ import type { OwnNames } from './request-target.ts';
 import { SignatureCheck } from './signature-check.ts';
 import type { Nonces } from './nonces.ts';
 import type { SpiffeTrust, SvidCallers } from './svid-callers.ts';
-import type { Rate } from './token-bucket.ts';
+import type { Rate } from '#ledger/token-buckets.ts';
 import { TOKEN } from './tokens.ts';
 import type { Tokens } from './tokens.ts';
 import { VerificationWork } from './verification-work.ts';

@@ -15,7 +15,7 @@ import {
 import type { SignatureInput } from './request-signature.ts';
 import { countOf, targetOf } from './request-target.ts';
 import type { OwnNames } from './request-target.ts';
-import { networkOf } from './token-bucket.ts';
+import { networkOf } from '#ledger/token-buckets.ts';
 import type { VerificationWork } from './verification-work.ts';
 
 /** A signature is taken for so long after it was made, seconds. */

@@ -12,7 +12,7 @@ import { validateX509Svid } from '#node/identity/x509-svid.ts';
 import type { X509Authorities, X509Svid } from '#node/identity/x509-svid.ts';
 import type { Caller } from './caller.ts';
 import { isEncrypted, isLoopbackAddress, isPassedOn } from './request-target.ts';
-import { networkOf } from './token-bucket.ts';
+import { networkOf } from '#ledger/token-buckets.ts';
 import type { VerificationWork } from './verification-work.ts';
 
 /** Whose SVIDs are believed now: bundles are asked for anew for every request. */

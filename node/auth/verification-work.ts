@@ -1,8 +1,8 @@
 import { fail } from '#ledger/errors.ts';
 import type { Clock } from '#ledger/ports.ts';
 import { Shares } from '#ledger/shares.ts';
-import { TokenBuckets } from './token-bucket.ts';
-import type { Rate } from './token-bucket.ts';
+import { TokenBuckets } from '#ledger/token-buckets.ts';
+import type { Rate } from '#ledger/token-buckets.ts';
 
 /** Verifications under way at once: some 5 ms of one core. */
 const UNDER_WAY_MAX = 64;

@@ -31,9 +31,10 @@ const LOOK_MS = 250;
 export function registerJoin(program: Command): void {
   const about = 'join a network with a token of `x0t invite`, and run the node until Ctrl-C';
   const { command, does } = addCommand<Options>(program, 'join [token]', about, [
-    'x0t join x0t-invite-1.hFhh…',
     'x0t join --token-file ./token --data ./alpha',
+    'x0t join --token-file - < ./token',
     'x0t join --token-file ./token --data ./watch --no-start',
+    'x0t join x0t-invite-1.hFhh…',
   ]);
   withStart(command)
     .option('--token-file <file>', 'holds the token; - is stdin')
@@ -44,6 +45,7 @@ export function registerJoin(program: Command): void {
     becomeFrugal();
     forbidCoreDumps();
     const token = await readToken(textOf(text, options.tokenFile));
+    if (text !== undefined) process.stderr.write(`x0t join: ${EXPOSED}\n`);
     const stopping = new AbortController();
     const stop = stopRequest().then(() => stopping.abort());
     try {
@@ -54,6 +56,10 @@ export function registerJoin(program: Command): void {
     }
   });
 }
+
+const EXPOSED =
+  'other users of this machine can read the token in the list of processes while this waits; ' +
+  'better: --token-file FILE, or - for stdin';
 
 function textOf(text: string | undefined, file: string | undefined): string {
   if ((text === undefined) === (file === undefined)) {

@@ -1,8 +1,11 @@
 import { createServer } from 'node:https';
 import type { Server } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
+import { codeOf } from '#ledger/errors.ts';
 import type { Log } from '#ledger/ports.ts';
+import { Shares } from '#ledger/shares.ts';
+import { networkOf } from '#ledger/token-buckets.ts';
 import type { OwnIdentity } from './own-svid.ts';
 
 export interface BundleEndpointParts {
@@ -15,6 +18,8 @@ export interface BundleEndpointParts {
 /** Connections at once: a client of this asks once in a while, and closes. */
 const CONNECTIONS_MAX = 64;
 const REQUEST_MS_MAX = 5000;
+/** How often connections are looked for that have sent no whole request in time. */
+const STALE_CHECK_MS = 1000;
 
 /**
  * The bundle endpoint of the own trust domain with the profile `https_spiffe` (SPIFFE Federation,
@@ -40,10 +45,23 @@ export class BundleEndpointServer {
       return { minVersion: 'TLSv1.2' as const, ...(cert !== undefined && { cert, key }) };
     };
     const server = createServer(
-      { ...context(), requestTimeout: REQUEST_MS_MAX, handshakeTimeout: REQUEST_MS_MAX },
-      (request, response) => answer(request, response, document()),
+      {
+        ...context(),
+        requestTimeout: REQUEST_MS_MAX,
+        handshakeTimeout: REQUEST_MS_MAX,
+        connectionsCheckingInterval: STALE_CHECK_MS,
+      },
+      (request, response) => {
+        // what is thrown here would end the node
+        try {
+          answer(request, response, document());
+        } catch (error) {
+          log.error({ code: codeOf(error) }, 'the bundle cannot be served');
+          response.writeHead(503).end();
+        }
+      },
     );
-    server.maxConnections = CONNECTIONS_MAX;
+    shareConnections(server);
     server.on('clientError', (_error, socket) => socket.destroy());
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -68,6 +86,17 @@ export class BundleEndpointServer {
     this.#server.closeAllConnections();
     await closed;
   }
+}
+
+/** An address (of IPv6 its network) that holds its share of the connections gets no more. */
+function shareConnections(server: NetServer): void {
+  server.maxConnections = CONNECTIONS_MAX;
+  const shares = new Shares(CONNECTIONS_MAX);
+  server.on('connection', (socket: Socket) => {
+    const network = networkOf(socket.remoteAddress);
+    if (shares.take(network)) socket.once('close', () => shares.give(network));
+    else socket.destroy();
+  });
 }
 
 function answer(

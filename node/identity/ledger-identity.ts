@@ -1,4 +1,5 @@
-import { codeOf } from '#ledger/errors.ts';
+import { createHash, createPublicKey } from 'node:crypto';
+import { codeOf, fail } from '#ledger/errors.ts';
 import type { Clock, Id, Log } from '#ledger/ports.ts';
 import type { AuthorityRow, IdentityView } from '#projections/identity.ts';
 import { parseTrustDomain } from '#projections/spiffe-id.ts';
@@ -7,6 +8,7 @@ import type { Bundle } from './bundle.ts';
 import { readCertificate } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
 import type { IdentitySnapshot, IdentityState } from './entries.ts';
+import type { JwtAuthority } from './jwt-svid.ts';
 import { checkSigner } from './x509-svid.ts';
 
 /** How often the bundle's consumers should look: a revocation is to be known within this time. */
@@ -14,25 +16,44 @@ export const REFRESH_HINT_S = 60;
 /** Authorities that there can be; places for how many of them have ended since the last event. */
 const ENDED_MAX = 1024n;
 
+type HeldRow = IdentityView['authorities'][number];
+
+const namesOf = (rows: readonly HeldRow[]): string =>
+  rows.map(({ actor, jwt }) => `${actor}/${jwt.kid}`).join('\n');
+
+/** What a row says, read. */
+interface ReadAuthority {
+  readonly x509: Certificate;
+  readonly jwt: JwtAuthority;
+}
+
 export interface LedgerIdentityParts {
   /** The projection's rows at this moment. */
   readonly view: () => IdentityView;
   readonly clock: Clock;
   readonly log: Log;
+  /** Whether what the actor published counts now, by what is final (`may-issue.ts`). */
+  readonly mayIssue: (actor: Id) => boolean;
+  /** Events in the final log: sequences of the bundle follow from it. */
+  readonly finals: () => number;
   /** This node: entries for other nodes' hosts are left out. */
   readonly actor: Id;
 }
 
 /**
  * The final log's identities as the provider serves them: what does not parse is left out and said,
- * authorities that have ended are left out. `refresh` looks for what has changed.
+ * authorities that have ended, or whose actor may not issue any more, are left out. `refresh` looks
+ * for what has changed.
  */
 export class LedgerIdentity implements IdentityState {
   readonly #parts: LedgerIdentityParts;
   readonly #listeners = new Set<() => void>();
-  /** By certificate bytes as base64, of those in the view: a certificate is read once. */
-  #read = new Map<string, Certificate | undefined>();
+  /** By the bytes of certificate and key, of those in the view: a row is read once. */
+  #read = new Map<string, ReadAuthority | undefined>();
   #view: IdentityView;
+  /** Of the authorities that counted last, and the sequence since. */
+  #counted = '';
+  #sequence = -1n;
   #current: IdentitySnapshot;
 
   constructor(parts: LedgerIdentityParts) {
@@ -50,26 +71,34 @@ export class LedgerIdentity implements IdentityState {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** `isChanged`: events changed the rows. Else only what time changes is looked at. */
+  /** `isChanged`: events changed the rows. Else only what time and standing change is looked at. */
   refresh(isChanged: boolean): void {
     if (isChanged) this.#view = this.#parts.view();
-    else if (this.#current.bundle.sequence === this.#sequence()) return;
+    else if (this.#counted === namesOf(this.#counting())) return;
     this.#current = this.#snapshot();
     for (const listener of this.#listeners) listener();
   }
 
-  #living(): readonly AuthorityRow[] {
-    const now_ms = this.#parts.clock.wall_ms();
-    return this.#view.authorities.filter(({ notAfter_ms }) => now_ms < notAfter_ms);
+  #counting(): readonly HeldRow[] {
+    const { clock, mayIssue } = this.#parts;
+    const now_ms = clock.wall_ms();
+    const { authorities } = this.#view;
+    const issuers = new Set(authorities.map(({ actor }) => actor));
+    const allowed = new Set([...issuers].filter((actor) => mayIssue(actor)));
+    return authorities.filter((one) => now_ms < one.notAfter_ms && allowed.has(one.actor));
   }
 
   /**
-   * Grows with every event that changes the bundle, and with every authority that ends (Trust
-   * Domain and Bundle, 4.1.1); the same on all nodes whose clocks agree.
+   * Grows whenever the bundle changes (Trust Domain and Bundle, 4.1.1), also with what is no event:
+   * an authority that ends, an isolation that ends. Nodes agree on it but for such changes.
    */
-  #sequence(): bigint {
-    const ended = this.#view.authorities.length - this.#living().length;
-    return BigInt(this.#view.sequence) * ENDED_MAX + BigInt(ended);
+  #follow(rows: readonly HeldRow[]): void {
+    const counted = namesOf(rows);
+    if (counted === this.#counted && this.#sequence >= 0n) return;
+    this.#counted = counted;
+    const ended = this.#view.authorities.length - rows.length;
+    const due = BigInt(this.#parts.finals()) * ENDED_MAX + BigInt(ended);
+    this.#sequence = due > this.#sequence ? due : this.#sequence + 1n;
   }
 
   #snapshot(): IdentitySnapshot {
@@ -85,37 +114,41 @@ export class LedgerIdentity implements IdentityState {
 
   #bundle(): Bundle {
     const { trustDomain } = this.#view;
-    const read = new Map<string, Certificate | undefined>();
-    const rows = this.#living().flatMap((row) => {
-      const name = row.x509.toBase64();
-      const certificate = this.#read.has(name) ? this.#read.get(name) : this.#authority(row);
-      read.set(name, certificate);
-      return certificate ? [{ row, certificate }] : [];
+    const read = new Map<string, ReadAuthority | undefined>();
+    const rows = this.#counting();
+    this.#follow(rows);
+    const held = rows.flatMap((row) => {
+      const { x509, jwt } = row;
+      const name = `${x509.toBase64()} ${jwt.kid} ${jwt.x.toBase64()} ${jwt.y.toBase64()}`;
+      if (read.has(name)) return [];
+      const authority = this.#read.has(name) ? this.#read.get(name) : this.#authority(row);
+      read.set(name, authority);
+      return authority ? [authority] : [];
     });
     this.#read = read;
+    const jwtByKid = new Map(held.map(({ jwt }) => [jwt.kid, jwt]));
     return {
       trustDomain,
-      x509: rows.map(({ certificate }) => certificate),
-      jwt: rows.map(({ row: { jwt } }) => ({
-        kid: jwt.kid,
-        jwk: {
-          kty: 'EC',
-          crv: 'P-256',
-          x: Buffer.from(jwt.x).toString('base64url'),
-          y: Buffer.from(jwt.y).toString('base64url'),
-        },
-      })),
-      sequence: this.#sequence(),
+      x509: held.map(({ x509 }) => x509),
+      jwt: [...jwtByKid.values()],
+      sequence: this.#sequence,
       refreshHint_s: REFRESH_HINT_S,
     };
   }
 
-  /** One that carries another domain's ID, or is no signer, counts for nothing. */
-  #authority({ x509, jwt }: AuthorityRow): Certificate | undefined {
+  /**
+   * One that carries another domain's ID, is no signer, or has a key that cannot be used, counts
+   * for nothing: a rogue issuer is to do no harm beyond its own SVIDs.
+   */
+  #authority({ x509, jwt }: AuthorityRow): ReadAuthority | undefined {
     try {
       const certificate = readCertificate(x509);
       const id = checkSigner(certificate);
-      if (id?.trustDomain === this.#view.trustDomain) return certificate;
+      // throws for keys that no JWK can tell of, as RSA-PSS: they would break every document
+      certificate.publicKey.export({ format: 'jwk' });
+      if (id?.trustDomain === this.#view.trustDomain) {
+        return { x509: certificate, jwt: readJwtAuthority(jwt) };
+      }
       this.#parts.log.warn({ kid: jwt.kid }, 'an authority is not of this trust domain');
     } catch (error) {
       this.#parts.log.warn({ kid: jwt.kid, code: codeOf(error) }, 'an authority cannot be read');
@@ -131,4 +164,23 @@ export class LedgerIdentity implements IdentityState {
       return [];
     }
   }
+}
+
+/**
+ * The key of a row. Its id is the key's own digest (RFC 7638), as nodes make it: nobody can publish
+ * another key by the id of an honest one. Fails with `jwt_authority_invalid`.
+ */
+function readJwtAuthority({ kid, x, y }: AuthorityRow['jwt']): JwtAuthority {
+  const [xText, yText] = [x, y].map((one) => Buffer.from(one).toString('base64url'));
+  // the members that RFC 7638 takes, in its order
+  const jwk = { crv: 'P-256', kty: 'EC', x: xText as string, y: yText as string };
+  if (createHash('sha256').update(JSON.stringify(jwk)).digest('base64url') !== kid) {
+    fail('jwt_authority_invalid', 'the id of a JWT authority is not the digest of its key');
+  }
+  try {
+    createPublicKey({ format: 'jwk', key: jwk });
+  } catch {
+    fail('jwt_authority_invalid', 'the key of a JWT authority is no point of its curve');
+  }
+  return { kid, jwk };
 }

@@ -4,6 +4,7 @@ import type { Core } from '#ledger/core.ts';
 import type { Id, Log } from '#ledger/ports.ts';
 import { systemClock, systemEntropy } from '#node/system.ts';
 import { identity, readIdentity } from '#projections/identity.ts';
+import { isOfIdentity, isOfStanding, mayIssue } from './may-issue.ts';
 import { IdentityService } from './service.ts';
 import type { IdentityConfig } from './service.ts';
 import { locateEndpoint } from './workload-endpoint.ts';
@@ -41,10 +42,13 @@ export async function openIdentity(options: IdentityOptions): Promise<IdentitySe
     {
       ledger: {
         view: () => (isActive ? readIdentity(core.rows(identity.name, 'final')) : undefined),
+        mayIssue: (one) => mayIssue(core.replica.fold.reducer, one, systemClock.wall_ms()),
+        finals: () => core.replica.fold.size,
         onChange: (listener) =>
           core.onFinal((events) => {
-            const isOurs = events.some(({ entry }) => entry.event.kind.startsWith('identity.'));
-            if (isOurs || events.length === 0) listener();
+            const kinds = events.map(({ entry }) => entry.event.kind);
+            if (kinds.length === 0 || kinds.some(isOfIdentity)) listener(true);
+            else if (kinds.some(isOfStanding)) listener(false);
           }),
         author: (kind, body) => core.author(kind, body, true),
       },

@@ -4,6 +4,7 @@ import type { Clock, Entropy, Id, Log } from '#ledger/ports.ts';
 import { peerKernel } from '#native/peer-process.ts';
 import type { SpiffeTrust } from '#node/auth/svid-callers.ts';
 import type { IdentityView } from '#projections/identity.ts';
+import { AgentTrust } from './agent-trust.ts';
 import { Attestor } from './attest.ts';
 import { AuthorityKeeper } from './authority-keeper.ts';
 import type { PublishedAuthority } from './authority.ts';
@@ -33,11 +34,16 @@ export interface IdentityConfig {
 export interface IdentityLedger {
   /** `undefined` in a network without identities. */
   readonly view: () => IdentityView | undefined;
+  /** Whether what an actor published counts now, by what is final. */
+  readonly mayIssue: (actor: Id) => boolean;
+  /** Events in the final log. */
+  readonly finals: () => number;
   /**
-   * Calls when events of `identity.` became final, or a snapshot took the place of the log; the
-   * returned function ends it.
+   * Calls with true when events of `identity.` became final, or a snapshot took the place of the
+   * log; with false when only others did that may change who may issue. The returned function ends
+   * it.
    */
-  readonly onChange: (listener: () => void) => () => void;
+  readonly onChange: (listener: (isChanged: boolean) => void) => () => void;
   readonly author: (kind: string, body: Body) => Promise<unknown>;
 }
 
@@ -79,6 +85,7 @@ export class IdentityService {
   #server: WorkloadServer | undefined;
   /** The node's own identity, when there is an agent. */
   client: WorkloadClient | undefined;
+  #agentTrust: AgentTrust | undefined;
   /** Where it runs. */
   endpoint: BundleEndpointServer | undefined;
   /** What this node shows who it is with, where it needs that. */
@@ -86,6 +93,8 @@ export class IdentityService {
   /** What does not run and why, in sentences. */
   readonly limitations: string[] = [];
   #isUnavailable = false;
+  /** Of the bundle that was asked for last. */
+  #document: { readonly bundle: Bundle; readonly text: string } | undefined;
 
   private constructor(parts: IdentityParts) {
     this.#parts = parts;
@@ -128,24 +137,20 @@ export class IdentityService {
   }
 
   /**
-   * Whose SVIDs this node believes: those of the trust domains that its Workload API tells of, and
-   * for others those on the ledger. `undefined` where there are neither.
+   * Whose SVIDs this node believes: without an agent those of the trust domains on the ledger, with
+   * one what `AgentTrust` says. `undefined` where there are neither.
    */
   get trust(): SpiffeTrust | undefined {
     const { client } = this;
     const state = this.#state;
     if (!client && !state) return undefined;
     const ownIds = () => this.#ownIds();
-    const onLedger = (trustDomain: string): Bundle | undefined => {
-      if (!state) return undefined;
-      const { bundle, federated } = state.current;
-      return [bundle, ...federated].find((one) => one.trustDomain === trustDomain);
-    };
+    const agent = this.#agentTrust;
     return {
       x509AuthoritiesOf: (trustDomain) =>
-        client?.x509AuthoritiesOf(trustDomain) ?? onLedger(trustDomain)?.x509,
+        agent ? agent.x509AuthoritiesOf(trustDomain) : this.#onLedger(trustDomain)?.x509,
       jwtAuthoritiesOf: (trustDomain) =>
-        client?.jwtAuthoritiesOf(trustDomain) ?? onLedger(trustDomain)?.jwt,
+        agent ? agent.jwtAuthoritiesOf(trustDomain) : this.#onLedger(trustDomain)?.jwt,
       get ownIds() {
         return ownIds();
       },
@@ -158,6 +163,12 @@ export class IdentityService {
     };
   }
 
+  #onLedger(trustDomain: string): Bundle | undefined {
+    if (!this.#state) return undefined;
+    const { bundle, federated } = this.#state.current;
+    return [bundle, ...federated].find((one) => one.trustDomain === trustDomain);
+  }
+
   #ownIds(): readonly string[] {
     const given = this.client?.current.svids.map(({ id }) => id.uri) ?? [];
     const state = this.#state;
@@ -165,9 +176,17 @@ export class IdentityService {
     return own === undefined ? given : [...given, own];
   }
 
-  /** The bundle endpoint's document; `undefined` in a network without identities. */
+  /**
+   * The bundle endpoint's document, made once for each change; `undefined` in a network without
+   * identities.
+   */
   get bundleDocument(): string | undefined {
-    return this.#state && serialiseBundle(this.#state.current.bundle);
+    const bundle = this.#state?.current.bundle;
+    if (!bundle) return undefined;
+    if (this.#document?.bundle !== bundle) {
+      this.#document = { bundle, text: serialiseBundle(bundle) };
+    }
+    return this.#document.text;
   }
 
   async close(): Promise<void> {
@@ -183,8 +202,10 @@ export class IdentityService {
   #connect(agent: string): void {
     const { clock, entropy, log } = this.#parts;
     const client = new WorkloadClient({ endpoint: parseEndpoint(agent), clock, entropy, log });
+    const trust = new AgentTrust(client, (trustDomain) => this.#onLedger(trustDomain));
     this.client = client;
-    this.#closers.push(() => client.close());
+    this.#agentTrust = trust;
+    this.#closers.push(() => client.close(), trust.close);
   }
 
   #follow(): void {
@@ -192,9 +213,11 @@ export class IdentityService {
     const first = ledger.view();
     if (!first) return;
     const view = (): IdentityView => ledger.view() ?? first;
-    const state = new LedgerIdentity({ view, clock, log, actor });
+    const { mayIssue, finals } = ledger;
+    const state = new LedgerIdentity({ view, mayIssue, finals, clock, log, actor });
     this.#state = state;
-    this.#closers.push(ledger.onChange(() => state.refresh(true)));
+    this.#closers.push(ledger.onChange((isChanged) => state.refresh(isChanged)));
+    this.#repeat(() => state.refresh(false));
   }
 
   /** Keeps authorities of this node in the bundle; once. */
@@ -205,10 +228,7 @@ export class IdentityService {
     const keeper = new AuthorityKeeper({ state, clock, entropy, log, publish });
     this.#keeper = keeper;
     this.#closers.push(state.subscribe(() => void this.#look(keeper)));
-    this.#repeat(() => {
-      state.refresh(false);
-      void this.#look(keeper);
-    });
+    this.#repeat(() => void this.#look(keeper));
     return keeper;
   }
 
@@ -235,7 +255,7 @@ export class IdentityService {
       this.limitations.push('The bundle endpoint does not run: there are no identities.');
       return;
     }
-    const document = (): string => serialiseBundle(state.current.bundle);
+    const document = (): string | undefined => this.bundleDocument;
     const { log } = this.#parts;
     this.endpoint = await BundleEndpointServer.open({ host, port }, { own, document, log });
     this.#closers.push(() => this.endpoint?.close());
@@ -275,7 +295,7 @@ export class IdentityService {
 
   async #publish({ x509, jwt }: PublishedAuthority): Promise<void> {
     const { ledger, actor } = this.#parts;
-    if (ledger.view()?.issuers.includes(actor) !== true) {
+    if (ledger.view()?.issuers.includes(actor) !== true || !ledger.mayIssue(actor)) {
       fail('issuer_not_allowed', 'this node is no issuer of the trust domain');
     }
     const { x = '', y = '' } = jwt.jwk;

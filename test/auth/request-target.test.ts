@@ -3,7 +3,7 @@ import test from 'ava';
 import { X0tError } from '#ledger/errors.ts';
 import { readSignatureInput } from '#node/auth/request-signature.ts';
 import { isLocal, isLoopbackAddress, targetOf } from '#node/auth/request-target.ts';
-import { networkOf } from '#node/auth/token-bucket.ts';
+import { networkOf } from '#ledger/token-buckets.ts';
 import { incoming } from './signed-request.ts';
 
 /** Whatever comes in, one spelling is taken, and nothing breaks. */

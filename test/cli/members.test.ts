@@ -1,7 +1,7 @@
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { envelope, folder, freePorts, json, start, x0t } from './support.ts';
+import { envelope, fed, folder, freePorts, json, start, x0t } from './support.ts';
 
 /** A member's life on the command line, from its token to its removal. */
 
@@ -40,6 +40,13 @@ test('a token, a member without a node, its states, and invites that are taken b
   const again = await x0t(cwd, ...joining, '--key', 'other.key');
   t.is(again.code, 4);
   t.like(envelope(again), { code: 'join_refused', detail: { reason: 'invite_used' } });
+  const token = readFileSync(join(cwd, 'token'), 'utf8').trim();
+  const typed = await x0t(cwd, 'join', token, '--key', 'other.key');
+  t.regex(typed.stderr, /^x0t join: .* list of processes .* --token-file FILE/);
+  t.regex(typed.stderr, /join_refused/);
+  const piped = await fed(token, cwd, 'join', '--token-file', '-', '--key', 'other.key');
+  t.notRegex(piped.stderr, /list of processes/);
+  t.regex(piped.stderr, /join_refused/);
 
   const step = (name: string, ...more: string[]) =>
     x0t(cwd, 'member', name, actor, '--wait', ...more, ...at);

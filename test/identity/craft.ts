@@ -34,6 +34,8 @@ export interface Wish {
   readonly to_ms?: number;
   readonly more?: readonly x509.Extension[];
   readonly hash?: string;
+  /** DER of another key than the one that signs. */
+  readonly spki?: Uint8Array<ArrayBuffer>;
 }
 
 export const NOW_MS = Date.UTC(2030, 0, 1);
@@ -79,7 +81,7 @@ async function craft(wish: Wish, parent: Crafted | undefined): Promise<Crafted> 
       issuer: parent?.subject ?? subject,
       notBefore: new Date(wish.from_ms ?? NOW_MS - HOUR_MS),
       notAfter: new Date(wish.to_ms ?? NOW_MS + HOUR_MS),
-      publicKey: keys.publicKey,
+      publicKey: wish.spki ? new x509.PublicKey(wish.spki) : keys.publicKey,
       signingKey: parent?.key ?? keys.privateKey,
       signingAlgorithm: { name: 'ECDSA', hash: wish.hash ?? 'SHA-256' } as EcdsaParams,
       extensions: [

@@ -200,3 +200,14 @@ test('no part of a token is in the error', async (t) => {
     t.false(shown.includes(part));
   }
 });
+
+test('a key that is no point of its curve is not the key, and hides no other', async (t) => {
+  const bytes = Buffer.alloc(32, 1).toString('base64url');
+  const off = { kid: 'own', jwk: { kty: 'EC', crv: 'P-256', x: bytes, y: bytes } };
+  const given = { jwtAuthoritiesOf: () => [off, own.authority] };
+  const svid = await validateJwtSvid(await tokenWith(), ['reports'], given, NOW_MS);
+  t.is(svid.id.path, '/db');
+  const alone = { jwtAuthoritiesOf: () => [off] };
+  const refusal = refusalOf(validateJwtSvid(await tokenWith(), ['reports'], alone, NOW_MS));
+  t.is(await refusal, 'jwt_svid_signature');
+});

@@ -1,3 +1,4 @@
+import { createHash, generateKeyPairSync } from 'node:crypto';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,8 +12,8 @@ import { WorkloadClient } from '#node/identity/workload-client.ts';
 import { systemClock as clock, systemEntropy as entropy } from '#node/system.ts';
 import { codeOfPromise } from '#test/support/codes.ts';
 import { ada, bob } from '#test/ledger/fold-support.ts';
-import { craftCa, craftLeaf } from './craft.ts';
-import { HandLedger, domain, genesis } from './ledger.ts';
+import { craftCa, craftLeaf, NOW_MS } from './craft.ts';
+import { HandLedger, authorityBody, domain, genesis } from './ledger.ts';
 import { quietLog, until } from './support.ts';
 
 /** SPIFFE on a node, fed by the final log. */
@@ -156,6 +157,40 @@ test('what is no authority of the trust domain stays out of the bundle', async (
   const { x509, jwt: kept } = parseBundle(domain, service.bundleDocument ?? '');
   t.true(x509.length <= 1);
   t.false(kept.some(({ kid }) => kid.startsWith('wrong')));
+});
+
+test('a rogue issuer hides no key of an honest one, and its broken keys count not', async (t) => {
+  const ledger = new HandLedger();
+  const { service } = await serve(t, ledger, bob);
+  while (service.status.provider !== 'ready') await new Promise(setImmediate);
+  const honest = parseBundle(domain, service.bundleDocument ?? '').jwt;
+  t.is(honest.length, 1);
+  ledger.say(ada, 'identity.authority/1', await authorityBody({ kid: honest[0]?.kid ?? '' }));
+  const off = new Uint8Array(32).fill(1);
+  const thumbprint = createHash('sha256');
+  ledger.say(ada, 'identity.authority/1', await authorityBody({ x: off }));
+  const text = Buffer.from(off).toString('base64url');
+  thumbprint.update(JSON.stringify({ crv: 'P-256', kty: 'EC', x: text, y: text }));
+  const body = await authorityBody({ kid: thumbprint.digest('base64url') });
+  ledger.say(ada, 'identity.authority/1', { ...body, jwt: { ...body.jwt, x: off, y: off } });
+  t.deepEqual(ledger.verdicts.slice(-3), ['applied', 'applied', 'applied']);
+  t.deepEqual(parseBundle(domain, service.bundleDocument ?? '').jwt, honest);
+  t.is(service.trust?.x509AuthoritiesOf(domain)?.length, 1);
+});
+
+test('an authority whose key no bundle can name is left out, and the document stays', async (t) => {
+  const ledger = new HandLedger();
+  const { service } = await serve(t, ledger, bob);
+  while (service.status.provider !== 'ready') await new Promise(setImmediate);
+  const { publicKey } = generateKeyPairSync('rsa-pss', { modulusLength: 2048 });
+  const spki = Uint8Array.from(publicKey.export({ format: 'der', type: 'spki' }));
+  const { der } = await craftCa({ uris: [`spiffe://${domain}`], to_ms: NOW_MS * 2, spki });
+  const before = service.bundleDocument ?? '';
+  ledger.say(ada, 'identity.authority/1', await authorityBody({ x509: der }));
+  t.is(ledger.verdicts.at(-1), 'applied');
+  const after = parseBundle(domain, service.bundleDocument ?? '');
+  t.is(after.x509.length, 1);
+  t.deepEqual(after.jwt, parseBundle(domain, before).jwt);
 });
 
 test('a node that is no issuer says so and serves nothing', async (t) => {

@@ -1,5 +1,4 @@
-import type { Clock } from '#ledger/ports.ts';
-import { isLoopbackAddress } from './request-target.ts';
+import type { Clock } from './ports.ts';
 
 /** How fast somebody may go on, and how much at once. */
 export interface Rate {
@@ -70,6 +69,7 @@ export class TokenBuckets {
 }
 
 const IPV4_IN_IPV6 = '::ffff:';
+const LOOPBACK_ADDRESS = /^(?:127(?:\.[0-9]{1,3}){3}|::1)$/;
 /** All addresses of this machine for itself: any process has 2^24 of them. */
 export const LOOPBACK = 'loopback';
 
@@ -79,10 +79,10 @@ export const LOOPBACK = 'loopback';
  */
 export function networkOf(address: string | undefined): string {
   if (address === undefined) return '';
-  if (isLoopbackAddress(address)) return LOOPBACK;
-  if (address.startsWith(IPV4_IN_IPV6)) return address.slice(IPV4_IN_IPV6.length);
-  if (!address.includes(':')) return address;
-  const [head = '', tail] = address.split('%')[0]?.split('::') ?? [];
+  const plain = address.startsWith(IPV4_IN_IPV6) ? address.slice(IPV4_IN_IPV6.length) : address;
+  if (LOOPBACK_ADDRESS.test(plain)) return LOOPBACK;
+  if (!plain.includes(':')) return plain;
+  const [head = '', tail] = plain.split('%')[0]?.split('::') ?? [];
   const left = head === '' ? [] : head.split(':');
   const right = tail === undefined || tail === '' ? [] : tail.split(':');
   const zeros = Array.from({ length: Math.max(0, 8 - left.length - right.length) }, () => '0');
