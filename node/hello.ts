@@ -12,7 +12,7 @@ import type { HelloAuth } from '#p2p/index.ts';
 
 const KNOWN = new Set(['t', 'v', 'chain', 'actor', 'peer', 'challenge']);
 /** Two fit into the 16 KiB of a hello; more are never of use. */
-const PROOFS_MAX = 2;
+export const PROOFS_MAX = 2;
 
 /** What a node knows of keys, as far as its ledger goes. */
 export interface HelloKeys {
