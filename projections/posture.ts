@@ -17,8 +17,9 @@ import {
 } from './posture-kinds.ts';
 import type { IsolateBody, RecoverBody, ReportBody } from './posture-kinds.ts';
 import {
-  canSpare, judge, levelOf, putSubject, setIsolated, subjectOf, withReport,
+  canSpare, floorAt, isolationAt, judge, levelOf, putSubject, setIsolated, subjectOf, withReport,
 } from './posture-rows.ts';
+import type { Isolation } from './posture-rows.ts';
 
 /** A report speaks of the recent past: before this it is too old, in commit time. */
 const REPORT_AGE_MS_MAX = 15 * 60_000;
@@ -141,15 +142,19 @@ function isolate(
   if (body.until_ms <= ts_ms) return 'posture_bounds';
   const most_ms = by === 'rule' ? holds_ms(level) : ORDERED_MS_MAX;
   const until_ms = Math.min(body.until_ms, ts_ms + most_ms);
-  const before = present > 0 ? subject.isolation : undefined;
-  const isolation = {
+  const before = isolationAt(subject.isolation, ts_ms);
+  const ordered = floorAt(before, ts_ms);
+  // a rule lengthens what a rule gave; what an operator ordered stands beside it
+  const lengthened = by === 'operator' ? ordered : before?.by === 'rule' ? before : undefined;
+  const isolation: Isolation = {
     level,
     since_ms: ts_ms,
-    until_ms: Math.max(until_ms, before?.until_ms ?? 0),
+    until_ms: Math.max(until_ms, lengthened?.until_ms ?? 0),
     isLowered: false,
-    by: before?.by === 'operator' ? before.by : by,
+    by,
     author: bytesOf(author),
     reason,
+    ...(by === 'rule' && ordered && { floor: ordered }),
   };
   if (!putSubject(rows, actor, { ...subject, isolation }, ts_ms)) return 'posture_bounds';
   setIsolated(rows, actor, isolation, ts_ms);
@@ -163,8 +168,8 @@ function convictionIds({ conviction }: { conviction?: { id: Uint8Array } }): Uin
 function recover(body: RecoverBody, ts_ms: number, rows: Rows, seats: Seats): VerdictName {
   const actor = body.actor.toHex();
   const subject = subjectOf(rows, actor);
-  const isolation = subject?.isolation;
-  if (!isolation || isolation.until_ms <= ts_ms) return 'posture_unknown';
+  const isolation = isolationAt(subject?.isolation, ts_ms);
+  if (!subject || !isolation) return 'posture_unknown';
   if (body.by === 'rule') {
     const { score } = judge(subject, actor, ts_ms, seats);
     if (isolation.by === 'operator' || !isOver(score, isolation.level)) return 'posture_not_due';
@@ -178,7 +183,13 @@ function recover(body: RecoverBody, ts_ms: number, rows: Rows, seats: Seats): Ve
     setIsolated(rows, actor, undefined, ts_ms);
     return 'applied';
   }
-  const lowered = { ...isolation, level, since_ms: ts_ms, isLowered: true };
+  const ordered = isolation.by === 'rule' ? floorAt(isolation, ts_ms) : undefined;
+  const isOrdered = ordered !== undefined && ordered.level >= level;
+  const lowered: Isolation = {
+    ...(isOrdered ? { ...ordered, by: 'operator' } : { ...isolation, level }),
+    since_ms: ts_ms,
+    isLowered: true,
+  };
   putSubject(rows, actor, { ...subject, isolation: lowered }, ts_ms);
   setIsolated(rows, actor, lowered, ts_ms);
   return 'applied';

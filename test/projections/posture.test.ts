@@ -173,9 +173,54 @@ test('an operator isolates with a reason and lowers it; rules do not', (t) => {
   bench.accuse([v0, v1], observer, 8);
   t.is(bench.isolate(v0, observer, 'blocked'), 'applied', 'rules may go further');
   bench.now_ms += 30 * 60_000;
-  t.is(bench.recover(v0, observer), 'posture_not_due', 'but not back');
+  t.is(bench.recover(v0, observer), 'applied', 'and back');
+  bench.now_ms += RECOVER_MS;
+  t.is(bench.recover(v0, observer), 'applied');
+  t.is(bench.grade(observer), 'restricted');
+  bench.now_ms += STAY_MS;
+  t.is(bench.recover(v0, observer), 'posture_not_due', 'to what was ordered');
   t.is(bench.recover(BOSS, observer), 'applied');
-  t.is(bench.grade(observer), 'quarantined');
+  t.is(bench.grade(observer), 'rate_limited');
+});
+
+test("an operator's mild, long grade does not lengthen a graver one by rule", (t) => {
+  const bench = new PostureBench(4);
+  const [v0, v1] = bench.validators as [Id, Id];
+  const until_ms = bench.now_ms + 30 * 24 * 3_600_000;
+  t.is(bench.isolate(BOSS, observer, 'monitored', { until_ms, reason: 'new' }), 'applied');
+  bench.accuse([v0, v1], observer, 8);
+  t.is(bench.isolate(v0, observer, 'quarantined', { until_ms }), 'applied');
+  const given = bench.view(observer)?.isolation;
+  t.is(given?.by, 'rule');
+  t.is(given?.until_ms, bench.now_ms + 2 * 3_600_000);
+  t.is(bench.isolate(v0, observer, 'blocked', { until_ms }), 'applied');
+  bench.now_ms += 2 * 3_600_000 - 1;
+  t.is(bench.grade(observer), 'blocked');
+  bench.now_ms += 1;
+  t.is(bench.grade(observer), 'monitored');
+  const { isolation } = bench.view(observer) ?? {};
+  t.like(isolation, { by: 'operator', level: 1, until_ms, reason: 'new', author: BOSS });
+  bench.now_ms += STAY_MS;
+  t.is(bench.recover(v0, observer), 'posture_not_due');
+  bench.now_ms = until_ms - 1;
+  t.is(bench.grade(observer), 'monitored');
+  bench.now_ms += 1;
+  t.is(bench.grade(observer), 'none');
+});
+
+test('what an operator ordered outlives others that end, and an operator ends it', (t) => {
+  const bench = new PostureBench(4);
+  const [v0, v1, v2] = bench.validators as [Id, Id, Id];
+  const until_ms = bench.now_ms + 30 * 24 * 3_600_000;
+  t.is(bench.isolate(BOSS, observer, 'monitored', { until_ms }), 'applied');
+  bench.accuse([v0, v1], observer, 8);
+  t.is(bench.isolate(v0, observer, 'blocked'), 'applied');
+  bench.now_ms += 3 * 3_600_000;
+  // another's grade rewrites the list of all
+  t.is(bench.isolate(BOSS, v2, 'monitored'), 'applied');
+  t.is(bench.grade(observer), 'monitored');
+  t.is(bench.recover(BOSS, observer), 'applied');
+  t.is(bench.grade(observer), 'none');
 });
 
 test('evidence of equivocation counts in full by itself, and for days', (t) => {
