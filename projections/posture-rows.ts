@@ -98,11 +98,22 @@ export function subjectsIn(rows: Reading): Id[] {
   return row ? (decode(row) as Uint8Array[]).map(hexOf) : [];
 }
 
-/** False where there is no room, though nothing is kept of members whose points are gone. */
-export function putSubject(rows: Rows, actor: Id, subject: Subject, ts_ms: number): boolean {
+/**
+ * False where there is no room, though nothing is kept of members whose points are gone. What does
+ * not rest on one validator's word (`isCertain`) makes room for itself: the member of whom the
+ * fewest report anything goes, unless it is isolated or convicted.
+ */
+export function putSubject(
+  rows: Rows,
+  actor: Id,
+  subject: Subject,
+  ts_ms: number,
+  isCertain = false,
+): boolean {
   const subjects = subjectsIn(rows);
   if (!subjects.includes(actor)) {
-    const kept = subjects.length < SUBJECTS_MAX ? subjects : withoutPast(rows, subjects, ts_ms);
+    let kept = subjects.length < SUBJECTS_MAX ? subjects : withoutPast(rows, subjects, ts_ms);
+    if (kept.length >= SUBJECTS_MAX && isCertain) kept = withoutLeast(rows, kept, ts_ms);
     if (kept.length >= SUBJECTS_MAX) return false;
     rows.put(SUBJECTS, encode([...kept, actor].map(bytesOf)));
   }
@@ -120,6 +131,23 @@ function withoutPast(rows: Rows, subjects: readonly Id[], ts_ms: number): Id[] {
     if (isPast) rows.remove(ofSubject(actor));
     return !isPast;
   });
+}
+
+/** The first of those of whom the fewest report anything goes. */
+function withoutLeast(rows: Rows, subjects: readonly Id[], ts_ms: number): Id[] {
+  let least: Id | undefined;
+  let fewest = Infinity;
+  for (const actor of subjects) {
+    const { reports, conviction, isolation } = subjectOf(rows, actor) as Subject;
+    if (isolationAt(isolation, ts_ms)) continue;
+    if (conviction && leftOfConviction(conviction, ts_ms) > 0) continue;
+    const count = reports.filter((one) => leftOf(one, ts_ms) > 0).length;
+    if (count >= fewest) continue;
+    least = actor;
+    fewest = count;
+  }
+  if (least !== undefined) rows.remove(ofSubject(least));
+  return subjects.filter((actor) => actor !== least);
 }
 
 /** What a report leaves, with those of before that still weigh something. */

@@ -89,7 +89,7 @@ export const posture: Projection & Isolating = {
     const actor = holderOf(keyId(key));
     const subject = subjectOf(rows, actor) ?? { reports: [] };
     const conviction = { ...convicted(subject.conviction, ts_ms), id: bytesOf(id) };
-    putSubject(rows, actor, { ...subject, conviction }, ts_ms);
+    putSubject(rows, actor, { ...subject, conviction }, ts_ms, true);
   },
 
   isolationOf(actor, ts_ms, rows, seats): Grade | undefined {
@@ -156,7 +156,7 @@ function isolate(
     reason,
     ...(by === 'rule' && ordered && { floor: ordered }),
   };
-  if (!putSubject(rows, actor, { ...subject, isolation }, ts_ms)) return 'posture_bounds';
+  if (!putSubject(rows, actor, { ...subject, isolation }, ts_ms, true)) return 'posture_bounds';
   setIsolated(rows, actor, isolation, ts_ms);
   return 'applied';
 }

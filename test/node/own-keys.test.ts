@@ -23,7 +23,11 @@ const KEYS = ['a', 'b', 'c', 'd', 'e'].map((name) => freshKey(`own ${name}`));
 const [keyA, keyB, keyC] = KEYS as [Key, Key, Key];
 
 /** A node that holds all of `KEYS`, the last one newest; `present` and `seat` as its ledger says. */
-function showing(known: Readonly<Record<Id, KeyState>>, present: Id | undefined, seat?: HeldKey) {
+function showing(
+  known: Readonly<Record<Id, KeyState>>,
+  present: Id | undefined,
+  seat?: HeldKey,
+) {
   const byId = new Map(KEYS.map((key) => [key.id, key]));
   const self: Self = { ...ada, otherKey: (id) => byId.get(id) };
   const { actor, coseKey } = seat ? { ...ada, coseKey: seat.coseKey } : other;

@@ -1,14 +1,13 @@
 import test from 'ava';
 import * as fc from 'fast-check';
 import type { Id } from '#ledger/ports.ts';
-import type { Event } from '#ledger/event.ts';
-import { bytesOf, idOf } from '#ledger/ids.ts';
-import { encode } from '#ledger/codec.ts';
+import { bytesOf } from '#ledger/ids.ts';
 import { thresholdsOf } from '#ledger/committee.ts';
 import {
   CONVICTION, GRADES, PERIOD_MS, POINT, RECOVER_MS, SEVERE_LEVEL, STAY_MS, leftOf, leftOfConviction,
 } from '#projections/posture-grades.ts';
 import type { Grade } from '#projections/posture-grades.ts';
+import { SUBJECTS_MAX } from '#projections/posture-rows.ts';
 import { posture } from '#projections/posture.ts';
 import { actorOf } from '#test/support/policy.ts';
 import { BOSS, PostureBench } from '#test/support/posture.ts';
@@ -226,12 +225,7 @@ test('what an operator ordered outlives others that end, and an operator ends it
 test('evidence of equivocation counts in full by itself, and for days', (t) => {
   const bench = new PostureBench(4);
   const [v0, v1] = bench.validators as [Id, Id];
-  // a key that the validator had: it is found by it, whatever its present one is
-  const body = { key: bytesOf(v1) };
-  const holderOf = (key: Id): Id => (key === idOf(bytesOf(v1)) ? v1 : key);
-  const event = { chain: '', actor: v0, lane: 0, seq: 1, kind: 'evidence.equivocation/1', body };
-  const ordered = { id: idOf(encode('e')), event: event as unknown as Event, seq: 1 };
-  posture.observe?.({ ...ordered, ts_ms: bench.now_ms }, bench.rows, holderOf);
+  bench.convict(v0, v1);
   t.is(bench.view(v1)?.score, CONVICTION);
   t.is(bench.view(v1)?.due, 'blocked');
   t.is(bench.isolate(v0, v1, 'blocked'), 'applied');
@@ -286,4 +280,27 @@ test('the same log gives the same rows, and they are bounded', (t) => {
   t.deepEqual([...a.rows.rows], [...b.rows.rows]);
   t.true(a.list().every(({ reports }) => reports.length <= 7));
   t.true(a.list().every(({ reports }) => reports.every(({ ids }) => ids.length <= 8)));
+});
+
+test('one who reports everybody keeps out neither operators nor evidence', (t) => {
+  const bench = new PostureBench(4);
+  const [v0, v1, v2] = bench.validators as [Id, Id, Id];
+  const crowd = Array.from({ length: SUBJECTS_MAX + 1 }, (_, i) => actorOf(`crowd ${i}`));
+  bench.members.push(...crowd);
+  const [first, second] = crowd as [Id, Id];
+  for (const one of [first, second]) t.is(bench.report(v1, one), 'applied');
+  for (const one of crowd.slice(0, SUBJECTS_MAX)) {
+    t.is(bench.report(v0, one, 'flooding', 1), 'applied');
+  }
+  t.is(bench.list().length, SUBJECTS_MAX);
+  t.is(bench.report(v0, observer), 'posture_bounds');
+  t.is(bench.isolate(BOSS, observer, 'blocked'), 'applied');
+  t.is(bench.grade(observer), 'blocked');
+  t.true(bench.convict(v0, v2));
+  t.is(bench.view(v2)?.score, CONVICTION);
+  t.is(bench.list().length, SUBJECTS_MAX);
+  t.is(bench.view(first)?.reports.length, 2, 'what two hold is not dropped before what one does');
+  t.is(bench.view(crowd[2] as Id), undefined);
+  t.is(bench.view(crowd[3] as Id), undefined);
+  t.is(bench.view(crowd[4] as Id)?.reports.length, 1);
 });
