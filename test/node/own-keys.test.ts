@@ -30,8 +30,11 @@ function showing(
 ) {
   const byId = new Map(KEYS.map((key) => [key.id, key]));
   const self: Self = { ...ada, otherKey: (id) => byId.get(id) };
-  const { actor, coseKey } = seat ? { ...ada, coseKey: seat.coseKey } : other;
-  const committee = new Committee(0, [{ actor, coseKey, peer: 'peer-0', stake: 1 }]);
+  const seated = seat ? { actor: ada.actor, coseKey: seat.coseKey } : other;
+  const { actor } = seated;
+  const committee = new Committee(0, [
+    { actor, coseKey: seated.coseKey, peer: 'peer-0', stake: 1 },
+  ]);
   const reducer = {
     keyOf: () => present,
     keyState: ({ key }: { key: Id }) => known[key] ?? 'foreign',
