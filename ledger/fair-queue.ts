@@ -4,8 +4,8 @@ import type { Id } from './ports.ts';
 
 /**
  * Events that wait, in the order of their arrival for each actor (by each of its keys, `partyOf`),
- * and one of each actor in turn over all of them: an actor with thousands delays another by one event a round. Who was served
- * goes to the end of the line.
+ * and one of each in turn over all of them: an actor with thousands delays another by one event a
+ * round. Who was served goes to the end of the line.
  */
 export class FairQueue {
   readonly #byParty = new Map<string, Map<Id, Pending>>();

@@ -77,7 +77,8 @@ export class Pool {
 
   /**
    * Takes an event up. Returns false when it is known. Throws `slot_pending` when another pending
-   * event has the same actor, key, lane and seq, `actor_quota` or `pool_full` when there is no room.
+   * event has the same actor, key, lane and seq, `actor_quota` or `pool_full` when there is no
+   * room.
    */
   add(pending: Pending): boolean {
     const { entry } = pending;

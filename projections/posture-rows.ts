@@ -186,9 +186,9 @@ function isolatedIn(rows: Reading): ReadonlyMap<Id, Isolated> {
   if (!row) return NOBODY;
   const found = known.get(row);
   if (found) return found;
-  const list = (decode(row) as IsolatedRow).map(([bytes, level, until_ms, low, lowUntil_ms = 0]) => {
+  const list = (decode(row) as IsolatedRow).map(([bytes, level, until_ms, low, end_ms = 0]) => {
     const actor = hexOf(bytes);
-    const floor = low === undefined ? undefined : { level: low, until_ms: lowUntil_ms };
+    const floor = low === undefined ? undefined : { level: low, until_ms: end_ms };
     return [actor, { actor, level, until_ms, floor }] as const;
   });
   const made = new Map(list);

@@ -22,7 +22,7 @@ const other = seededActor('own keys, another');
 const KEYS = ['a', 'b', 'c', 'd', 'e'].map((name) => freshKey(`own ${name}`));
 const [keyA, keyB, keyC] = KEYS as [Key, Key, Key];
 
-/** A node that holds all of `KEYS`, the last one newest; `present` and `seat` as its ledger says. */
+/** A node that holds all of `KEYS`, the last one newest; the rest is as its ledger says. */
 function showing(
   known: Readonly<Record<Id, KeyState>>,
   present: Id | undefined,
