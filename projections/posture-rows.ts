@@ -7,6 +7,8 @@ import {
   SEVERE_LEVEL, agreed, dueLevel, leftOf, leftOfConviction, supportOf,
 } from './posture-grades.ts';
 import type { Fault, Held } from './posture-grades.ts';
+import { whoGoes } from './posture-room.ts';
+import type { Claim } from './posture-room.ts';
 
 /**
  * Rows: `subjects` → [actor...] of whom there is anything, `subject/<64 hex digits>` → Subject,
@@ -99,21 +101,24 @@ export function subjectsIn(rows: Reading): Id[] {
 }
 
 /**
- * False where there is no room, though nothing is kept of members whose points are gone. What does
- * not rest on one validator's word (`isCertain`) makes room for itself: the member of whom the
- * fewest report anything goes, unless it is isolated or convicted.
+ * False where there is no room, though nothing is kept of members whose points are gone, and
+ * `claim` may take another's place (`posture-room.ts`).
  */
 export function putSubject(
   rows: Rows,
   actor: Id,
   subject: Subject,
   ts_ms: number,
-  isCertain = false,
+  claim?: Claim,
 ): boolean {
   const subjects = subjectsIn(rows);
   if (!subjects.includes(actor)) {
     let kept = subjects.length < SUBJECTS_MAX ? subjects : withoutPast(rows, subjects, ts_ms);
-    if (kept.length >= SUBJECTS_MAX && isCertain) kept = withoutLeast(rows, kept, ts_ms);
+    if (kept.length >= SUBJECTS_MAX && claim) {
+      const gone = whoGoes(reportersIn(rows, kept, ts_ms), claim);
+      if (gone !== undefined) rows.remove(ofSubject(gone));
+      kept = kept.filter((one) => one !== gone);
+    }
     if (kept.length >= SUBJECTS_MAX) return false;
     rows.put(SUBJECTS, encode([...kept, actor].map(bytesOf)));
   }
@@ -133,21 +138,17 @@ function withoutPast(rows: Rows, subjects: readonly Id[], ts_ms: number): Id[] {
   });
 }
 
-/** The first of those of whom the fewest report anything goes. */
-function withoutLeast(rows: Rows, subjects: readonly Id[], ts_ms: number): Id[] {
-  let least: Id | undefined;
-  let fewest = Infinity;
+/** Who reports those that are neither isolated nor convicted. */
+function reportersIn(rows: Rows, subjects: readonly Id[], ts_ms: number): Map<Id, readonly Id[]> {
+  const found = new Map<Id, readonly Id[]>();
   for (const actor of subjects) {
     const { reports, conviction, isolation } = subjectOf(rows, actor) as Subject;
     if (isolationAt(isolation, ts_ms)) continue;
     if (conviction && leftOfConviction(conviction, ts_ms) > 0) continue;
-    const count = reports.filter((one) => leftOf(one, ts_ms) > 0).length;
-    if (count >= fewest) continue;
-    least = actor;
-    fewest = count;
+    const held = reports.filter((one) => leftOf(one, ts_ms) > 0);
+    found.set(actor, held.map(({ reporter }) => reporter.toHex()));
   }
-  if (least !== undefined) rows.remove(ofSubject(least));
-  return subjects.filter((actor) => actor !== least);
+  return found;
 }
 
 /** What a report leaves, with those of before that still weigh something. */

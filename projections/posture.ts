@@ -9,7 +9,7 @@ import type {
 import type { VerdictName } from '#ledger/verdicts.ts';
 import {
   GRADES, ORDERED_MS_MAX, PERIOD_MS, RECOVER_MS, SEVERE_LEVEL, STAY_MS, added, convicted, holds_ms,
-  isOver,
+  isOver, supportOf,
 } from './posture-grades.ts';
 import type { Grade } from './posture-grades.ts';
 import {
@@ -17,7 +17,7 @@ import {
 } from './posture-kinds.ts';
 import type { IsolateBody, RecoverBody, ReportBody } from './posture-kinds.ts';
 import {
-  canSpare, floorAt, isolationAt, judge, levelOf, putSubject, setIsolated, subjectOf, withReport,
+  canSpare, faultyOf, floorAt, isolationAt, judge, levelOf, putSubject, setIsolated, subjectOf, withReport,
 } from './posture-rows.ts';
 import type { Isolation } from './posture-rows.ts';
 
@@ -74,7 +74,7 @@ export const posture: Projection & Isolating = {
     if (event.kind === REPORT_KIND) {
       if (!isSeated) return 'posture_not_permitted';
       if (!standingOf(actor.toHex())) return 'posture_unknown';
-      return report(event.actor, id, body as ReportBody, ts_ms, rows);
+      return report(event.actor, id, body as ReportBody, ts_ms, rows, seats);
     }
     const { by } = body as IsolateBody | RecoverBody;
     const isOperator = standingOf(event.actor)?.roles.includes('operator') === true;
@@ -89,7 +89,7 @@ export const posture: Projection & Isolating = {
     const actor = holderOf(keyId(key));
     const subject = subjectOf(rows, actor) ?? { reports: [] };
     const conviction = { ...convicted(subject.conviction, ts_ms), id: bytesOf(id) };
-    putSubject(rows, actor, { ...subject, conviction }, ts_ms, true);
+    putSubject(rows, actor, { ...subject, conviction }, ts_ms, 'certain');
   },
 
   isolationOf(actor, ts_ms, rows, seats): Grade | undefined {
@@ -104,6 +104,7 @@ function report(
   { actor, what, count, from_ms, to_ms }: ReportBody,
   ts_ms: number,
   rows: Rows,
+  seats: Seats,
 ): VerdictName {
   const isRecent = from_ms >= ts_ms - REPORT_AGE_MS_MAX && to_ms <= ts_ms + AHEAD_MS_MAX;
   if (from_ms > to_ms || !isRecent) return 'posture_bounds';
@@ -113,7 +114,8 @@ function report(
   if (isEarly) return 'posture_too_soon';
   const held = added(before, what, count, ts_ms);
   const one = { ...held, reporter: bytesOf(author), what, count, to_ms, ids: [bytesOf(id)] };
-  const isKept = putSubject(rows, actor.toHex(), withReport(subject, one, ts_ms), ts_ms);
+  const claim = { reporter: author, support: supportOf(faultyOf(seats)) };
+  const isKept = putSubject(rows, actor.toHex(), withReport(subject, one, ts_ms), ts_ms, claim);
   return isKept ? 'applied' : 'posture_bounds';
 }
 
@@ -156,7 +158,7 @@ function isolate(
     reason,
     ...(by === 'rule' && ordered && { floor: ordered }),
   };
-  if (!putSubject(rows, actor, { ...subject, isolation }, ts_ms, true)) return 'posture_bounds';
+  if (!putSubject(rows, actor, { ...subject, isolation }, ts_ms, 'certain')) return 'posture_bounds';
   setIsolated(rows, actor, isolation, ts_ms);
   return 'applied';
 }

@@ -293,7 +293,7 @@ test('one who reports everybody keeps out neither operators nor evidence', (t) =
     t.is(bench.report(v0, one, 'flooding', 1), 'applied');
   }
   t.is(bench.list().length, SUBJECTS_MAX);
-  t.is(bench.report(v0, observer), 'posture_bounds');
+  t.is(bench.report(v0, observer), 'posture_bounds', 'it has more than its share');
   t.is(bench.isolate(BOSS, observer, 'blocked'), 'applied');
   t.is(bench.grade(observer), 'blocked');
   t.true(bench.convict(v0, v2));
@@ -303,4 +303,20 @@ test('one who reports everybody keeps out neither operators nor evidence', (t) =
   t.is(bench.view(crowd[2] as Id), undefined);
   t.is(bench.view(crowd[3] as Id), undefined);
   t.is(bench.view(crowd[4] as Id)?.reports.length, 1);
+});
+
+test('those who report everybody do not keep out the reports of others', (t) => {
+  const bench = new PostureBench(7);
+  const [v0, v1, v2, v3, v4] = bench.validators as [Id, Id, Id, Id, Id];
+  const crowd = Array.from({ length: SUBJECTS_MAX }, (_, i) => actorOf(`crowd ${i}`));
+  bench.members.push(...crowd);
+  // as many liars as the committee bears, so nobody's score is more than nothing by them
+  for (const one of crowd) for (const liar of [v0, v1]) bench.report(liar, one, 'flooding', 1);
+  t.is(bench.list().length, SUBJECTS_MAX);
+  t.is(bench.report(v0, observer), 'posture_bounds');
+  for (const one of [v2, v3, v4]) t.is(bench.report(one, observer), 'applied');
+  t.is(bench.list().length, SUBJECTS_MAX);
+  t.is(bench.view(crowd[0] as Id), undefined);
+  t.is(bench.report(v0, crowd[0] as Id, 'flooding', 1), 'posture_bounds');
+  t.not(bench.view(observer)?.due, 'none');
 });
