@@ -221,6 +221,14 @@ export function signingKeyId(event: Event): Id {
 }
 
 /**
+ * Whose share of a node's room an event takes: an actor's by each of its keys, so that whoever
+ * found one that was rotated away uses up nothing of its owner's.
+ */
+export function partyOf(event: Event): string {
+  return `${event.actor}/${signingKeyId(event)}`;
+}
+
+/**
  * The check of an entry's own signature with its COSE_Key; the caller has matched the key to
  * `signingKeyId`.
  */

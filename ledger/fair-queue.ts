@@ -1,13 +1,14 @@
+import { partyOf } from './event.ts';
 import type { Pending } from './pool.ts';
 import type { Id } from './ports.ts';
 
 /**
- * Events that wait, in the order of their arrival for each actor, and one of each actor in turn
- * over all of them: an actor with thousands delays another by one event a round. Who was served
- * goes to the end of the line.
+ * Events that wait, in the order of their arrival for each actor (by each of its keys, `partyOf`),
+ * and one of each in turn over all of them: an actor with thousands delays another by one event a
+ * round. Who was served goes to the end of the line.
  */
 export class FairQueue {
-  readonly #byActor = new Map<Id, Map<Id, Pending>>();
+  readonly #byParty = new Map<string, Map<Id, Pending>>();
   #size = 0;
 
   get size(): number {
@@ -16,24 +17,24 @@ export class FairQueue {
 
   add(pending: Pending): void {
     const { id, event } = pending.entry;
-    const queue = this.#byActor.get(event.actor) ?? new Map<Id, Pending>();
-    if (queue.size === 0) this.#byActor.set(event.actor, queue);
+    const queue = this.#byParty.get(partyOf(event)) ?? new Map<Id, Pending>();
+    if (queue.size === 0) this.#byParty.set(partyOf(event), queue);
     if (!queue.has(id)) this.#size += 1;
     queue.set(id, pending);
   }
 
   /** It waits no longer; nothing happens when it did not. */
   delete({ entry: { id, event } }: Pending): void {
-    const queue = this.#byActor.get(event.actor);
+    const queue = this.#byParty.get(partyOf(event));
     if (!queue?.delete(id)) return;
     this.#size -= 1;
-    this.#byActor.delete(event.actor);
-    if (queue.size > 0) this.#byActor.set(event.actor, queue);
+    this.#byParty.delete(partyOf(event));
+    if (queue.size > 0) this.#byParty.set(partyOf(event), queue);
   }
 
   /** Every event, actor after actor. */
   *values(): Iterable<Pending> {
-    for (const queue of this.#byActor.values()) yield* queue.values();
+    for (const queue of this.#byParty.values()) yield* queue.values();
   }
 
   /**
@@ -41,7 +42,7 @@ export class FairQueue {
    * meanwhile.
    */
   *rounds(isReady: (pending: Pending) => boolean): Generator<readonly Pending[]> {
-    const queues = Array.from(this.#byActor.values(), (queue) => queue.values());
+    const queues = Array.from(this.#byParty.values(), (queue) => queue.values());
     for (;;) {
       const round = queues.flatMap((queue) => nextOf(queue, isReady) ?? []);
       if (round.length === 0) return;

@@ -1,4 +1,5 @@
 import { fail } from './errors.ts';
+import { partyOf } from './event.ts';
 import type { Entry } from './event.ts';
 import { FairQueue } from './fair-queue.ts';
 import type { Id } from './ports.ts';
@@ -8,7 +9,7 @@ import { hasItsShare } from './shares.ts';
 export interface PoolLimits {
   readonly events_max: number;
   readonly bytes_max: number;
-  /** Events of one actor. The fuller the pool, the fewer: see `shares.ts`. */
+  /** Events of one actor by one key. The fuller the pool, the fewer: see `shares.ts`. */
   readonly eventsPerActor_max: number;
 }
 
@@ -42,9 +43,10 @@ export class Pool {
   readonly #own = new FairQueue();
   /** Others' events that no accepted block carries. */
   readonly #others = new FairQueue();
-  /** Which pending event holds (actor, lane, seq). */
+  /** Which pending event holds (actor, key, lane, seq): of two keys the ledger applies one. */
   readonly #slots = new Map<string, Id>();
-  readonly #perActor = new Map<Id, Held>();
+  /** By actor and key (`partyOf`). */
+  readonly #perParty = new Map<string, Held>();
   #bytes = 0;
   #version = 0;
 
@@ -75,7 +77,8 @@ export class Pool {
 
   /**
    * Takes an event up. Returns false when it is known. Throws `slot_pending` when another pending
-   * event has the same actor, lane and seq, `actor_quota` or `pool_full` when there is no room.
+   * event has the same actor, key, lane and seq, `actor_quota` or `pool_full` when there is no
+   * room.
    */
   add(pending: Pending): boolean {
     const { entry } = pending;
@@ -105,7 +108,7 @@ export class Pool {
    */
   assertRoom({ event, bytes: { length } }: Pick<Entry, 'event' | 'bytes'>): void {
     const { events_max, bytes_max, eventsPerActor_max } = this.#limits;
-    const held = this.#perActor.get(event.actor) ?? NOTHING;
+    const held = this.#perParty.get(partyOf(event)) ?? NOTHING;
     if (held.events >= eventsPerActor_max) refuseActor(held);
     if (this.#all.size >= events_max || this.#bytes + length > bytes_max) {
       fail(
@@ -133,9 +136,9 @@ export class Pool {
     const slot = slotOf(entry);
     this.#all.set(id, pending);
     if (!this.#slots.has(slot)) this.#slots.set(slot, id);
-    const held = this.#perActor.get(event.actor) ?? NOTHING;
+    const held = this.#perParty.get(partyOf(event)) ?? NOTHING;
     const bytes = held.bytes + entry.bytes.length;
-    this.#perActor.set(event.actor, { events: held.events + 1, bytes });
+    this.#perParty.set(partyOf(event), { events: held.events + 1, bytes });
     this.#bytes += entry.bytes.length;
     (isOwn ? this.#own : this.#others).add(pending);
     this.#version += 1;
@@ -162,9 +165,9 @@ export class Pool {
     const slot = slotOf(pending.entry);
     if (this.#slots.get(slot) === id) this.#slots.delete(slot);
     const { event, bytes: { length } } = pending.entry;
-    const { events, bytes } = this.#perActor.get(event.actor) ?? NOTHING;
-    if (events <= 1) this.#perActor.delete(event.actor);
-    else this.#perActor.set(event.actor, { events: events - 1, bytes: bytes - length });
+    const { events, bytes } = this.#perParty.get(partyOf(event)) ?? NOTHING;
+    if (events <= 1) this.#perParty.delete(partyOf(event));
+    else this.#perParty.set(partyOf(event), { events: events - 1, bytes: bytes - length });
     this.#bytes -= length;
     this.#version += 1;
   }
@@ -227,5 +230,5 @@ function refuseActor({ events, bytes }: Held): never {
 }
 
 function slotOf({ event }: Entry): string {
-  return `${event.actor}/${event.lane}/${event.seq}`;
+  return `${partyOf(event)}/${event.lane}/${event.seq}`;
 }

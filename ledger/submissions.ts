@@ -8,6 +8,7 @@ import {
   entryJob,
   entryLeaf,
   entryOf,
+  partyOf,
   signEvent,
   signingKeyId,
 } from './event.ts';
@@ -116,7 +117,7 @@ export class Submissions {
     this.#replica.assertRoom(entry);
     const leaf = entryLeaf(entry);
     if (!this.#verified.has(leaf)) {
-      const isValid = await this.#verify([job, ...innerJobs(event)], `${from} ${event.actor}`);
+      const isValid = await this.#verify([job, ...innerJobs(event)], `${from} ${partyOf(event)}`);
       if (!isValid) {
         fail('bad_event_signature', 'The signature does not fit the event and the key.', { id });
       }

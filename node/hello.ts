@@ -12,7 +12,7 @@ import type { HelloAuth } from '#p2p/index.ts';
 
 const KNOWN = new Set(['t', 'v', 'chain', 'actor', 'peer', 'challenge']);
 /** Two fit into the 16 KiB of a hello; more are never of use. */
-const PROOFS_MAX = 2;
+export const PROOFS_MAX = 2;
 
 /** What a node knows of keys, as far as its ledger goes. */
 export interface HelloKeys {
@@ -92,7 +92,11 @@ function partsOf(message: Uint8Array): {
   return { object, proofs: proofs as unknown as Proof[] };
 }
 
-/** Who it is that holds these keys. */
+/**
+ * Who it is that holds these keys. A key that the running epoch's committee names counts even where
+ * it is revoked: a quorum of that committee has to certify the epoch's end. Of who has left no key
+ * is bound, and its own are known all the same: `pairs.ts` tells it so.
+ */
 function actorOf(
   claimed: Id,
   ids: readonly Id[],
@@ -102,19 +106,18 @@ function actorOf(
   const author = committee.indexOf(claimed);
   const seatKey = author === undefined ? undefined : committee.keyIdAt(author);
   const states = ids.map((id) => keys.stateOf(claimed, id));
-  const isBound = ids.some((id, i) => {
-    return states[i] === 'present' || (id === seatKey && states[i] !== 'revoked');
-  });
-  if (isBound) return claimed;
+  if (ids.some((id, i) => id === seatKey || states[i] === 'present')) return claimed;
   if (states.includes('revoked')) {
     fail('key_revoked', 'The key of this peer is revoked.', { actor: claimed });
   }
   if (states.includes('retired')) {
     fail('key_retired', 'This peer has another key by now.', { actor: claimed });
   }
-  if (ids.some((id) => keys.ownerOf(id) !== undefined)) {
+  const owners = ids.map((id) => keys.ownerOf(id)).filter((owner) => owner !== undefined);
+  if (owners.some((owner) => owner !== claimed)) {
     fail('hello_invalid', "The key is another actor's.", { actor: claimed });
   }
+  if (owners.length > 0) return claimed;
   const [first = ''] = ids;
   return first;
 }

@@ -1,4 +1,4 @@
-import { readdir, rename } from 'node:fs/promises';
+import { readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { keyId } from '#ledger/cose.ts';
 import { fail } from '#ledger/errors.ts';
@@ -45,6 +45,7 @@ export class Keyring {
   readonly #passphrase: PassphraseSource | undefined;
   readonly #read = new Map<string, HeldKey>();
   readonly #held = new Map<Id, HeldKey>();
+  readonly #written_ms = new Map<Id, number>();
 
   constructor(
     folder: string,
@@ -61,6 +62,12 @@ export class Keyring {
   /** By SHA-256 of their COSE_Keys. */
   get held(): ReadonlyMap<Id, HeldKey> {
     return this.#held;
+  }
+
+  /** Ids by the time of their files, the newest first: the likeliest to be the present one. */
+  get newestFirst(): readonly Id[] {
+    const written_ms = (id: Id): number => this.#written_ms.get(id) ?? 0;
+    return [...this.#held.keys()].toSorted((a, b) => written_ms(b) - written_ms(a));
   }
 
   get(id: Id): HeldKey | undefined {
@@ -83,7 +90,9 @@ export class Keyring {
         });
       }
       this.#read.set(file, { coseKey, signer });
-      this.#held.set(keyId(coseKey), { coseKey, signer });
+      const id = keyId(coseKey);
+      this.#held.set(id, { coseKey, signer });
+      this.#written_ms.set(id, (await stat(file)).mtimeMs);
       isNew = true;
     }
     return isNew;
@@ -99,6 +108,7 @@ export class Keyring {
     const id = keyId(coseKey);
     await rename(partOf(id), this.fileOf(id));
     this.#held.set(id, { coseKey, signer });
+    this.#written_ms.set(id, (await stat(this.fileOf(id))).mtimeMs);
     return { id, coseKey, signer };
   }
 

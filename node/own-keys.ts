@@ -6,19 +6,37 @@ import type { FinalEvent } from '#ledger/fold.ts';
 import type { Log } from '#ledger/ports.ts';
 import { KEY_KINDS } from '#ledger/rotation.ts';
 import { VERDICTS } from '#ledger/verdicts.ts';
+import { PROOFS_MAX } from './hello.ts';
 import type { HelloKeys } from './hello.ts';
 import type { Keyring } from './keyring.ts';
 
 /** What the ledger of a running node says of its own keys. */
 
 /** The key that signs for this node now, where it is held. */
-export function presentKey(core: Core, self: Self): HeldKey | undefined {
+export function presentKey(core: Pick<Core, 'replica'>, self: Self): HeldKey | undefined {
   const id = core.replica.fold.reducer.keyOf(self.actor) ?? self.actor;
   return heldKey(self, id);
 }
 
-/** For hellos; before the ledger is open every actor has its first key. */
-export function helloKeys(opened: { core?: Core }, self: Self, keyring: Keyring): HelloKeys {
+/** What the hellos of a node need of its ledger, once that is open. */
+interface Opened {
+  readonly core?: Pick<Core, 'replica'>;
+}
+
+/**
+ * For hellos; before the ledger is open every actor has its first key.
+ *
+ * A lost store or a restored backup may lack any number of rotations, and a hello has room for few
+ * keys. So from one hello to the next the node goes through those that its ledger does not know,
+ * newest first; the one that its committee names keeps every other turn, for peers that stand
+ * before the rotation that this node knows of.
+ */
+export function helloKeys(
+  opened: Opened,
+  self: Self,
+  keyring: Pick<Keyring, 'newestFirst' | 'get'>,
+): HelloKeys {
+  let turn = 0;
   return {
     stateOf(actor, key) {
       return opened.core?.replica.fold.reducer.keyState({ actor, key }) ?? 'foreign';
@@ -30,14 +48,33 @@ export function helloKeys(opened: { core?: Core }, self: Self, keyring: Keyring)
       const { committee, fold } = core.replica;
       const author = committee.indexOf(self.actor);
       const seat = author === undefined ? undefined : heldKey(self, committee.keyIdAt(author));
+      const present = presentKey(core, self);
       // what the ledger does not know yet may be bound where this node has not come to
-      const fresh = [...keyring.held].flatMap(([id, key]) => {
-        return fold.reducer.keyState({ actor: self.actor, key: id }) === 'foreign' ? [key] : [];
+      const fresh = keyring.newestFirst.flatMap((id) => {
+        const isFresh = fold.reducer.keyState({ actor: self.actor, key: id }) === 'foreign';
+        return isFresh ? (keyring.get(id) ?? []) : [];
       });
-      const found = [presentKey(core, self), ...fresh, seat].filter((key) => key !== undefined);
-      return found.length > 0 ? [...new Set(found)] : [self];
+      const sure = [...new Set([present, seat].filter((key) => key !== undefined))];
+      const found = inTurn(sure, fresh, turn);
+      turn += 1;
+      return found.length > 0 ? found : [self];
     },
   };
+}
+
+/** The keys of one hello, the likeliest first; over the turns each of them is among the first. */
+function inTurn(
+  sure: readonly HeldKey[],
+  fresh: readonly HeldKey[],
+  turn: number,
+): readonly HeldKey[] {
+  const room = PROOFS_MAX - sure.length;
+  if (fresh.length === 0 || (room < 1 && turn % 2 === 0)) return [...sure, ...fresh];
+  const step = Math.max(1, room);
+  const first = ((room < 1 ? (turn - 1) / 2 : turn) * step) % fresh.length;
+  const [present, ...others] = sure;
+  const next = [...fresh.slice(first), ...fresh.slice(0, first)];
+  return room < 1 ? [present as HeldKey, ...next, ...others] : [...sure, ...next];
 }
 
 /** How often new key files are looked for: who rotates waits for it. Reads names only. */

@@ -43,8 +43,8 @@ const POINTS: Readonly<Record<string, number>> = {
   hello_repeated: MALFORMED,
   foreign_chain: CLUMSY,
   hello_timeout: CLUMSY,
-  // a backup that was put back
-  key_retired: CLUMSY,
+  // a backup that was put back goes through the keys that it holds
+  key_retired: 1,
   key_revoked: CLUMSY,
   join_refused: CLUMSY,
   request_stalled: CLUMSY,

@@ -7,10 +7,13 @@ import {
   SEVERE_LEVEL, agreed, dueLevel, leftOf, leftOfConviction, supportOf,
 } from './posture-grades.ts';
 import type { Fault, Held } from './posture-grades.ts';
+import { whoGoes } from './posture-room.ts';
+import type { Claim } from './posture-room.ts';
 
 /**
  * Rows: `subjects` → [actor...] of whom there is anything, `subject/<64 hex digits>` → Subject,
- * `isolated` → [[actor, level, until_ms]...] in the order of the log: whom a grade was given to.
+ * `isolated` → [[actor, level, until_ms, (level, until_ms of a floor)]...] in the order of the log:
+ * whom a grade was given to.
  */
 const SUBJECTS = 'subjects';
 const ISOLATED = 'isolated';
@@ -39,6 +42,14 @@ export interface Conviction extends Held {
   readonly id: Uint8Array;
 }
 
+/** What an operator ordered, beside a graver grade by rule: that falls back to it. */
+export interface Floor {
+  readonly level: number;
+  readonly until_ms: number;
+  readonly author: Uint8Array;
+  readonly reason: string;
+}
+
 /** What holds until it ends, is lowered or made graver. */
 export interface Isolation {
   readonly level: number;
@@ -51,6 +62,8 @@ export interface Isolation {
   readonly by: 'rule' | 'operator';
   readonly author: Uint8Array;
   readonly reason: string;
+  /** Under a grade by rule only. */
+  readonly floor?: Floor;
 }
 
 export interface Subject {
@@ -64,16 +77,48 @@ export function subjectOf(rows: Reading, actor: Id): Subject | undefined {
   return row && (decode(row) as Subject);
 }
 
+/** What holds at a time: the isolation, or what is left of it once that has ended. */
+export function isolationAt(
+  isolation: Isolation | undefined,
+  ts_ms: number,
+): Isolation | undefined {
+  if (!isolation || isolation.until_ms > ts_ms) return isolation;
+  const floor = floorAt(isolation, ts_ms);
+  return floor && { ...floor, since_ms: isolation.until_ms, isLowered: false, by: 'operator' };
+}
+
+/** What an operator ordered as it holds at a time. */
+export function floorAt(isolation: Isolation | undefined, ts_ms: number): Floor | undefined {
+  if (!isolation) return undefined;
+  const { level, until_ms, author, reason } = isolation;
+  const one = isolation.by === 'operator' ? { level, until_ms, author, reason } : isolation.floor;
+  return one && one.until_ms > ts_ms ? one : undefined;
+}
+
 export function subjectsIn(rows: Reading): Id[] {
   const row = rows.get(SUBJECTS);
   return row ? (decode(row) as Uint8Array[]).map(hexOf) : [];
 }
 
-/** False where there is no room, though nothing is kept of members whose points are gone. */
-export function putSubject(rows: Rows, actor: Id, subject: Subject, ts_ms: number): boolean {
+/**
+ * False where there is no room, though nothing is kept of members whose points are gone, and
+ * `claim` may take another's place (`posture-room.ts`).
+ */
+export function putSubject(
+  rows: Rows,
+  actor: Id,
+  subject: Subject,
+  ts_ms: number,
+  claim?: Claim,
+): boolean {
   const subjects = subjectsIn(rows);
   if (!subjects.includes(actor)) {
-    const kept = subjects.length < SUBJECTS_MAX ? subjects : withoutPast(rows, subjects, ts_ms);
+    let kept = subjects.length < SUBJECTS_MAX ? subjects : withoutPast(rows, subjects, ts_ms);
+    if (kept.length >= SUBJECTS_MAX && claim) {
+      const gone = whoGoes(reportersIn(rows, kept, ts_ms), claim);
+      if (gone !== undefined) rows.remove(ofSubject(gone));
+      kept = kept.filter((one) => one !== gone);
+    }
     if (kept.length >= SUBJECTS_MAX) return false;
     rows.put(SUBJECTS, encode([...kept, actor].map(bytesOf)));
   }
@@ -87,10 +132,23 @@ function withoutPast(rows: Rows, subjects: readonly Id[], ts_ms: number): Id[] {
     const isPast =
       reports.every((one) => leftOf(one, ts_ms) === 0) &&
       (!conviction || leftOfConviction(conviction, ts_ms) === 0) &&
-      (!isolation || isolation.until_ms <= ts_ms);
+      !isolationAt(isolation, ts_ms);
     if (isPast) rows.remove(ofSubject(actor));
     return !isPast;
   });
+}
+
+/** Who reports those that are neither isolated nor convicted. */
+function reportersIn(rows: Rows, subjects: readonly Id[], ts_ms: number): Map<Id, readonly Id[]> {
+  const found = new Map<Id, readonly Id[]>();
+  for (const actor of subjects) {
+    const { reports, conviction, isolation } = subjectOf(rows, actor) as Subject;
+    if (isolationAt(isolation, ts_ms)) continue;
+    if (conviction && leftOfConviction(conviction, ts_ms) > 0) continue;
+    const held = reports.filter((one) => leftOf(one, ts_ms) > 0);
+    found.set(actor, held.map(({ reporter }) => reporter.toHex()));
+  }
+  return found;
 }
 
 /** What a report leaves, with those of before that still weigh something. */
@@ -104,12 +162,20 @@ export function withReport(subject: Subject | undefined, one: Reported, ts_ms: n
   return { ...subject, reports: [...others, { ...one, ids }] };
 }
 
-type IsolatedRow = readonly (readonly [actor: Uint8Array, level: number, until_ms: number])[];
+type IsolatedRow = readonly (readonly [
+  actor: Uint8Array,
+  level: number,
+  until_ms: number,
+  floor?: number,
+  floorUntil_ms?: number,
+])[];
 
+/** The level ends first, if it has a floor at all that outlasts it. */
 interface Isolated {
   readonly actor: Id;
   readonly level: number;
   readonly until_ms: number;
+  readonly floor: Pick<Floor, 'level' | 'until_ms'> | undefined;
 }
 
 /** By the row: policies ask at every event. */
@@ -121,9 +187,10 @@ function isolatedIn(rows: Reading): ReadonlyMap<Id, Isolated> {
   if (!row) return NOBODY;
   const found = known.get(row);
   if (found) return found;
-  const list = (decode(row) as IsolatedRow).map(([bytes, level, until_ms]) => {
+  const list = (decode(row) as IsolatedRow).map(([bytes, level, until_ms, low, end_ms = 0]) => {
     const actor = hexOf(bytes);
-    return [actor, { actor, level, until_ms }] as const;
+    const floor = low === undefined ? undefined : { level: low, until_ms: end_ms };
+    return [actor, { actor, level, until_ms, floor }] as const;
   });
   const made = new Map(list);
   known.set(row, made);
@@ -134,18 +201,29 @@ function isolatedIn(rows: Reading): ReadonlyMap<Id, Isolated> {
 export function setIsolated(
   rows: Rows,
   actor: Id,
-  isolation: Pick<Isolation, 'level' | 'until_ms'> | undefined,
+  isolation: Isolation | undefined,
   ts_ms: number,
 ): void {
-  const list = new Map([...isolatedIn(rows)].filter(([, { until_ms }]) => until_ms > ts_ms));
+  const list = new Map([...isolatedIn(rows)].filter(([, one]) => givenAt(one, ts_ms) > 0));
   // who had a grade before keeps its place
   if (!isolation) list.delete(actor);
-  else list.set(actor, { actor, level: isolation.level, until_ms: isolation.until_ms });
+  else {
+    const { level, until_ms, floor } = isolation;
+    list.set(actor, { actor, level, until_ms, floor });
+  }
   if (list.size === 0) rows.remove(ISOLATED);
   else {
-    const row = [...list.values()].map((one) => [bytesOf(one.actor), one.level, one.until_ms]);
+    const row = [...list.values()].map(({ actor: who, level, until_ms, floor }) => {
+      return [bytesOf(who), level, until_ms, ...(floor ? [floor.level, floor.until_ms] : [])];
+    });
     rows.put(ISOLATED, encode(row));
   }
+}
+
+/** The level that was given, as far as it holds. */
+function givenAt({ level, until_ms, floor }: Isolated, ts_ms: number): number {
+  if (until_ms > ts_ms) return level;
+  return floor && floor.until_ms > ts_ms ? floor.level : 0;
 }
 
 /**
@@ -155,11 +233,11 @@ export function setIsolated(
 export function levelOf(rows: Reading, actor: Id, ts_ms: number, seats: () => Seats): number {
   const list = isolatedIn(rows);
   const one = list.get(actor);
-  if (!one || one.until_ms <= ts_ms) return 0;
-  if (one.level < SEVERE_LEVEL) return one.level;
+  const level = one ? givenAt(one, ts_ms) : 0;
+  if (level < SEVERE_LEVEL) return level;
   const severe = severeOf(list, ts_ms, seats());
   const place = severe.indexOf(actor);
-  return place >= faultyOf(seats()) ? SEVERE_LEVEL - 1 : one.level;
+  return place >= faultyOf(seats()) ? SEVERE_LEVEL - 1 : level;
 }
 
 /** Whether one more validator could be done without. */
@@ -171,8 +249,8 @@ export function canSpare(rows: Reading, actor: Id, ts_ms: number, seats: Seats):
 
 function severeOf(list: ReadonlyMap<Id, Isolated>, ts_ms: number, { validators }: Seats): Id[] {
   const seated = new Set(validators.map(({ actor }) => actor));
-  return [...list.values()].flatMap(({ actor, level, until_ms }) => {
-    return level >= SEVERE_LEVEL && until_ms > ts_ms && seated.has(actor) ? [actor] : [];
+  return [...list.values()].flatMap((one) => {
+    return givenAt(one, ts_ms) >= SEVERE_LEVEL && seated.has(one.actor) ? [one.actor] : [];
   });
 }
 

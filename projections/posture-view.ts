@@ -2,7 +2,7 @@ import type { Id } from '#ledger/ports.ts';
 import type { Seats } from '#ledger/projection.ts';
 import { GRADES, RECOVER_MS, STAY_MS } from './posture-grades.ts';
 import type { Grade } from './posture-grades.ts';
-import { canSpare, judge, levelOf, subjectOf, subjectsIn } from './posture-rows.ts';
+import { canSpare, isolationAt, judge, levelOf, subjectOf, subjectsIn } from './posture-rows.ts';
 import type { Reading } from './posture-rows.ts';
 
 /** One member as people see it. */
@@ -53,7 +53,8 @@ export function readPosture(
   if (!subject) return undefined;
   const { score, due } = judge(subject, actor, now_ms, seats);
   const level = levelOf(rows, actor, now_ms, () => seats);
-  const { isolation, conviction } = subject;
+  const { conviction } = subject;
+  const isolation = isolationAt(subject.isolation, now_ms);
   return {
     actor,
     score,

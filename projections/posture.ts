@@ -9,7 +9,7 @@ import type {
 import type { VerdictName } from '#ledger/verdicts.ts';
 import {
   GRADES, ORDERED_MS_MAX, PERIOD_MS, RECOVER_MS, SEVERE_LEVEL, STAY_MS, added, convicted, holds_ms,
-  isOver,
+  isOver, supportOf,
 } from './posture-grades.ts';
 import type { Grade } from './posture-grades.ts';
 import {
@@ -17,8 +17,9 @@ import {
 } from './posture-kinds.ts';
 import type { IsolateBody, RecoverBody, ReportBody } from './posture-kinds.ts';
 import {
-  canSpare, judge, levelOf, putSubject, setIsolated, subjectOf, withReport,
+  canSpare, faultyOf, floorAt, isolationAt, judge, levelOf, putSubject, setIsolated, subjectOf, withReport,
 } from './posture-rows.ts';
+import type { Isolation } from './posture-rows.ts';
 
 /** A report speaks of the recent past: before this it is too old, in commit time. */
 const REPORT_AGE_MS_MAX = 15 * 60_000;
@@ -73,7 +74,7 @@ export const posture: Projection & Isolating = {
     if (event.kind === REPORT_KIND) {
       if (!isSeated) return 'posture_not_permitted';
       if (!standingOf(actor.toHex())) return 'posture_unknown';
-      return report(event.actor, id, body as ReportBody, ts_ms, rows);
+      return report(event.actor, id, body as ReportBody, ts_ms, rows, seats);
     }
     const { by } = body as IsolateBody | RecoverBody;
     const isOperator = standingOf(event.actor)?.roles.includes('operator') === true;
@@ -88,7 +89,7 @@ export const posture: Projection & Isolating = {
     const actor = holderOf(keyId(key));
     const subject = subjectOf(rows, actor) ?? { reports: [] };
     const conviction = { ...convicted(subject.conviction, ts_ms), id: bytesOf(id) };
-    putSubject(rows, actor, { ...subject, conviction }, ts_ms);
+    putSubject(rows, actor, { ...subject, conviction }, ts_ms, 'certain');
   },
 
   isolationOf(actor, ts_ms, rows, seats): Grade | undefined {
@@ -103,6 +104,7 @@ function report(
   { actor, what, count, from_ms, to_ms }: ReportBody,
   ts_ms: number,
   rows: Rows,
+  seats: Seats,
 ): VerdictName {
   const isRecent = from_ms >= ts_ms - REPORT_AGE_MS_MAX && to_ms <= ts_ms + AHEAD_MS_MAX;
   if (from_ms > to_ms || !isRecent) return 'posture_bounds';
@@ -112,7 +114,8 @@ function report(
   if (isEarly) return 'posture_too_soon';
   const held = added(before, what, count, ts_ms);
   const one = { ...held, reporter: bytesOf(author), what, count, to_ms, ids: [bytesOf(id)] };
-  const isKept = putSubject(rows, actor.toHex(), withReport(subject, one, ts_ms), ts_ms);
+  const claim = { reporter: author, support: supportOf(faultyOf(seats)) };
+  const isKept = putSubject(rows, actor.toHex(), withReport(subject, one, ts_ms), ts_ms, claim);
   return isKept ? 'applied' : 'posture_bounds';
 }
 
@@ -141,17 +144,21 @@ function isolate(
   if (body.until_ms <= ts_ms) return 'posture_bounds';
   const most_ms = by === 'rule' ? holds_ms(level) : ORDERED_MS_MAX;
   const until_ms = Math.min(body.until_ms, ts_ms + most_ms);
-  const before = present > 0 ? subject.isolation : undefined;
-  const isolation = {
+  const before = isolationAt(subject.isolation, ts_ms);
+  const ordered = floorAt(before, ts_ms);
+  // a rule lengthens what a rule gave; what an operator ordered stands beside it
+  const lengthened = by === 'operator' ? ordered : before?.by === 'rule' ? before : undefined;
+  const isolation: Isolation = {
     level,
     since_ms: ts_ms,
-    until_ms: Math.max(until_ms, before?.until_ms ?? 0),
+    until_ms: Math.max(until_ms, lengthened?.until_ms ?? 0),
     isLowered: false,
-    by: before?.by === 'operator' ? before.by : by,
+    by,
     author: bytesOf(author),
     reason,
+    ...(by === 'rule' && ordered && { floor: ordered }),
   };
-  if (!putSubject(rows, actor, { ...subject, isolation }, ts_ms)) return 'posture_bounds';
+  if (!putSubject(rows, actor, { ...subject, isolation }, ts_ms, 'certain')) return 'posture_bounds';
   setIsolated(rows, actor, isolation, ts_ms);
   return 'applied';
 }
@@ -163,8 +170,8 @@ function convictionIds({ conviction }: { conviction?: { id: Uint8Array } }): Uin
 function recover(body: RecoverBody, ts_ms: number, rows: Rows, seats: Seats): VerdictName {
   const actor = body.actor.toHex();
   const subject = subjectOf(rows, actor);
-  const isolation = subject?.isolation;
-  if (!isolation || isolation.until_ms <= ts_ms) return 'posture_unknown';
+  const isolation = isolationAt(subject?.isolation, ts_ms);
+  if (!subject || !isolation) return 'posture_unknown';
   if (body.by === 'rule') {
     const { score } = judge(subject, actor, ts_ms, seats);
     if (isolation.by === 'operator' || !isOver(score, isolation.level)) return 'posture_not_due';
@@ -178,7 +185,13 @@ function recover(body: RecoverBody, ts_ms: number, rows: Rows, seats: Seats): Ve
     setIsolated(rows, actor, undefined, ts_ms);
     return 'applied';
   }
-  const lowered = { ...isolation, level, since_ms: ts_ms, isLowered: true };
+  const ordered = isolation.by === 'rule' ? floorAt(isolation, ts_ms) : undefined;
+  const isOrdered = ordered !== undefined && ordered.level >= level;
+  const lowered: Isolation = {
+    ...(isOrdered ? { ...ordered, by: 'operator' } : { ...isolation, level }),
+    since_ms: ts_ms,
+    isLowered: true,
+  };
   putSubject(rows, actor, { ...subject, isolation: lowered }, ts_ms);
   setIsolated(rows, actor, lowered, ts_ms);
   return 'applied';

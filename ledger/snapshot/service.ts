@@ -2,7 +2,6 @@ import type { Certifier } from '#ledger/certifier.ts';
 import type { Chain } from '#ledger/chain.ts';
 import type { Checkpoint } from '#ledger/checkpoint.ts';
 import { codeOf } from '#ledger/errors.ts';
-import { settleBare } from '#ledger/epoch-turn.ts';
 import type { Self } from '#ledger/held-keys.ts';
 import type { BlockStore, Clock, Log, Network, Verifier } from '#ledger/ports.ts';
 import type { PoolLimits } from '#ledger/pool.ts';
@@ -13,6 +12,7 @@ import type { Restored } from '#ledger/replica-ports.ts';
 import { restore } from '#ledger/restore.ts';
 import { SnapshotServer } from '#ledger/sync/snapshot-server.ts';
 import { SnapshotSync } from '#ledger/sync/snapshot-sync.ts';
+import { settleInstalled } from './bare.ts';
 import type { Offer } from './check.ts';
 import { install } from './install.ts';
 import { Pruner } from './pruner.ts';
@@ -112,7 +112,7 @@ export class SnapshotService {
     installed();
   }
 
-  /** The ledger of the snapshot; bare events, which no store keeps, wait on. */
+  /** The ledger of the snapshot; bare events, which a store seldom keeps, wait on. */
   async #load(): Promise<Restored> {
     const { chain, schema, self, config, ports, replica } = this.#parts;
     this.shelf.cancel();
@@ -123,10 +123,8 @@ export class SnapshotService {
     for (const pending of bare) {
       if (fold.reducer.isFree(pending.entry.event)) pool.restore(pending);
     }
-    // it may sit in that epoch with another key than those name
-    const { committee } = restored.orderer;
-    const author = committee.indexOf(self.actor);
-    if (author !== undefined) await settleBare(pool, self, committee.keyIdAt(author), () => true);
+    const ops = await settleInstalled(restored, self, ports.store, replica.hasForgotten);
+    if (ops.length > 0) await ports.store.write(ops, { sync: true });
     return restored;
   }
 }

@@ -61,6 +61,22 @@ test('an event is taken up once; a slot, an actor and the pool have their bounds
   );
 });
 
+test("a key that was rotated away takes nothing of its owner's room", (t) => {
+  const pool = new Pool({ ...LIMITS, events_max: 40 });
+  // the owner has rotated; its old key is in other hands
+  const by = (entry: Entry): Entry => entryOf({ ...entry.event, key: bob }, undefined);
+  for (const seq of [1, 2, 3, 4]) pool.add(pending(put(ada, seq, 'old')));
+  t.is(codeIn(() => pool.add(pending(put(ada, 5, 'old')))), 'actor_quota');
+  for (const seq of [1, 2, 3, 4]) pool.add(pending(by(put(ada, seq, 'new'))));
+  t.is(codeIn(() => pool.add(pending(by(put(ada, 1, 'other'))))), 'slot_pending');
+  t.is(codeIn(() => pool.add(pending(by(put(ada, 5, 'new'))))), 'actor_quota');
+  const [first, second] = [...pool.ready(0)];
+  t.deepEqual([first, second].map((one) => one?.entry.event.key), [undefined, bob]);
+  for (const { entry } of pool.values()) pool.remove(entry.id);
+  t.deepEqual([pool.size, pool.bytes, pool.waiting], [0, 0, 0]);
+  t.is(codeIn(() => pool.add(pending(put(ada, 1, 'old')))), 'none');
+});
+
 test('a refused event leaves no trace', (t) => {
   const pool = new Pool({ ...LIMITS, eventsPerActor_max: 1 });
   pool.add(pending(put(ada, 1, 'a')));

@@ -71,7 +71,23 @@ test('the present key shows who it is, before and after a rotation', async (t) =
   t.is(await check(await hello(ada, [ada]), between), ada.actor);
   t.is(await check(await hello(ada, [ada]), {
     ...between, states: { [ada.actor]: 'revoked' },
-  }), 'key_revoked');
+  }), ada.actor, 'a quorum of that epoch has to certify its end');
+  t.is(await check(await hello(ada, [ada]), {
+    ...afterwards, states: { ...afterwards.states, [ada.actor]: 'revoked' },
+  }), 'key_revoked', 'the next epoch runs');
+});
+
+test('who has left is told so by who judges pairs', async (t) => {
+  const left: Known = {
+    owners: { [ada.actor]: ada.actor },
+    committee: new Committee(1, [
+      { actor: bob.actor, coseKey: bob.coseKey, peer: 'peer-1', stake: 1 },
+    ]),
+  };
+  t.is(await check(await hello(ada, [ada]), left), ada.actor);
+  t.is(await check(await hello(ada, [next, ada]), left), ada.actor);
+  const others = { ...left, owners: { ...left.owners, [next.id]: bob.actor } };
+  t.is(await check(await hello(ada, [ada, next]), others), 'hello_invalid');
 });
 
 test('who does not know on which side of its rotation it is shows both keys', async (t) => {

@@ -33,6 +33,7 @@ test('forgeries ban fast, malformed objects too, slowness hardly, refusals never
   t.is(calls('peer_gone'), Infinity);
   t.is(calls('hello_refused'), Infinity);
   t.is(calls('engine_failed'), Infinity, 'a verifier thread of this node died');
+  t.true(calls('key_retired') > 64, 'as many keys as a node may hold, at once');
   t.is(calls('a_code_that_nobody_listed'), 5);
   t.is(pointsOf('toString'), pointsOf('a_code_that_nobody_listed'));
 });

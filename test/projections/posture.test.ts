@@ -1,14 +1,13 @@
 import test from 'ava';
 import * as fc from 'fast-check';
 import type { Id } from '#ledger/ports.ts';
-import type { Event } from '#ledger/event.ts';
-import { bytesOf, idOf } from '#ledger/ids.ts';
-import { encode } from '#ledger/codec.ts';
+import { bytesOf } from '#ledger/ids.ts';
 import { thresholdsOf } from '#ledger/committee.ts';
 import {
   CONVICTION, GRADES, PERIOD_MS, POINT, RECOVER_MS, SEVERE_LEVEL, STAY_MS, leftOf, leftOfConviction,
 } from '#projections/posture-grades.ts';
 import type { Grade } from '#projections/posture-grades.ts';
+import { SUBJECTS_MAX } from '#projections/posture-rows.ts';
 import { posture } from '#projections/posture.ts';
 import { actorOf } from '#test/support/policy.ts';
 import { BOSS, PostureBench } from '#test/support/posture.ts';
@@ -173,20 +172,60 @@ test('an operator isolates with a reason and lowers it; rules do not', (t) => {
   bench.accuse([v0, v1], observer, 8);
   t.is(bench.isolate(v0, observer, 'blocked'), 'applied', 'rules may go further');
   bench.now_ms += 30 * 60_000;
-  t.is(bench.recover(v0, observer), 'posture_not_due', 'but not back');
+  t.is(bench.recover(v0, observer), 'applied', 'and back');
+  bench.now_ms += RECOVER_MS;
+  t.is(bench.recover(v0, observer), 'applied');
+  t.is(bench.grade(observer), 'restricted');
+  bench.now_ms += STAY_MS;
+  t.is(bench.recover(v0, observer), 'posture_not_due', 'to what was ordered');
   t.is(bench.recover(BOSS, observer), 'applied');
-  t.is(bench.grade(observer), 'quarantined');
+  t.is(bench.grade(observer), 'rate_limited');
+});
+
+test("an operator's mild, long grade does not lengthen a graver one by rule", (t) => {
+  const bench = new PostureBench(4);
+  const [v0, v1] = bench.validators as [Id, Id];
+  const until_ms = bench.now_ms + 30 * 24 * 3_600_000;
+  t.is(bench.isolate(BOSS, observer, 'monitored', { until_ms, reason: 'new' }), 'applied');
+  bench.accuse([v0, v1], observer, 8);
+  t.is(bench.isolate(v0, observer, 'quarantined', { until_ms }), 'applied');
+  const given = bench.view(observer)?.isolation;
+  t.is(given?.by, 'rule');
+  t.is(given?.until_ms, bench.now_ms + 2 * 3_600_000);
+  t.is(bench.isolate(v0, observer, 'blocked', { until_ms }), 'applied');
+  bench.now_ms += 2 * 3_600_000 - 1;
+  t.is(bench.grade(observer), 'blocked');
+  bench.now_ms += 1;
+  t.is(bench.grade(observer), 'monitored');
+  const { isolation } = bench.view(observer) ?? {};
+  t.like(isolation, { by: 'operator', level: 1, until_ms, reason: 'new', author: BOSS });
+  bench.now_ms += STAY_MS;
+  t.is(bench.recover(v0, observer), 'posture_not_due');
+  bench.now_ms = until_ms - 1;
+  t.is(bench.grade(observer), 'monitored');
+  bench.now_ms += 1;
+  t.is(bench.grade(observer), 'none');
+});
+
+test('what an operator ordered outlives others that end, and an operator ends it', (t) => {
+  const bench = new PostureBench(4);
+  const [v0, v1, v2] = bench.validators as [Id, Id, Id];
+  const until_ms = bench.now_ms + 30 * 24 * 3_600_000;
+  t.is(bench.isolate(BOSS, observer, 'monitored', { until_ms }), 'applied');
+  bench.accuse([v0, v1], observer, 8);
+  t.is(bench.isolate(v0, observer, 'blocked'), 'applied');
+  bench.now_ms += 3 * 3_600_000;
+  // another's grade rewrites the list of all
+  t.is(bench.isolate(BOSS, v2, 'monitored'), 'applied');
+  t.is(bench.grade(observer), 'monitored');
+  t.is(bench.recover(BOSS, observer), 'applied');
+  t.is(bench.grade(observer), 'none');
 });
 
 test('evidence of equivocation counts in full by itself, and for days', (t) => {
   const bench = new PostureBench(4);
   const [v0, v1] = bench.validators as [Id, Id];
-  // a key that the validator had: it is found by it, whatever its present one is
-  const body = { key: bytesOf(v1) };
-  const holderOf = (key: Id): Id => (key === idOf(bytesOf(v1)) ? v1 : key);
-  const event = { chain: '', actor: v0, lane: 0, seq: 1, kind: 'evidence.equivocation/1', body };
-  const ordered = { id: idOf(encode('e')), event: event as unknown as Event, seq: 1 };
-  posture.observe?.({ ...ordered, ts_ms: bench.now_ms }, bench.rows, holderOf);
+  bench.convict(v0, v1);
   t.is(bench.view(v1)?.score, CONVICTION);
   t.is(bench.view(v1)?.due, 'blocked');
   t.is(bench.isolate(v0, v1, 'blocked'), 'applied');
@@ -241,4 +280,43 @@ test('the same log gives the same rows, and they are bounded', (t) => {
   t.deepEqual([...a.rows.rows], [...b.rows.rows]);
   t.true(a.list().every(({ reports }) => reports.length <= 7));
   t.true(a.list().every(({ reports }) => reports.every(({ ids }) => ids.length <= 8)));
+});
+
+test('one who reports everybody keeps out neither operators nor evidence', (t) => {
+  const bench = new PostureBench(4);
+  const [v0, v1, v2] = bench.validators as [Id, Id, Id];
+  const crowd = Array.from({ length: SUBJECTS_MAX + 1 }, (_, i) => actorOf(`crowd ${i}`));
+  bench.members.push(...crowd);
+  const [first, second] = crowd as [Id, Id];
+  for (const one of [first, second]) t.is(bench.report(v1, one), 'applied');
+  for (const one of crowd.slice(0, SUBJECTS_MAX)) {
+    t.is(bench.report(v0, one, 'flooding', 1), 'applied');
+  }
+  t.is(bench.list().length, SUBJECTS_MAX);
+  t.is(bench.report(v0, observer), 'posture_bounds', 'it has more than its share');
+  t.is(bench.isolate(BOSS, observer, 'blocked'), 'applied');
+  t.is(bench.grade(observer), 'blocked');
+  t.true(bench.convict(v0, v2));
+  t.is(bench.view(v2)?.score, CONVICTION);
+  t.is(bench.list().length, SUBJECTS_MAX);
+  t.is(bench.view(first)?.reports.length, 2, 'what two hold is not dropped before what one does');
+  t.is(bench.view(crowd[2] as Id), undefined);
+  t.is(bench.view(crowd[3] as Id), undefined);
+  t.is(bench.view(crowd[4] as Id)?.reports.length, 1);
+});
+
+test('those who report everybody do not keep out the reports of others', (t) => {
+  const bench = new PostureBench(7);
+  const [v0, v1, v2, v3, v4] = bench.validators as [Id, Id, Id, Id, Id];
+  const crowd = Array.from({ length: SUBJECTS_MAX }, (_, i) => actorOf(`crowd ${i}`));
+  bench.members.push(...crowd);
+  // as many liars as the committee bears, so nobody's score is more than nothing by them
+  for (const one of crowd) for (const liar of [v0, v1]) bench.report(liar, one, 'flooding', 1);
+  t.is(bench.list().length, SUBJECTS_MAX);
+  t.is(bench.report(v0, observer), 'posture_bounds');
+  for (const one of [v2, v3, v4]) t.is(bench.report(one, observer), 'applied');
+  t.is(bench.list().length, SUBJECTS_MAX);
+  t.is(bench.view(crowd[0] as Id), undefined);
+  t.is(bench.report(v0, crowd[0] as Id, 'flooding', 1), 'posture_bounds');
+  t.not(bench.view(observer)?.due, 'none');
 });

@@ -19,6 +19,8 @@ export const BOSS = actorOf('boss');
 export class PostureBench {
   readonly rows = new MapRows();
   readonly validators: readonly Id[];
+  /** Further members. */
+  readonly members: Id[] = [actorOf('observer')];
   now_ms = START_MS;
   #committee: readonly Id[];
   #seq = 0;
@@ -45,7 +47,7 @@ export class PostureBench {
 
   standingOf = (actor: Id): Standing | undefined => {
     if (actor === BOSS) return { roles: ['operator'], labels: [] };
-    return this.validators.includes(actor) || actor === actorOf('observer')
+    return this.validators.includes(actor) || this.members.includes(actor)
       ? { roles: [], labels: [] }
       : undefined;
   };
@@ -61,6 +63,22 @@ export class PostureBench {
   report(reporter: Id, subject: Id, what: Fault = 'invalid_message', count = 100): VerdictName {
     const body = { actor: bytesOf(subject), what, count, from_ms: this.now_ms, to_ms: this.now_ms };
     return this.apply('posture.report/1', body, reporter).verdict;
+  }
+
+  /**
+   * Evidence against a validator, by a key that it had: it is found by that, whatever its present
+   * one is. Whether it is kept.
+   */
+  convict(author: Id, subject: Id): boolean {
+    const seq = (this.#seq += 1);
+    const body = { key: bytesOf(subject) };
+    const kind = 'evidence.equivocation/1';
+    const event = { chain: '', actor: author, lane: 0, seq, kind, body, hlc: [0, 0] };
+    const id = idOf(encode([seq, bytesOf(author)]));
+    const ordered = { id, event: event as unknown as Event, seq, ts_ms: this.now_ms };
+    const holderOf = (key: Id): Id => (key === idOf(bytesOf(subject)) ? subject : key);
+    posture.observe?.(ordered, this.rows, holderOf);
+    return this.view(subject)?.isConvicted === true;
   }
 
   /** `rounds` periods in which every reporter says the worst. */
