@@ -3,6 +3,7 @@ import { X0tError } from '#ledger/errors.ts';
 import type { Genesis } from '#ledger/genesis.ts';
 import { bytesOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
+import { REVOKE_KIND } from '#ledger/rotation.ts';
 import type { OrderedEvent, Projection, Rows, StandingOf } from '#ledger/projection.ts';
 import type { VerdictName } from '#ledger/verdicts.ts';
 import { parseEntry } from './identity-entries.ts';
@@ -126,6 +127,14 @@ export const identity: Projection = {
       return allow(issuer.toHex(), allowed, seq, rows);
     }
     return federate(body as Parameters<typeof federate>[0], rows);
+  },
+
+  watches: [REVOKE_KIND],
+
+  /** Who had a member's key may have published as that member: nothing of it is to come back. */
+  observe({ event, seq }: OrderedEvent, rows: Rows): void {
+    const { actor } = event.body as unknown as { readonly actor: Uint8Array };
+    revoke(actor.toHex(), () => true, seq, rows);
   },
 };
 

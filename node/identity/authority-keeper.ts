@@ -22,7 +22,8 @@ const PUBLISH_AGAIN_MS = 10_000;
 /**
  * The authorities of this node over time. The next one is made at half the life of the active one
  * and used from five sixths on, so that those who hold the bundle have learnt it long before
- * (Federation, 4.1: published before used). What its clock says is not valid is replaced at once.
+ * (Federation, 4.1: published before used). What its clock says is not valid, or what was taken out
+ * of the bundle, is replaced at once.
  */
 export class AuthorityKeeper {
   readonly #parts: KeeperParts;
@@ -65,7 +66,8 @@ export class AuthorityKeeper {
     const { clock, entropy, state } = this.#parts;
     const now_ms = clock.wall_ms();
     if (this.#next && !isValid(this.#next, now_ms)) this.#next = undefined;
-    if (!this.#next && isPast(this.#active, now_ms, 1 / 2)) {
+    const isGone = this.#active !== undefined && !this.#isPublished(this.#active);
+    if (!this.#next && (isGone || isPast(this.#active, now_ms, 1 / 2))) {
       this.#next = await Authority.make(state.current.trustDomain, { clock, entropy });
       this.#published_ms = -Infinity;
     }
@@ -76,7 +78,7 @@ export class AuthorityKeeper {
       this.#published_ms = clock.monotonic_ms();
       await this.#parts.publish(next.published);
     }
-    if (this.#isPublished(next) && isPast(this.#active, now_ms, 5 / 6)) {
+    if (this.#isPublished(next) && (isGone || isPast(this.#active, now_ms, 5 / 6))) {
       this.#active = next;
       this.#next = undefined;
     }

@@ -1,4 +1,5 @@
 import type { Id } from '#ledger/ports.ts';
+import { REVOKE_KIND } from '#ledger/rotation.ts';
 
 /** What is final of members: the reducer of the fold has it. */
 export interface FinalStanding {
@@ -21,5 +22,7 @@ export function mayIssue(standing: FinalStanding, actor: Id, now_ms: number): bo
 /** Kinds of other projections that may change what `mayIssue` says. */
 const OTHERS = ['member.', 'posture.', 'committee.', 'evidence.'];
 
-export const isOfIdentity = (kind: string): boolean => kind.startsWith('identity.');
+/** A revoked key takes its actor's authorities out of the rows (`projections/identity.ts`). */
+export const isOfIdentity = (kind: string): boolean =>
+  kind.startsWith('identity.') || kind === REVOKE_KIND;
 export const isOfStanding = (kind: string): boolean => OTHERS.some((one) => kind.startsWith(one));

@@ -1,10 +1,13 @@
 import test from 'ava';
 import { bytesOf } from '#ledger/ids.ts';
+import { sign1Of } from '#ledger/cose.ts';
+import { SIGNATURE_BYTES } from '#ledger/limits.ts';
 import type { Id } from '#ledger/ports.ts';
 import { LedgerIdentity } from '#node/identity/ledger-identity.ts';
 import type { IdentityView } from '#projections/identity.ts';
 import { IdentityService } from '#node/identity/service.ts';
-import { systemEntropy as entropy } from '#node/system.ts';
+import { systemClock, systemEntropy as entropy } from '#node/system.ts';
+import { seededActor } from '#test/support/seeded-actor.ts';
 import { VirtualClock } from '#test/support/virtual-clock.ts';
 import { ada, bob } from '#test/ledger/fold-support.ts';
 import { HandLedger, authorityBody, domain, genesis } from './ledger.ts';
@@ -14,6 +17,7 @@ import { quietLog } from './support.ts';
 
 const [first, second] = genesis.operators as [Id, Id];
 const reason = 'stolen';
+const refused = (): void => undefined;
 
 /** `second` is an issuer and has published an authority. */
 async function rig() {
@@ -88,6 +92,33 @@ test('milder grades take nothing; when an isolation ends, what was published cou
   t.is(ledger.verdicts.at(-1), 'applied');
 });
 
+test('a new key does not bring back what was published with the revoked one', async (t) => {
+  const { ledger, state } = await rig();
+  ledger.say(first, 'member.revoke/1', { actor: bytesOf(second), key: bytesOf(second), reason });
+  const { coseKey } = seededActor('the new key');
+  // a fold looks at no signature
+  const proof = sign1Of(new Uint8Array(SIGNATURE_BYTES));
+  const body = { actor: bytesOf(second), key: coseKey, proof };
+  ledger.say(first, 'member.rekey/1', body);
+  t.deepEqual(ledger.verdicts.slice(-2), ['applied', 'applied']);
+  t.deepEqual(counted(state), [1, 1]);
+});
+
+test('a node whose authority was taken out makes another', async (t) => {
+  const ledger = new HandLedger();
+  const service = await IdentityService.open(
+    { socket: '', agent: '', isServed: true },
+    { ledger: ledger.of(ada), actor: ada, clock: systemClock, entropy, log: quietLog, refused },
+  );
+  t.teardown(() => service.close());
+  const kid = () => service.trust?.jwtAuthoritiesOf(domain)?.[0]?.kid;
+  while (!service.own?.current) await new Promise(setImmediate);
+  const old = kid() ?? '';
+  ledger.say(first, 'identity.revocation/1', { actor: bytesOf(ada), kid: old });
+  while (kid() === undefined) await new Promise(setImmediate);
+  t.not(kid(), old);
+});
+
 test('a node that only validates forgets authorities as they end', async (t) => {
   const clock = new VirtualClock(Date.now());
   const ledger = new HandLedger();
@@ -102,7 +133,7 @@ test('a node that only validates forgets authorities as they end', async (t) => 
       clock,
       entropy,
       log: quietLog,
-      refused: () => undefined,
+      refused,
     },
   );
   t.teardown(() => service.close());
