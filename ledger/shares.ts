@@ -21,11 +21,16 @@ export class Shares {
     this.#max = max;
   }
 
+  /** Whether a party could take a place. */
+  hasRoomFor(party: string): boolean {
+    const held = this.#held.get(party) ?? 0;
+    return this.#used < this.#max && !hasItsShare(held, this.#used, this.#max);
+  }
+
   /** Takes a place; false when none is free or the party has its share. */
   take(party: string): boolean {
-    const held = this.#held.get(party) ?? 0;
-    if (this.#used >= this.#max || hasItsShare(held, this.#used, this.#max)) return false;
-    this.#held.set(party, held + 1);
+    if (!this.hasRoomFor(party)) return false;
+    this.#held.set(party, (this.#held.get(party) ?? 0) + 1);
     this.#used += 1;
     return true;
   }

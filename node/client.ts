@@ -8,6 +8,7 @@ import type { IdentitiesJson } from '#node/api/identity.ts';
 import type { EventJson } from '#node/api/render.ts';
 import type { NodeStatus } from '#node/api/status.ts';
 import type { ReadEnvelope } from '#node/api/view.ts';
+import { isLoopbackUrl } from '#node/auth/request-target.ts';
 import type {
   DecisionsJson, ExplainedJson, InvitesJson, KvJson, KvPage, LogPage, MemberJson, MembersJson,
   PoliciesJson, PolicyHistoryJson, PostureJson, Written,
@@ -15,6 +16,7 @@ import type {
 import type { ClientAuth } from './client-auth.ts';
 import { errorOf, foreign, unreachable } from './client-errors.ts';
 import { messagesOf } from './event-stream.ts';
+import { loopbackFetch } from './loopback-fetch.ts';
 
 export type {
   DecisionsJson, ExplainedJson, InvitesJson, KvJson, KvPage, LogPage, MemberJson, MembersJson,
@@ -295,12 +297,17 @@ export class Client {
     const proved = (await auth?.({ method, url: target, headers, body })) ?? headers;
     const signals = [signal, this.#signal].filter((one) => one !== undefined);
     try {
+      const given = signals.length > 0 && { signal: AbortSignal.any(signals) };
+      if (isLoopbackUrl(target)) {
+        const direct = { method, headers: proved, ...(body && { body }), ...given };
+        return await loopbackFetch(target, direct);
+      }
       return await fetch(target, {
         method,
         headers: { ...proved },
         redirect: 'error',
         ...(body && { body: body as Uint8Array<ArrayBuffer> }),
-        ...(signals.length > 0 && { signal: AbortSignal.any(signals) }),
+        ...given,
       });
     } catch (error) {
       throw unreachable(this.url, error);

@@ -155,9 +155,10 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     ...options.streams,
   });
   const permitOf = (request: FastifyRequest): StreamPermit => {
-    const { until_ms, assertHolds } = callerOf(request);
+    const { principal: { type, id }, until_ms, assertHolds } = callerOf(request);
     return {
       requestId: request.id,
+      party: `${type} ${id}`,
       ...(until_ms !== undefined && { until_ms }),
       assertHolds: () => {
         assertHolds();

@@ -77,10 +77,11 @@ export async function logRoutes(
     },
     (request, reply) => {
       const from = stream.startOf(request.headers['last-event-id'], request.query.from);
-      stream.assertRoom();
+      const permit = permitOf(request);
+      stream.assertRoom(permit);
       if (from < parts.core.log.from) parts.core.log.at(from);
       reply.hijack();
-      stream.open(reply.raw, from, permitOf(request));
+      stream.open(reply.raw, from, permit);
       return reply;
     },
   );

@@ -3,6 +3,7 @@ import { fail } from '#ledger/errors.ts';
 import type { X0tError } from '#ledger/errors.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
 import type { Clock } from '#ledger/ports.ts';
+import { Shares } from '#ledger/shares.ts';
 import type { ApiMeters } from '#node/metrics.ts';
 import { coded, envelopeOf } from './errors.ts';
 import { renderFinal } from './render.ts';
@@ -17,7 +18,7 @@ export interface FinalSource {
 }
 
 export interface StreamLimits {
-  /** Streams at once. */
+  /** Streams at once, shared among principals (`ledger/shares.ts`). */
   readonly streams_max: number;
   /** A comment goes out this often, so that proxies and clients see a dead line. */
   readonly heartbeat_ms: number;
@@ -61,6 +62,8 @@ export interface StreamSink {
 /** Why a client gets the stream, asked again while it is open. */
 export interface StreamPermit {
   readonly requestId: string;
+  /** Whose share of the streams it takes. */
+  readonly party: string;
   /** Wall-clock time, ms, at which it ends by itself. */
   readonly until_ms?: number;
   /** Throws the coded error why it does not hold any more. */
@@ -101,6 +104,7 @@ export class FinalStream {
   readonly #meters: Pick<ApiMeters, 'streamClients' | 'slowClients'>;
   readonly #limits: StreamLimits;
   readonly #clients = new Set<Client>();
+  readonly #shares: Shares;
   readonly #recent = new Map<number, { readonly event: FinalEvent; text?: string }>();
   #recentBytes = 0;
   readonly #endOfNews: () => void;
@@ -117,6 +121,7 @@ export class FinalStream {
     this.#clock = clock;
     this.#meters = meters;
     this.#limits = limits;
+    this.#shares = new Shares(limits.streams_max);
     this.#endOfNews = source.onFinal((events) => this.#heard(events));
   }
 
@@ -129,18 +134,16 @@ export class FinalStream {
   }
 
   /** Throws `too_many_streams` or `stopping`. */
-  assertRoom(): void {
+  assertRoom({ party }: Pick<StreamPermit, 'party'>): void {
     if (this.#isStopped) fail('stopping', 'The node is stopping: connect to another one.');
-    if (this.#clients.size >= this.#limits.streams_max) {
-      fail('too_many_streams', 'All event streams are taken: read /v1/log, or another node.', {
-        streams: this.#clients.size,
-      });
-    }
+    if (this.#shares.hasRoomFor(party)) return;
+    const message = 'Your share of the event streams is taken: read /v1/log, or another node.';
+    fail('too_many_streams', message, { streams: this.#clients.size });
   }
 
   /**
    * Serves a client until it goes, falls behind by not reading, is not permitted any more, or
-   * `stop`. Its permit holds at this moment.
+   * `stop`. Its permit holds at this moment, and `assertRoom` did.
    */
   open(sink: StreamSink, from: number, permit: StreamPermit): void {
     const cancelEnd = () => undefined;
@@ -148,6 +151,7 @@ export class FinalStream {
     sink.on('error', () => this.#gone(client));
     sink.on('close', () => this.#gone(client));
     this.#clients.add(client);
+    this.#shares.take(permit.party);
     this.#meters.streamClients.set(this.#clients.size);
     if (this.#clients.size === 1) this.#beat();
     sink.writeHead(200, HEAD);
@@ -199,7 +203,7 @@ export class FinalStream {
     client.isGone = true;
     client.cancelEnd();
     client.wake?.();
-    this.#clients.delete(client);
+    if (this.#clients.delete(client)) this.#shares.give(client.permit.party);
     this.#meters.streamClients.set(this.#clients.size);
     if (this.#clients.size > 0) return;
     this.#cancelHeartbeat?.();

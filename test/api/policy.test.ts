@@ -93,6 +93,7 @@ test.serial('bad policies are refused with their code, and nothing changes', asy
 
 test.serial('reads are asked for: a denied key is neither read nor listed', async (t) => {
   await make('kv.put/1', kvPut('secret/a'));
+  await make('kv.put/1', kvPut('z'));
   await put(
     'secret',
     `forbid(principal is Spiffe, action == Action::"api.kv.read",
@@ -111,6 +112,12 @@ test.serial('reads are asked for: a denied key is neither read nor listed', asyn
   t.is((await get('/v1/kv/locked/a')).statusCode, 200);
   t.deepEqual((await keys()).filter((key) => key.startsWith('secret/')), []);
   t.true((await keys()).includes('locked/a'));
+  const count = (await keys()).length;
+  for (let limit = 1; limit <= count; limit++) {
+    const { next = '' } = (await get(`/v1/kv?limit=${limit}`)).json<{ next?: string }>();
+    t.is(next === '', limit === count);
+    t.false(next.startsWith('secret/'), 'nor is it named as the next one');
+  }
   caller = OWNER;
   await put('stranger', 'forbid(principal is Spiffe, action, resource);');
   caller = WEB;

@@ -16,7 +16,7 @@ const finals = entries.map((entry, index): FinalEvent => ({
 }));
 await signing.close();
 
-const PERMIT = { requestId: 'r', assertHolds: () => undefined };
+const PERMIT = { requestId: 'r', party: 'a', assertHolds: () => undefined };
 
 interface Message {
   readonly id: number;
@@ -198,7 +198,28 @@ test('a client that does not read is disconnected and counted; others go on', as
   t.false(well.isDestroyed);
   t.regex(well.written.join(''), /id: 3\n/);
   stream.stop();
-  t.throws(() => stream.assertRoom(), { message: /stopping/ });
+  t.throws(() => stream.assertRoom(PERMIT), { message: /stopping/ });
+});
+
+test('one principal does not take all the streams', async (t) => {
+  const { stream } = await streamOver(finals, 30);
+  const hasRoom = (party: string): boolean => {
+    try {
+      stream.assertRoom({ party });
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  const sinks: FakeSink[] = [];
+  while (hasRoom('a') && sinks.length < 100) {
+    const sink = new FakeSink(100);
+    sinks.push(sink);
+    stream.open(sink, 1, PERMIT);
+  }
+  t.true(sinks.length > 32 && sinks.length < 64, `${sinks.length}`);
+  t.true(hasRoom('b'));
+  stream.stop();
 });
 
 test('a client that reads in time stays', async (t) => {

@@ -300,13 +300,15 @@ test('a JWT-SVID for this node is taken over TLS or on loopback; others are refu
   trust.set({ jwt: { 'example.org': [key.authority] } });
   const token = await tokenOf();
   t.is(await ask(port, { token }), 'ok');
-  const over = async (remoteAddress: string): Promise<string> => {
-    const headers = { authorization: `Bearer ${token}` };
+  const over = async (remoteAddress: string, more = {}): Promise<string> => {
+    const headers = { authorization: `Bearer ${token}`, ...more };
     const answer = await node.inject({ url: '/v1/status', headers, remoteAddress });
     return answer.json<{ code?: string }>().code ?? 'ok';
   };
   t.is(await over('127.0.0.1'), 'ok');
   t.is(await over('192.0.2.1'), 'credential_insecure');
+  const passedOn = { 'x-forwarded-for': '192.0.2.1' };
+  t.is(await over('127.0.0.1', passedOn), 'credential_insecure', 'a proxy got it from elsewhere');
 
   const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
   const unsigned = `${part({ alg: 'none' })}.${part(CLAIMS)}.`;
