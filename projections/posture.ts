@@ -17,7 +17,8 @@ import {
 } from './posture-kinds.ts';
 import type { IsolateBody, RecoverBody, ReportBody } from './posture-kinds.ts';
 import {
-  canSpare, faultyOf, floorAt, isolationAt, judge, levelOf, putSubject, setIsolated, subjectOf, withReport,
+  canSpare, faultyOf, floorAt, isolationAt, judge, levelOf, putSubject, setIsolated, subjectOf,
+  withReport,
 } from './posture-rows.ts';
 import type { Isolation } from './posture-rows.ts';
 
@@ -158,7 +159,8 @@ function isolate(
     reason,
     ...(by === 'rule' && ordered && { floor: ordered }),
   };
-  if (!putSubject(rows, actor, { ...subject, isolation }, ts_ms, 'certain')) return 'posture_bounds';
+  const isKept = putSubject(rows, actor, { ...subject, isolation }, ts_ms, 'certain');
+  if (!isKept) return 'posture_bounds';
   setIsolated(rows, actor, isolation, ts_ms);
   return 'applied';
 }
