@@ -108,7 +108,8 @@ test('no cheating hooks: who calls is decided by proofs, and by no address alone
       `${file} looks at addresses`,
     );
   }
-  t.regex(sources.get('node/api/connections.ts') ?? '', /networkOf\(socket\.remoteAddress\);[^;]*shares\.take\(party\)/);
+  const connections = sources.get('node/api/connections.ts') ?? '';
+  t.regex(connections, /networkOf\(socket\.remoteAddress\);[^;]*shares\.take\(party\)/);
 });
 
 test('no cheating hooks: what it needs is no optional package; TLS is told nothing else', (t) => {
