@@ -11,7 +11,7 @@ import { Readable } from 'node:stream';
 
 const agents = { 'http:': new Agent({ keepAlive: true }), 'https:': new TlsAgent() };
 /** Statuses whose answers have no body (Fetch, section 2.2.3). */
-const BODYLESS = [204, 205, 304];
+const BODYLESS = new Set([204, 205, 304]);
 
 export interface LoopbackRequest {
   readonly method: string;
@@ -50,7 +50,7 @@ function responseOf(answer: IncomingMessage): Response {
   for (const [name, values = []] of Object.entries(headersDistinct)) {
     for (const value of values) headers.append(name, value);
   }
-  if (BODYLESS.includes(status)) {
+  if (BODYLESS.has(status)) {
     answer.resume();
     return new Response(null, { status, headers });
   }

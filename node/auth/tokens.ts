@@ -134,11 +134,13 @@ export class Tokens {
     const now_ms = this.#parts.clock.monotonic_ms();
     if (now_ms - this.#looked_ms < LOOK_MS) return this.#looking;
     this.#looked_ms = now_ms;
-    const looking = Promise.all([this.#read('operator'), this.#read('monitor')]);
-    this.#looking = looking.then((changes) => {
-      if (changes.includes(true)) for (const listener of this.#listeners) listener();
-    });
+    this.#looking = this.#readAll();
     return this.#looking;
+  }
+
+  async #readAll(): Promise<void> {
+    const changes = await Promise.all([this.#read('operator'), this.#read('monitor')]);
+    if (changes.includes(true)) for (const listener of this.#listeners) listener();
   }
 
   /** Whether it is another one than before. */

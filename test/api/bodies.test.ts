@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { DIGEST_HEADER, digestOf, signRequest } from '#node/auth/request-signature.ts';
@@ -21,6 +22,11 @@ interface Sent {
   readonly headers?: Record<string, string>;
 }
 
+async function codeIn(answer: IncomingMessage): Promise<string> {
+  const parts = await answer.toArray();
+  return (JSON.parse(parts.join('')) as { code?: string }).code ?? 'ok';
+}
+
 /** What is answered to a request that is signed with the body `a` and sent with `b`. */
 async function codeOfForged({ method, path, headers = {} }: Sent): Promise<string> {
   const target = `${url}${path}`;
@@ -34,9 +40,8 @@ async function codeOfForged({ method, path, headers = {} }: Sent): Promise<strin
   return new Promise((resolve, reject) => {
     const sent = request(target, { method, headers: { ...signed, 'content-length': '1' } });
     sent.on('error', reject);
-    sent.on('response', async (answer) => {
-      const { code = 'ok' } = JSON.parse((await answer.toArray()).join('')) as { code?: string };
-      resolve(code);
+    sent.on('response', (answer) => {
+      codeIn(answer).then(resolve, reject);
     });
     sent.end('b');
   });

@@ -46,7 +46,7 @@ test.serial('an idle connection goes where nothing was proved', async (t) => {
   kept.destroy();
 });
 
-test.serial('many addresses of this machine are one party, and its next call still gets in', async (t) => {
+test.serial('many addresses of a machine are one party, whose next call gets in', async (t) => {
   const held: Socket[] = [];
   t.teardown(() => held.forEach((socket) => socket.destroy()));
   for (let host = 1; host <= 15; host++) {

@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import test from 'ava';
 import { startSingleNode } from '#test/support/single-node.ts';
 
@@ -8,13 +9,17 @@ const node = await startSingleNode();
 const url = await node.api.listen({ host: '127.0.0.1', port: 0 });
 test.after.always(() => node.close());
 
+async function codeIn(answer: IncomingMessage): Promise<string> {
+  const parts = await answer.toArray();
+  return (JSON.parse(parts.join('')) as { code?: string }).code ?? 'ok';
+}
+
 /** The code of what is answered to a target, written as it is. */
 function codeOf(path: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const { headers } = node;
-    const sent = request(url, { path, headers, agent: false }, async (answer) => {
-      const { code = 'ok' } = JSON.parse((await answer.toArray()).join('')) as { code?: string };
-      resolve(code);
+    const sent = request(url, { path, headers, agent: false }, (answer) => {
+      codeIn(answer).then(resolve, reject);
     });
     sent.on('error', reject).end();
   });

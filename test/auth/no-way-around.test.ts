@@ -101,13 +101,15 @@ test('no cheating hooks: who calls is decided by proofs, and by no address alone
     if (!/remoteAddress|request\.ip\b/.test(text)) continue;
     t.true(
       [
-        'node/api/authentication.ts', 'node/api/connections.ts', 'node/auth/request-target.ts',
-        'node/auth/signature-check.ts', 'node/auth/svid-callers.ts', 'node/api/events.ts',
+        'node/api/authentication.ts', 'node/api/connections.ts', 'node/api/unproved.ts',
+        'node/auth/request-target.ts', 'node/auth/signature-check.ts',
+        'node/auth/svid-callers.ts', 'node/api/events.ts',
       ].includes(file) || file.startsWith('p2p/'),
       `${file} looks at addresses`,
     );
   }
-  t.regex(sources.get('node/api/connections.ts') ?? '', /shares\.take\(address\)/);
+  const connections = sources.get('node/api/connections.ts') ?? '';
+  t.regex(connections, /networkOf\(socket\.remoteAddress\);[^;]*shares\.take\(party\)/);
 });
 
 test('no cheating hooks: what it needs is no optional package; TLS is told nothing else', (t) => {

@@ -13,7 +13,7 @@ import { assertOwnListener, listenersOf } from '#node/cli/listener.ts';
 /** A token is shown to nobody but the program of its owner. */
 
 const HEAD =
-  '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode';
+  '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout';
 const REST = '00000000:00000000 00:00000000 00000000';
 const TCP = [
   HEAD,
@@ -80,7 +80,7 @@ asRoot('another user who took the port hears nothing', async (t) => {
   const url = `http://127.0.0.1:${port}`;
   writeFileSync(join(directory, 'api.url'), `${url}\n`);
   for (const options of [{ data: directory }, { data: 'nowhere', tokenFile: file }]) {
-    const client = await clientOf({ ...options, url } as never);
+    const client = await clientOf({ ...options, url });
     t.is(codeOf(await t.throwsAsync(client.status())), 'listener_foreign');
   }
   t.is(heard.trim(), `${port}`);

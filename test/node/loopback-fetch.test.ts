@@ -10,7 +10,12 @@ import { Client } from '#node/client.ts';
 
 /** What is meant for this machine goes to no proxy. */
 
-async function serve(t: ExecutionContext, status: number): Promise<{ url: string; heard: string[] }> {
+interface Heard {
+  readonly url: string;
+  readonly heard: string[];
+}
+
+async function serve(t: ExecutionContext, status: number): Promise<Heard> {
   const heard: string[] = [];
   const server = createServer((request, response) => {
     heard.push(`${request.url} ${request.headers['authorization']}`);
