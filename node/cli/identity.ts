@@ -1,18 +1,16 @@
 import type { Command } from 'commander';
 import { fail } from '#ledger/errors.ts';
-import type { Body } from '#ledger/event.ts';
 import { parseEntry } from '#projections/identity-entries.ts';
 import type { IdentitiesJson } from '#node/api/identity.ts';
 import { addCommand, collect, wholeNumber } from './command.ts';
+import { actorOf, operate } from './operate.ts';
 import { columns, utc } from './output.ts';
-import type { Output } from './output.ts';
 import { clientOf } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { foreignBundle } from './foreign-bundle.ts';
 import type { EndpointOptions } from './foreign-bundle.ts';
-import { signingKey, submitSigned } from './signing.ts';
-import { describeWritten, withWriting } from './writing.ts';
+import { withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
 
 interface EntryOptions extends WritingOptions {
@@ -75,7 +73,7 @@ function registerEntry(group: Command): void {
     // the node would give the event a place in the log and a verdict: say it before
     parseEntry({ id, ...text, ...(node && { nodes: node }) });
     const nodes = node?.map(actorOf);
-    await change(out, options, 'identity.entry/1', {
+    await operate(out, options, 'identity.entry/1', {
       id,
       entry: { ...text, ...(nodes && { nodes }) },
     });
@@ -85,7 +83,7 @@ function registerEntry(group: Command): void {
     'x0t identity remove db --wait',
   ]);
   withWriting(remove.command);
-  remove.does((out, options, id = '') => change(out, options, 'identity.entry/1', { id }));
+  remove.does((out, options, id = '') => operate(out, options, 'identity.entry/1', { id }));
 }
 
 function registerTrust(group: Command): void {
@@ -97,7 +95,7 @@ function registerTrust(group: Command): void {
   );
   withWriting(issuer.command).option('--forbid', 'it issues no more');
   issuer.does((out, options, actor = '') =>
-    change(out, options, 'identity.issuer/1', {
+    operate(out, options, 'identity.issuer/1', {
       actor: actorOf(actor),
       allowed: options.forbid !== true,
     }),
@@ -111,7 +109,7 @@ function registerTrust(group: Command): void {
   );
   withWriting(revoke.command);
   revoke.does((out, options, actor = '', kid = '') =>
-    change(out, options, 'identity.revocation/1', { actor: actorOf(actor), kid }),
+    operate(out, options, 'identity.revocation/1', { actor: actorOf(actor), kid }),
   );
 
   const federate = addCommand<FederateOptions>(
@@ -134,34 +132,12 @@ function registerTrust(group: Command): void {
     if (end === (source !== undefined)) fail('usage', 'Give a source of the bundle, or --end.');
     const bundle = source && (await foreignBundle(trustDomain, source, options));
     const body = { trustDomain, ...(bundle && { bundle }) };
-    await change(out, options, 'identity.federation/1', body);
+    await operate(out, options, 'identity.federation/1', body);
   });
 }
 
 interface FederateOptions extends WritingOptions, EndpointOptions {
   readonly end?: boolean;
-}
-
-function actorOf(text: string): Uint8Array {
-  if (!/^[0-9a-f]{64}$/.test(text)) {
-    const message = 'An actor is written in 64 hex digits: see `npx x0t member list`.';
-    fail('usage', message, { actor: text });
-  }
-  return Uint8Array.fromHex(text);
-}
-
-async function change(
-  out: Output,
-  options: WritingOptions,
-  kind: string,
-  body: Body,
-): Promise<void> {
-  const key =
-    (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
-  const { wait = false, timeout } = options;
-  const client = await clientOf(options);
-  const written = await submitSigned(client, key, kind, body, wait, timeout * 1000);
-  out.show(written, () => describeWritten(written));
 }
 
 function describe(shown: IdentitiesJson): string {

@@ -6,13 +6,13 @@ import type { InvitesJson } from '#node/client.ts';
 import { dataPaths, isInitialised } from '#node/data-paths.ts';
 import { addCommand, collect } from './command.ts';
 import { rolesOf } from './invite.ts';
-import { actorOf } from './member.ts';
+import { actorOf, operate } from './operate.ts';
 import { columns, utc } from './output.ts';
 import type { Output } from './output.ts';
 import { clientOf } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
-import { LANE_BESIDE_NODE, readSigningKey, signingKey, submitSigned } from './signing.ts';
+import { LANE_BESIDE_NODE, readSigningKey, submitSigned } from './signing.ts';
 import { describeWritten, withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
 
@@ -50,7 +50,7 @@ export function registerLifecycle(group: Command): void {
     withWriting(command).option('--reason <text>', 'why, for people');
     does(async (out, options, actor = '') => {
       const reason = name === 'uncordon' ? undefined : options.reason;
-      await say(out, options, `member.${name}/1`, named(actor, reason));
+      await operate(out, options, `member.${name}/1`, named(actor, reason));
     });
   }
   for (const [name, about] of BY_EITHER) {
@@ -64,7 +64,7 @@ export function registerLifecycle(group: Command): void {
     does(async (out, options, actor) => {
       const kind = `member.${name}/1`;
       if (options.self) await saySelf(out, options, kind);
-      else await say(out, options, kind, named(actor ?? '', options.reason));
+      else await operate(out, options, kind, named(actor ?? '', options.reason));
     });
   }
   registerRemoval(group);
@@ -79,7 +79,7 @@ function registerRemoval(group: Command): void {
   ]);
   withWriting(command).requiredOption('--reason <text>', 'why: it stands on the ledger');
   does(async (out, options, actor = '') => {
-    await say(out, options, 'member.remove/1', named(actor, options.reason));
+    await operate(out, options, 'member.remove/1', named(actor, options.reason));
   });
 }
 
@@ -95,7 +95,7 @@ function registerDescription(group: Command): void {
     .option('--capability <text>', 'may be repeated', collect);
   does(async (out, options, actor = '') => {
     const { role, label, capability } = options;
-    await say(out, options, 'member.describe/1', {
+    await operate(out, options, 'member.describe/1', {
       actor: actorOf(actor),
       ...(role && { roles: rolesOf(role) }),
       ...(label && { labels: label }),
@@ -120,26 +120,12 @@ function registerInvites(group: Command): void {
   ]);
   withWriting(command);
   does(async (out, options, invite = '') => {
-    await say(out, options, 'member.withdraw/1', { invite: Uint8Array.fromHex(parseId(invite)) });
+    await operate(out, options, 'member.withdraw/1', { invite: Uint8Array.fromHex(parseId(invite)) });
   });
 }
 
 function named(actor: string, reason: string | undefined): Body {
   return { actor: actorOf(actor), ...(reason !== undefined && { reason }) };
-}
-
-async function say(
-  out: Output,
-  options: WritingOptions,
-  kind: string,
-  body: Body,
-): Promise<void> {
-  const key =
-    (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
-  const { wait = false, timeout } = options;
-  const client = await clientOf(options);
-  const written = await submitSigned(client, key, kind, body, wait, timeout * 1000);
-  out.show(written, () => describeWritten(written));
 }
 
 async function saySelf(out: Output, options: SelfOptions, kind: string): Promise<void> {

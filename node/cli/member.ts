@@ -7,8 +7,8 @@ import type { MemberJson, MembersJson } from '#node/client.ts';
 import { addCommand } from './command.ts';
 import { registerLifecycle } from './member-steps.ts';
 import { presentOfNode } from './own-key.ts';
+import { actorOf, operate } from './operate.ts';
 import { columns } from './output.ts';
-import type { Output } from './output.ts';
 import { withSignature } from '#node/client-auth.ts';
 import { clientAt, clientOf } from './client.ts';
 import { withNode } from './places.ts';
@@ -54,7 +54,7 @@ function registerSeats(group: Command): void {
   withWriting(add.command);
   add.does(async (out, options, ...urls) => {
     const joining = await Promise.all(urls.flat().map((url) => joiningAt(url, options)));
-    await change(out, options, { add: joining });
+    await operate(out, options, 'committee.change/1', { add: joining });
   });
 
   const unseat = addCommand<WritingOptions>(
@@ -65,7 +65,7 @@ function registerSeats(group: Command): void {
   );
   withWriting(unseat.command);
   unseat.does(async (out, options, ...actors) => {
-    await change(out, options, { remove: actors.flat().map(actorOf) });
+    await operate(out, options, 'committee.change/1', { remove: actors.flat().map(actorOf) });
   });
 
   const leave = addCommand<WritingOptions>(
@@ -124,30 +124,6 @@ async function joiningAt(url: string, options: NodeOptions): Promise<Body> {
 
 /** Commits that a joiner may lack: they are made while it is asked. */
 const BEHIND_MAX = 100;
-
-/** Throws `usage`. */
-export function actorOf(text: string): Uint8Array {
-  if (!/^[0-9a-f]{64}$/.test(text)) {
-    const message = 'An actor is written in 64 hex digits: see `npx x0t member list`.';
-    fail('usage', message, { actor: text });
-  }
-  return Uint8Array.fromHex(text);
-}
-
-async function change(out: Output, options: WritingOptions, body: Body): Promise<void> {
-  const key =
-    (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
-  const { wait = false, timeout } = options;
-  const written = await submitSigned(
-    await clientOf(options),
-    key,
-    'committee.change/1',
-    body,
-    wait,
-    timeout * 1000,
-  );
-  out.show(written, () => describeWritten(written));
-}
 
 function describe({ epoch, quorum, members }: MembersJson): string {
   const rows = members.map(({ actor, roles, state, author, barred }) => {

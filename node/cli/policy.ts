@@ -5,14 +5,14 @@ import { X0tError } from '#ledger/errors.ts';
 import type { Body } from '#ledger/event.ts';
 import { fail } from '#ledger/errors.ts';
 import { addCommand, wholeNumber } from './command.ts';
+import { operate } from './operate.ts';
 import { columns, utc } from './output.ts';
 import type { Output } from './output.ts';
 import { clientOf } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { registerPolicyTrials } from './policy-trials.ts';
-import { signingKey, submitSigned } from './signing.ts';
-import { describeWritten, withWriting } from './writing.ts';
+import { withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
 
 interface ChangeOptions extends WritingOptions {
@@ -163,19 +163,14 @@ function withChange(command: Command): Command {
   );
 }
 
-async function change(
+function change(
   out: Output,
   options: ChangeOptions,
   kind: string,
   body: Body,
 ): Promise<void> {
-  const key =
-    (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
-  const { wait = false, timeout, ifVersion } = options;
-  const whole = { ...body, ...(ifVersion !== undefined && { ifVersion }) };
-  const client = await clientOf(options);
-  const written = await submitSigned(client, key, kind, whole, wait, timeout * 1000);
-  out.show(written, () => describeWritten(written));
+  const { ifVersion } = options;
+  return operate(out, options, kind, { ...body, ...(ifVersion !== undefined && { ifVersion }) });
 }
 
 /** A file's text; `-` is stdin. */

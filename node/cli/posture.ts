@@ -1,18 +1,15 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import { fail } from '#ledger/errors.ts';
-import type { Body } from '#ledger/event.ts';
 import type { PostureJson } from '#node/client.ts';
 import { GRADES, POINT } from '#projections/posture-grades.ts';
 import { ISOLATE_KIND, RECOVER_KIND } from '#projections/posture-kinds.ts';
 import { addCommand, wholeNumber } from './command.ts';
+import { actorOf, operate } from './operate.ts';
 import { columns, utc } from './output.ts';
-import type { Output } from './output.ts';
 import { clientOf } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
-import { signingKey, submitSigned } from './signing.ts';
-import { describeWritten, withWriting } from './writing.ts';
+import { withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
 
 interface IsolateOptions extends WritingOptions {
@@ -87,20 +84,6 @@ export function registerPosture(program: Command): void {
 
 const grades = (): Option => new Option('--grade <grade>', 'which').choices(GRADES.slice(1));
 
-async function operate(
-  out: Output,
-  options: WritingOptions,
-  kind: string,
-  body: Body,
-): Promise<void> {
-  const key =
-    (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
-  const { wait = false, timeout } = options;
-  const client = await clientOf(options);
-  const written = await submitSigned(client, key, kind, body, wait, timeout * 1000);
-  out.show(written, () => describeWritten(written));
-}
-
 type MemberJson = PostureJson['members'][number];
 
 function cleanSheet(actor: Uint8Array): MemberJson {
@@ -138,10 +121,3 @@ function describe({ actor, score, grade, due, isolation, reports, evidence }: Me
   return columns(rows);
 }
 
-function actorOf(text: string): Uint8Array {
-  if (!/^[0-9a-f]{64}$/.test(text)) {
-    const message = 'An actor is written in 64 hex digits: see `npx x0t member list`.';
-    fail('usage', message, { actor: text });
-  }
-  return Uint8Array.fromHex(text);
-}
