@@ -120,7 +120,8 @@ function registerInvites(group: Command): void {
   ]);
   withWriting(command);
   does(async (out, options, invite = '') => {
-    await operate(out, options, 'member.withdraw/1', { invite: Uint8Array.fromHex(parseId(invite)) });
+    const body = { invite: Uint8Array.fromHex(parseId(invite)) };
+    await operate(out, options, 'member.withdraw/1', body);
   });
 }
 
