@@ -222,7 +222,7 @@ export class Client {
       const event = await this.#eventOrNone(id);
       if (event?.state === 'final') return event;
       if (performance.now() > end_ms) {
-        fail('final_timeout', 'Not final yet, but still on its way: ask for the event by its id.', {
+        fail('final_timeout', 'Not final in time, see `npx x0t status`: ask again by its id.', {
           id,
           timeout_ms,
         });

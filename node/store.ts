@@ -44,8 +44,8 @@ export class LevelStore implements BlockStore {
       if (reason === 'LEVEL_LOCKED') {
         throw new X0tError(
           'data_dir_locked',
-          'Another process has this data directory open: stop it first.',
-          {},
+          'Another process has this data directory open: stop it, or name another with --data.',
+          { directory },
           { cause },
         );
       }

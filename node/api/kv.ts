@@ -215,7 +215,7 @@ async function write(
   }
   const final = await stopping.until(core.waitFinal(entry.id, timeout_ms));
   if (!final) {
-    fail('final_timeout', 'Not final yet, but still on its way: ask for the event by its id.', {
+    fail('final_timeout', 'Not final in time, see `npx x0t status`: ask again by its id.', {
       id,
       event: links.event,
       timeout_ms,

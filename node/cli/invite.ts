@@ -14,6 +14,7 @@ import { writeNewFile } from '#node/private-file.ts';
 import { systemClock } from '#node/system.ts';
 import { addCommand, collect } from './command.ts';
 import { columns, utc } from './output.ts';
+import { assertNew } from './files.ts';
 import { clientOf } from './client.ts';
 
 import { signingKey, submitSigned } from './signing.ts';
@@ -53,6 +54,7 @@ export function registerInvite(program: Command): void {
     const key =
       (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
     const client = await clientOf(options);
+    assertNew(options.output);
     const chain = openChain(await client.genesis()).id;
     const addrs = options.addr ?? addressesOf((await client.status()).addrs);
     if (addrs.length === 0 || addrs.length > ADDRS_MAX || peersIn(addrs).size === 0) {

@@ -102,7 +102,7 @@ async function joinWithNode(
 
 const SAID: Readonly<Record<string, string>> = {
   invited: 'the invite is on its way to the ledger',
-  accepted: 'a member has the join; nodes refuse this one until it is final',
+  accepted: 'a member took it: waiting until the join is final',
   member: 'the join is final',
 };
 

@@ -95,6 +95,7 @@ function registerDescription(group: Command): void {
     .option('--capability <text>', 'may be repeated', collect);
   does(async (out, options, actor = '') => {
     const { role, label, capability } = options;
+    if (!role && !label && !capability) fail('usage', 'Give --role, --label or --capability.');
     await operate(out, options, 'member.describe/1', {
       actor: actorOf(actor),
       ...(role && { roles: rolesOf(role) }),

@@ -37,7 +37,8 @@ export function registerPosture(program: Command): void {
   withNode(list.command);
   list.does(async (out, options) => {
     const shown = await (await clientOf(options)).posture();
-    out.show(shown, () => shown.members.map(line).join('') || 'nothing is held of anybody\n');
+    const none = 'no reports, and nobody is isolated\n';
+    out.show(shown, () => shown.members.map(line).join('') || none);
   });
 
   const show = addCommand<NodeOptions>(group, 'show <actor>', 'one member: score, reports, grade', [

@@ -70,7 +70,7 @@ function inRoles(roles: readonly string[]) {
   return roles.map((id) => ({ type: 'Role', id }));
 }
 function actor(id: string, roles: readonly string[], labels: readonly string[]): PolicySubject {
-  return { type: 'Actor', id, parents: inRoles(roles), attrs: { labels } };
+  return { type: 'Actor', id, parents: inRoles(roles), attrs: { labels, actor: id } };
 }
 function key(id: string): PolicySubject {
   const parents = PREFIXES.filter((one) => id.startsWith(one))

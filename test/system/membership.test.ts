@@ -103,7 +103,7 @@ if (reason !== undefined) {
     await second.stop();
 
     const joiner = run(1, MAIN, 'join', '--token-file', at('token'), '--data', at('joined'));
-    await until('it says that it waits', () => joiner.err().includes('refuse this one until'));
+    await until('it says that it waits', () => joiner.err().includes('waiting until the join is final'));
     const refused = () => /"code":"not_on_ledger"/.test(first.err());
     await until('its hello is refused', refused);
     const status = async (side: 0 | 1, folder: string) =>
