@@ -175,8 +175,8 @@ export async function requestJoin({ key, addr, message, clock }: JoinRequest): P
     const reply = await frames.read(FRAME_BYTES_MAX, limit.signal);
     if (reply?.kind === DATA) return reply.payload;
     const reason = reply?.kind === REFUSAL ? reasonOf(reply.payload) : 'closed';
-    const message = 'The member refuses, as its reason says: you may need another token.';
-    throw new X0tError('join_refused', message, { reason, addr });
+    const what = 'The member refuses, as its reason says: you may need another token.';
+    throw new X0tError('join_refused', what, { reason, addr });
   } catch (error) {
     throw coded(error, limit.signal, addr);
   } finally {
