@@ -103,7 +103,8 @@ if (reason !== undefined) {
     await second.stop();
 
     const joiner = run(1, MAIN, 'join', '--token-file', at('token'), '--data', at('joined'));
-    await until('it says that it waits', () => joiner.err().includes('waiting until the join is final'));
+    const waits = () => joiner.err().includes('waiting until the join is final');
+    await until('it says that it waits', waits);
     const refused = () => /"code":"not_on_ledger"/.test(first.err());
     await until('its hello is refused', refused);
     const status = async (side: 0 | 1, folder: string) =>
