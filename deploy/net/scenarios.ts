@@ -94,7 +94,7 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   remove: async ({ net }) => {
     const { epoch, n } = await net.api('node-1').status();
     const { actor } = await net.api('observer').status();
-    await operator(net, 'remove', actor);
+    await operator(net, 'unseat', actor);
     for (const name of NODES) {
       await net.untilStatus(name, 'has the new committee', (now) => now.n === n - 1);
     }
