@@ -8,7 +8,7 @@ import { bytesOf, idOf, linkOf } from './ids.ts';
 import { COMMITTEE_MAX } from './limits.ts';
 import type { Id } from './ports.ts';
 
-/** Actors besides the committee that may author events until members are managed by events. */
+/** Operators that a network begins with. */
 export const OPERATORS_MAX = 4096;
 const LIST_MAX = 256;
 

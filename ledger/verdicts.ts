@@ -21,7 +21,7 @@ export const VERDICTS = {
   denied: 7,
   /** `ifSeq` of a kv event does not match the key's last change. */
   kv_precondition: 256,
-  /** Only an operator of the genesis changes the committee. */
+  /** Only an operator changes the committee, or binds a key to another. */
   not_operator: 512,
   /** Who is to be added sits in the committee. */
   already_validator: 513,

@@ -28,7 +28,7 @@ export interface HelloKeys {
  * The hello object (wire.md, "Peers"): `{t:'hello', v, chain, actor, peer, challenge}` signed with
  * the actor's ML-DSA-65 key, sent as `[object, COSE_Sign1, COSE_Key]`. It binds the libp2p key of
  * the connection to the actor: both prove themselves on each connection. Whether the ledger knows
- * the pair is asked after that (`pairs.ts`). `committee` is the present one, as far as this node
+ * the pair is asked after that (`membership/pairs.ts`). `committee` is the present one, as far as this node
  * knows it.
  *
  * While a key changes, the two sides may stand on either side of the change. So a node that holds
@@ -95,7 +95,7 @@ function partsOf(message: Uint8Array): {
 /**
  * Who it is that holds these keys. A key that the running epoch's committee names counts even where
  * it is revoked: a quorum of that committee has to certify the epoch's end. Of who has left no key
- * is bound, and its own are known all the same: `pairs.ts` tells it so.
+ * is bound, and its own are known all the same: `membership/pairs.ts` tells it so.
  */
 function actorOf(
   claimed: Id,

@@ -24,21 +24,23 @@ import type { PassphraseSource } from './passphrase.ts';
 import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
-import { joinDesk } from './join-desk.ts';
-import { readPendingJoin } from './join-file.ts';
-import { Joiner } from './joiner.ts';
+import { joinDesk } from '#node/membership/join-desk.ts';
+import { readPendingJoin } from '#node/membership/join-file.ts';
+import { Joiner } from '#node/membership/joiner.ts';
 import { followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
 import { NodeApi } from './node-api.ts';
-import { pairAccess, peersIn, reviewUnknown } from './pairs.ts';
-import type { PairView } from './pairs.ts';
+import { pairAccess, peersIn, reviewUnknown } from '#node/membership/pairs.ts';
+import type { PairView } from '#node/membership/pairs.ts';
 import { isolationAccess } from '#node/posture/access.ts';
 import { PostureService } from '#node/posture/service.ts';
 import { schemaFor } from './schema.ts';
 import { LevelStore } from './store.ts';
 import manifest from '#manifest' with { type: 'json' };
 import { systemClock, systemEntropy } from './system.ts';
-import { membershipOf, refusalBy, standingLimitations, standingReasons } from './standing.ts';
+import {
+  membershipOf, refusalBy, standingLimitations, standingReasons,
+} from '#node/membership/standing.ts';
 import { reachValidators } from './validators.ts';
 
 /** A part that does not close in this time holds up the others no longer. */

@@ -1,7 +1,7 @@
 import test from 'ava';
 import { Committee } from '#ledger/committee.ts';
-import { refusalOf, reviewUnknown } from '#node/pairs.ts';
-import type { PairView } from '#node/pairs.ts';
+import { refusalOf, reviewUnknown } from '#node/membership/pairs.ts';
+import type { PairView } from '#node/membership/pairs.ts';
 import { HandFold, ada, net, put } from '#test/ledger/fold-support.ts';
 import { invite, joinBody, seededPeer } from '#test/support/invites.ts';
 import { seededActor } from '#test/support/seeded-actor.ts';

@@ -10,7 +10,7 @@ import type { PendingJoin } from './join-file.ts';
 import { decodeReply, encodeJoin } from './join-exchange.ts';
 import type { JoinReply } from './join-exchange.ts';
 import { addressesOf } from './own-addresses.ts';
-import { systemClock } from './system.ts';
+import { systemClock } from '#node/system.ts';
 
 const LOOK_MS = 250;
 /** Between two requests to a member. */

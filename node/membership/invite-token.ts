@@ -9,7 +9,7 @@ import { useStatement } from '#ledger/join.ts';
 import type { Id, Signer } from '#ledger/ports.ts';
 import { loadEngine } from '#native/engine.ts';
 import { SEED_BYTES, signerOfSeed } from '#native/seeded-key.ts';
-import type { ActorKey } from './keys.ts';
+import type { ActorKey } from '#node/keys.ts';
 
 /**
  * The text that an operator hands over: the invite, its issuer's signature and key, and the seed of

@@ -6,12 +6,12 @@ import type { Invite, InviteRole } from '#ledger/invite.ts';
 import type { Id } from '#ledger/ports.ts';
 import { SEED_BYTES } from '#native/seeded-key.ts';
 import { INVITE_KIND } from '#projections/members-invites.ts';
-import type { NodeKeys } from './data-dir.ts';
+import type { NodeKeys } from '#node/data-dir.ts';
 import { oneTimeKey } from './invite-token.ts';
 import { pendingOf } from './join-dir.ts';
 import type { PendingJoin } from './join-file.ts';
-import type { ActorKey } from './keys.ts';
-import { systemClock } from './system.ts';
+import type { ActorKey } from '#node/keys.ts';
+import { systemClock } from '#node/system.ts';
 
 /** The operator's lane for invites that are made before the network runs. */
 const LANE_AHEAD = 2;

@@ -9,21 +9,21 @@ import { textOf } from '#ledger/ids.ts';
 import { JOIN_KIND, peerStatement, readJoin } from '#ledger/join.ts';
 import type { JoinBody } from '#ledger/join.ts';
 import { generatePeerKey, peerNameOf, signAsPeer } from '#p2p/index.ts';
-import type { PartialConfig } from './config.ts';
-import { finishDataDir } from './data-dir.ts';
-import type { NodeKeys } from './data-dir.ts';
-import { dataPaths, isInitialised } from './data-paths.ts';
+import type { PartialConfig } from '#node/config.ts';
+import { finishDataDir } from '#node/data-dir.ts';
+import type { NodeKeys } from '#node/data-dir.ts';
+import { dataPaths, isInitialised } from '#node/data-paths.ts';
 import { proveUse } from './invite-token.ts';
 import type { Token } from './invite-token.ts';
 import { readPendingJoin, writePendingJoin } from './join-file.ts';
 import type { PendingJoin } from './join-file.ts';
 import { askToJoin, isFinal } from './joiner.ts';
 import type { JoinReply } from './join-exchange.ts';
-import { createKeyFile, readKeyFile } from './keys.ts';
-import type { ActorKey } from './keys.ts';
-import type { PassphraseSource } from './passphrase.ts';
-import { readSecret, writeNewSecret } from './private-file.ts';
-import { systemClock } from './system.ts';
+import { createKeyFile, readKeyFile } from '#node/keys.ts';
+import type { ActorKey } from '#node/keys.ts';
+import type { PassphraseSource } from '#node/passphrase.ts';
+import { readSecret, writeNewSecret } from '#node/private-file.ts';
+import { systemClock } from '#node/system.ts';
 
 /**
  * A new member's data directory, from nothing but a token. Each step is kept before the next one,

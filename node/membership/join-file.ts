@@ -5,10 +5,10 @@ import { X0tError } from '#ledger/errors.ts';
 import { decodeEntry } from '#ledger/event.ts';
 import * as field from '#ledger/fields.ts';
 import { ADDRS_MAX, ADDR_CHARS_MAX } from '#ledger/invite.ts';
-import { dataPaths } from './data-paths.ts';
+import { dataPaths } from '#node/data-paths.ts';
 import { decodeJoin, encodeJoin } from './join-exchange.ts';
 import type { JoinMessage } from './join-exchange.ts';
-import { replaceFile } from './private-file.ts';
+import { replaceFile } from '#node/private-file.ts';
 
 /**
  * What a node that is not a member yet hands to members, and where they are: kept in its data
