@@ -9,12 +9,60 @@ export interface Rate {
 /** Parties that are told apart at once; who was not heard of for longest is forgotten. */
 const PARTIES_MAX = 16_384;
 
-interface Bucket {
-  level: number;
-  at_ms: number;
+/** A token bucket (RFC 2697 has the idea): `burst` at once, `perSecond` in the long run. */
+export class Bucket {
+  readonly #clock: Pick<Clock, 'monotonic_ms'>;
+  readonly #rate: Rate;
+  #level: number;
+  #at_ms: number;
+
+  constructor(clock: Pick<Clock, 'monotonic_ms'>, rate: Rate) {
+    this.#clock = clock;
+    this.#rate = rate;
+    this.#level = rate.burst;
+    this.#at_ms = clock.monotonic_ms();
+  }
+
+  /** `share` (0 to 1) of a bucket; one at once at least, unless it is 0. */
+  static scaled(
+    clock: Pick<Clock, 'monotonic_ms'>,
+    { perSecond, burst }: Rate,
+    share: number,
+  ): Bucket {
+    const least = share > 0 ? 1 : 0;
+    return new Bucket(clock, {
+      perSecond: perSecond * share,
+      burst: Math.max(least, burst * share),
+    });
+  }
+
+  /** Whether one is left, without taking it. */
+  get hasOne(): boolean {
+    return this.#fill() >= 1;
+  }
+
+  /** Takes one; false where none is left. */
+  take(): boolean {
+    if (this.#fill() < 1) return false;
+    this.#level -= 1;
+    return true;
+  }
+
+  /** Whole seconds until there is one again, at least 1. */
+  get wait_s(): number {
+    return Math.max(1, Math.ceil((1 - this.#fill()) / this.#rate.perSecond));
+  }
+
+  #fill(): number {
+    const { perSecond, burst } = this.#rate;
+    const now_ms = this.#clock.monotonic_ms();
+    this.#level = Math.min(burst, this.#level + ((now_ms - this.#at_ms) / 1000) * perSecond);
+    this.#at_ms = now_ms;
+    return this.#level;
+  }
 }
 
-/** A token bucket (RFC 2697 has the idea) for each party, in a bounded table. */
+/** A bucket for each party, in a bounded table. */
 export class TokenBuckets {
   readonly #rate: Rate;
   readonly #clock: Pick<Clock, 'monotonic_ms'>;
@@ -33,38 +81,25 @@ export class TokenBuckets {
 
   /** Whether the party has one left, without taking it. */
   has(party: string): boolean {
-    const bucket = this.#buckets.get(party);
-    return bucket === undefined || this.#levelOf(bucket) >= 1;
+    return this.#buckets.get(party)?.hasOne ?? true;
   }
 
   /** Takes one; false where none is left. */
   take(party: string): boolean {
-    const { burst } = this.#rate;
-    const bucket = this.#buckets.get(party);
-    const level = bucket ? this.#levelOf(bucket) : burst;
+    const bucket = this.#buckets.get(party) ?? new Bucket(this.#clock, this.#rate);
     // who was heard of last stands last
     this.#buckets.delete(party);
     if (this.#buckets.size >= this.#max) {
       const [oldest] = this.#buckets.keys();
       if (oldest !== undefined) this.#buckets.delete(oldest);
     }
-    const isLeft = level >= 1;
-    const at_ms = this.#clock.monotonic_ms();
-    this.#buckets.set(party, { level: isLeft ? level - 1 : level, at_ms });
-    return isLeft;
+    this.#buckets.set(party, bucket);
+    return bucket.take();
   }
 
   /** Whole seconds until the party has one again, at least 1. */
   wait_s(party: string): number {
-    const bucket = this.#buckets.get(party);
-    const missing = bucket ? 1 - this.#levelOf(bucket) : 0;
-    return Math.max(1, Math.ceil(missing / this.#rate.perSecond));
-  }
-
-  #levelOf({ level, at_ms }: Bucket): number {
-    const { perSecond, burst } = this.#rate;
-    const passed_ms = this.#clock.monotonic_ms() - at_ms;
-    return Math.min(burst, level + (passed_ms / 1000) * perSecond);
+    return this.#buckets.get(party)?.wait_s ?? 1;
   }
 }
 

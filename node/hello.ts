@@ -28,8 +28,8 @@ export interface HelloKeys {
  * The hello object (wire.md, "Peers"): `{t:'hello', v, chain, actor, peer, challenge}` signed with
  * the actor's ML-DSA-65 key, sent as `[object, COSE_Sign1, COSE_Key]`. It binds the libp2p key of
  * the connection to the actor: both prove themselves on each connection. Whether the ledger knows
- * the pair is asked after that (`membership/pairs.ts`). `committee` is the present one, as far as this node
- * knows it.
+ * the pair is asked after that (`membership/pairs.ts`). `committee` is the present one, as far as
+ * this node knows it.
  *
  * While a key changes, the two sides may stand on either side of the change. So a node that holds
  * two keys which may be its present one appends a second `COSE_Sign1, COSE_Key` over the same

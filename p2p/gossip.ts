@@ -7,9 +7,9 @@
 import { X0tError } from '#ledger/errors.ts';
 import { GOSSIP_BYTES_MAX } from '#ledger/limits.ts';
 import type { Clock, GossipVerdict, Log, PeerName, Topic } from '#ledger/ports.ts';
+import { Bucket } from '#ledger/token-buckets.ts';
 import { TopicValidatorResult } from '@libp2p/gossipsub';
 import type { GossipsubMessage } from '@libp2p/gossipsub';
-import { Bucket } from './bucket.ts';
 import type { Counters } from './counters.ts';
 import { nameOf } from './failures.ts';
 import { IDONTWANT_BYTES_MIN, topicName, TOPICS } from './gossip-service.ts';
@@ -21,6 +21,8 @@ import {
   GOSSIP_PER_S,
 } from './limits.ts';
 import type { Links } from './links.ts';
+
+const GOSSIP_RATE = { perSecond: GOSSIP_PER_S, burst: GOSSIP_BURST };
 
 export type GossipHandler = (message: Uint8Array, from: PeerName) => Promise<GossipVerdict>;
 
@@ -148,7 +150,7 @@ export class Gossip {
     if (share >= 1) return true;
     let row = this.#shares.get(from);
     if (row?.share !== share) {
-      const bucket = Bucket.scaled(this.#parts.clock, GOSSIP_PER_S, GOSSIP_BURST, share);
+      const bucket = Bucket.scaled(this.#parts.clock, GOSSIP_RATE, share);
       this.#shares.set(from, (row = { share, bucket }));
     }
     return row.bucket.take();

@@ -10,14 +10,13 @@ import { codeOf, X0tError } from '#ledger/errors.ts';
 import { EVENT_BYTES_MAX, FRAME_BYTES_MAX } from '#ledger/limits.ts';
 import type { Clock, Log, PeerName } from '#ledger/ports.ts';
 import { Shares } from '#ledger/shares.ts';
-import { TokenBuckets } from '#ledger/token-buckets.ts';
+import { Bucket, TokenBuckets } from '#ledger/token-buckets.ts';
 import type { Rate } from '#ledger/token-buckets.ts';
 import type { Connection, Stream } from '@libp2p/interface';
 import { noise } from '@libp2p/noise';
 import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
-import { Bucket } from './bucket.ts';
 import { corkedTcp } from './corked-tcp.ts';
 import type { Counters } from './counters.ts';
 import { coded, reasonOf } from './failures.ts';
@@ -60,7 +59,7 @@ export class JoinDesk {
 
   constructor(parts: JoinParts) {
     this.#parts = parts;
-    this.#bucket = new Bucket(parts.clock, PER_S, BURST);
+    this.#bucket = new Bucket(parts.clock, { perSecond: PER_S, burst: BURST });
     this.#hosts = new TokenBuckets(OF_HOST, parts.clock);
   }
 

@@ -2,8 +2,8 @@
 import { codeOf, fail, X0tError } from '#ledger/errors.ts';
 import { FRAME_BYTES_MAX, REQUEST_BYTES_MAX } from '#ledger/limits.ts';
 import type { Clock, Log, PeerName, Protocol } from '#ledger/ports.ts';
+import { Bucket } from '#ledger/token-buckets.ts';
 import type { Connection, Stream } from '@libp2p/interface';
-import { Bucket } from './bucket.ts';
 import type { Counters } from './counters.ts';
 import { coded } from './failures.ts';
 import { DATA, END, FrameStream, REFUSAL, resetStream } from './frames.ts';
@@ -151,7 +151,7 @@ export class Serving {
 
   #bucket(share: number): Bucket {
     const { clock, requestsPerS = REQUESTS_PER_S, requestsBurst = REQUESTS_BURST } = this.#parts;
-    return Bucket.scaled(clock, requestsPerS, requestsBurst, share);
+    return Bucket.scaled(clock, { perSecond: requestsPerS, burst: requestsBurst }, share);
   }
 
   async #readRequest(frames: FrameStream, signal: AbortSignal): Promise<Uint8Array> {

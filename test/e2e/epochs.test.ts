@@ -1,39 +1,14 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
-import type { NodeStatus } from '#node/api/index.ts';
-import { tokenFile } from '#node/auth/tokens.ts';
 import { createKeyFile } from '#node/keys.ts';
 import { x0t } from '#test/cli/support.ts';
 import {
-  DrivenNode, makeNet, untilActive, untilFinal, untilMeshed,
+  DrivenNode, makeNet, put, statusOf, tokenOf, untilActive, untilFinal, untilIn, untilMeshed,
 } from '#test/support/processes.ts';
 
 /** Real processes and the command line: an observer becomes the fifth of four, one leaves. */
-
-async function status(node: DrivenNode): Promise<NodeStatus> {
-  return (await (await node.fetch('/v1/status')).json()) as NodeStatus;
-}
-
-async function untilIn(nodes: readonly DrivenNode[], epoch: number): Promise<void> {
-  for (let i = 0; i < 300; i++) {
-    const all = await Promise.all(nodes.map(status));
-    if (all.every((one) => one.epoch === epoch)) return;
-    await sleep(100);
-  }
-  throw new Error(`not all are in epoch ${epoch} after 30 s`);
-}
-
-function tokenOf({ directory }: DrivenNode): readonly string[] {
-  return ['--token-file', tokenFile(directory, 'operator')];
-}
-
-async function put(node: DrivenNode, key: string): Promise<void> {
-  const answer = await node.fetch(`/v1/kv/${key}`, { method: 'PUT', body: key });
-  if (answer.status !== 202) throw new Error(`PUT answered ${answer.status}`);
-}
 
 test('four become five by the command line, and four again', async (t) => {
   t.timeout(180_000);
@@ -57,7 +32,7 @@ test('four become five by the command line, and four again', async (t) => {
   t.is(added.code, 0, added.stderr);
   t.is(JSON.parse(added.stdout).verdict, 'applied');
   await untilIn(nodes, 1);
-  const now = await status(fifth);
+  const now = await statusOf(fifth);
   t.deepEqual([now.role, now.n, now.quorum], ['validator', 5, 4]);
   await Promise.all(keys.map((key, i) => put(nodes[i] as DrivenNode, `${key}-1`)));
   await untilFinal(nodes, came + 11, 30);
@@ -69,19 +44,19 @@ test('four become five by the command line, and four again', async (t) => {
   await put(first, 'while one is away');
   nodes[1] = await DrivenNode.start(second.directory);
   await untilFinal(nodes, came + 12, 30);
-  t.is((await status(nodes[1])).epoch, 1);
+  t.is((await statusOf(nodes[1])).epoch, 1);
 
   const left = await cli('leave', '--data', third.directory, '--url', third.url, '--wait');
   t.is(left.code, 0, left.stderr);
   await untilIn(nodes, 2);
-  t.is((await status(third)).role, 'observer');
+  t.is((await statusOf(third)).role, 'observer');
   await put(third, 'by way of a validator');
   await untilFinal(nodes, came + 14, 30);
   const listed = JSON.parse((await cli('list', '--url', first.url, ...tokenOf(first))).stdout);
   t.is(listed.epoch, 2);
   const isValidator = ({ roles }: { roles: string[] }) => roles.includes('validator');
   t.is(listed.members.filter(isValidator).length, 4);
-  const hashes = new Set((await Promise.all(nodes.map(status))).map((one) => one.summaryHash));
+  const hashes = new Set((await Promise.all(nodes.map(statusOf))).map((one) => one.summaryHash));
   t.is(hashes.size, 1);
   const foreign = await cli('add', 'http://127.0.0.1:9', '--url', first.url, '--key', operator);
   t.not(foreign.code, 0);

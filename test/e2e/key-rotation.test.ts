@@ -1,40 +1,15 @@
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
-import type { NodeStatus } from '#node/api/index.ts';
-import { tokenFile } from '#node/auth/tokens.ts';
 import { readDataDir } from '#node/data-dir.ts';
 import { createKeyFile } from '#node/keys.ts';
 import { x0t } from '#test/cli/support.ts';
 import {
-  DrivenNode, makeNet, untilActive, untilFinal, untilMeshed,
+  DrivenNode, makeNet, put, statusOf, tokenOf, untilActive, untilFinal, untilIn, untilMeshed,
 } from '#test/support/processes.ts';
 
 /** Real processes: validators rotate while they run, while they are dead, and over restarts. */
-
-async function status(node: DrivenNode): Promise<NodeStatus> {
-  return (await (await node.fetch('/v1/status')).json()) as NodeStatus;
-}
-
-async function untilIn(nodes: readonly DrivenNode[], epoch: number): Promise<void> {
-  for (let i = 0; i < 300; i++) {
-    const all = await Promise.all(nodes.map(status));
-    if (all.every((one) => one.epoch === epoch)) return;
-    await sleep(100);
-  }
-  throw new Error(`not all are in epoch ${epoch} after 30 s`);
-}
-
-function tokenOf({ directory }: DrivenNode): readonly string[] {
-  return ['--token-file', tokenFile(directory, 'operator')];
-}
-
-async function put(node: DrivenNode, key: string): Promise<void> {
-  const answer = await node.fetch(`/v1/kv/${key}`, { method: 'PUT', body: key });
-  if (answer.status !== 202) throw new Error(`PUT answered ${answer.status}`);
-}
 
 test.serial('validators rotate: running, dead, with a key left over; one was away', async (t) => {
   t.timeout(240_000);
@@ -76,8 +51,8 @@ test.serial('validators rotate: running, dead, with a key left over; one was awa
   await untilIn([at(0), at(1), at(2), at(3)], 2);
   await put(at(2), 'back with the new key');
   await untilFinal(nodes.slice(0, 4), came + 12, 30);
-  t.is((await status(at(2))).role, 'validator');
-  t.deepEqual((await status(at(2))).heldKeys, [key]);
+  t.is((await statusOf(at(2))).role, 'validator');
+  t.deepEqual((await statusOf(at(2))).heldKeys, [key]);
 
   // killed after the key was made and before the event was: the next try takes the same key
   await at(3).kill();
@@ -99,7 +74,7 @@ test.serial('validators rotate: running, dead, with a key left over; one was awa
   await untilMeshed(nodes);
   await Promise.all([0, 1, 2, 3].map((i) => put(at(i), `c-${i}`)));
   await untilFinal(nodes, came + 18, 60);
-  const all = await Promise.all(nodes.map(status));
+  const all = await Promise.all(nodes.map(statusOf));
   t.is(new Set(all.map((one) => one.summaryHash)).size, 1);
   t.deepEqual(all.flatMap(({ alarms }) => alarms), []);
   t.deepEqual(all.map(({ role }) => role).slice(0, 4), Array(4).fill('validator'));
@@ -133,13 +108,13 @@ test.serial('an observer knows its only validator again, which has rotated twice
   }
   observer = await DrivenNode.start(second);
   await untilIn([validator, observer], 2);
-  t.true((await status(observer)).quorumReachable, 'the peer counts as the validator');
+  t.true((await statusOf(observer)).quorumReachable, 'the peer counts as the validator');
   // it hands the event to the validator, which it knows by its second new key
   const by = ['--key', operator, '--url', observer.url, ...tokenOf(observer), '--wait', '--json'];
   const written = await x0t(base, 'kv', 'put', 'b', '1', ...by);
   t.is(written.code, 0, written.stderr);
   await untilFinal([validator, observer], 8, 30);
-  const hashes = (await Promise.all([validator, observer].map(status))).map((s) => s.summaryHash);
+  const hashes = (await Promise.all([validator, observer].map(statusOf))).map((s) => s.summaryHash);
   t.is(new Set(hashes).size, 1);
   await Promise.all([validator.stop(), observer.stop()]);
   await rm(base, { recursive: true, force: true });

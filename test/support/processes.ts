@@ -1,6 +1,8 @@
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { NodeStatus } from '#node/api/index.ts';
+import { tokenFile } from '#node/auth/tokens.ts';
 import { createNodeKeys, finishDataDir, makeGenesis } from '#node/data-dir.ts';
 import type { NodeKeys } from '#node/data-dir.ts';
 import { openChain } from '#ledger/chain.ts';
@@ -171,4 +173,30 @@ export async function untilFinal(
     }
     await sleep(100);
   }
+}
+
+export async function statusOf(node: DrivenNode): Promise<NodeStatus> {
+  return (await (await node.fetch('/v1/status')).json()) as NodeStatus;
+}
+
+/** Waits until all stand in an epoch. */
+export async function untilIn(nodes: readonly DrivenNode[], epoch: number): Promise<void> {
+  for (let i = 0; i < 300; i++) {
+    const all = await Promise.all(nodes.map(statusOf));
+    if (all.every((one) => one.epoch === epoch)) return;
+    await sleep(100);
+  }
+  throw new Error(`not all are in epoch ${epoch} after 30 s`);
+}
+
+/** Options by which a command speaks to a node as its operator. */
+export function tokenOf({ directory }: DrivenNode): readonly string[] {
+  return ['--token-file', tokenFile(directory, 'operator')];
+}
+
+/** Has the node write a key, whose name is its value; it is acknowledged. */
+export async function put(node: DrivenNode, key: string): Promise<void> {
+  const path = `/v1/kv/${encodeURIComponent(key)}`;
+  const answer = await node.fetch(path, { method: 'PUT', body: key });
+  if (answer.status !== 202) throw new Error(`PUT answered ${answer.status}`);
 }
