@@ -76,7 +76,9 @@ export class Network {
 
   /**
    * Waits until all nodes have the same final state with nothing pending, and the auditor has
-   * verified it whole; throws what is not so in time, and at once where a node raises an alarm.
+   * verified it whole. Nodes may author events of their own meanwhile, such as reports of who could
+   * not be reached: so it may have verified more. Throws what is not so in time, also where a node
+   * goes on raising an alarm.
    */
   async settle(): Promise<Settled> {
     let all: Status[] = [];
@@ -84,9 +86,11 @@ export class Network {
       all = await Promise.all(NODES.map((name) => this.api(name).status()));
       assertNoAlarm(all);
       const [first] = all as [Status];
-      return all.every(({ summaryHash, pending, epoch }) => {
-        return summaryHash === first.summaryHash && epoch === first.epoch && pending === 0;
+      const differs = all.find(({ summaryHash, pending, epoch }) => {
+        return summaryHash !== first.summaryHash || epoch !== first.epoch || pending !== 0;
       });
+      if (differs) throw new Error(`${brief(first)}; ${brief(differs)}`);
+      return true;
     });
     const [status] = all as [Status];
     let audited = 0;
@@ -96,7 +100,8 @@ export class Network {
       const metrics = await this.api('auditor').metrics();
       audited = metrics.get('x0t_audited_log_events') ?? 0;
       compared = metrics.get('x0t_audit_compared_nodes') ?? 0;
-      return audited === status.finalSeq && compared === NODES.length - 1;
+      if (audited >= status.finalSeq && compared === NODES.length - 1) return true;
+      throw new Error(`${audited} of ${status.finalSeq} events, ${compared} nodes compared`);
     });
     if (!(await this.api('auditor').isReady())) throw new Error('the auditor is not ready');
     return { status, audited, compared };
@@ -111,6 +116,11 @@ export class Network {
       throw new Error(`${name} lacks ${lost.length} acknowledged writes: ${lost[0]?.[0]} ...`);
     }
   }
+}
+
+function brief({ name, epoch, finalSeq, pending, summaryHash }: Status): string {
+  const state = summaryHash.slice(0, 12);
+  return `${name}: epoch ${epoch}, ${finalSeq} final, ${pending} pending, state ${state}`;
 }
 
 function assertNoAlarm(all: readonly Status[]): void {
