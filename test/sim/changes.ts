@@ -18,7 +18,7 @@ import type { Scenario } from './scenario.ts';
 const SHARE = 0.2;
 
 /** What is hit around the end of an epoch. */
-const NEAR: readonly FaultName[] = [
+export const NEAR: readonly FaultName[] = [
   'powerAtEpoch',
   'powerAtEpoch',
   'powerAtEpoch',

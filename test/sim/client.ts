@@ -8,27 +8,38 @@ import type { World } from './world.ts';
 /** How long it waits before it tries another node. */
 const AGAIN_MS = 400;
 
-/** Gives an event to node after node until one acknowledges it: `verdicts` are those it may get. */
+/** Where rules may refuse it for good. */
+const TRIES_MAX = 10;
+
+/**
+ * Gives an event to node after node until one acknowledges it: `verdicts` are those it may get.
+ * Returns whether one did.
+ */
 export async function persist(
   world: World,
   entry: Entry,
   from: number,
   verdicts: readonly number[],
-): Promise<void> {
+  coseKey = world.client.coseKey,
+  tries = world.people ? TRIES_MAX : Number.POSITIVE_INFINITY,
+): Promise<boolean> {
+  let left = tries;
   for (let index = from; !world.isHealing; index = (index + 1) % world.nodes.length) {
+    if (left-- <= 0) return false;
     const at = world.at(index).incarnation;
-    const step = world.coreOf(index)?.submit(entry.bytes, world.client.coseKey);
+    const step = world.coreOf(index)?.submit(entry.bytes, coseKey);
     const answer = step?.then(
       () => 'kept' as const,
       () => 'refused' as const,
     );
     const said = await Promise.race([answer ?? world.sleep(AGAIN_MS), world.sleep(AGAIN_MS)]);
     if (said === 'kept' && world.isSame(index, at)) {
-      world.acknowledged(index, entry.id, verdicts);
-      return;
+      world.acknowledged(index, entry, verdicts);
+      return true;
     }
     if (said === 'refused') await world.sleep(AGAIN_MS);
   }
+  return false;
 }
 
 export function bodyOf({ key, value }: LoadOp, more: Body = {}): Body {

@@ -41,7 +41,7 @@ const KINDS = {
   leave: async (world, op) => {
     const at = world.at(op.node).incarnation;
     const entry = await world.coreOf(op.node)?.author('committee.leave/1', {}, true);
-    if (entry && world.isSame(op.node, at)) world.acknowledged(op.node, entry.id, LEFT);
+    if (entry && world.isSame(op.node, at)) world.acknowledged(op.node, entry, LEFT);
   },
   /** A node signs with a new key from then on. */
   rotate: async (world, op) => {
@@ -53,7 +53,7 @@ const KINDS = {
     const next = world.freshKey(node.name);
     const about = { chain: world.chain.id, actor, key: keyId(coseKey) };
     const entry = await core.author(ROTATE_KIND, await rotateBody(about, next), true);
-    if (world.isSame(op.node, at)) world.acknowledged(op.node, entry.id, ROTATED);
+    if (world.isSame(op.node, at)) world.acknowledged(op.node, entry, ROTATED);
   },
 } as const satisfies Record<string, Act>;
 

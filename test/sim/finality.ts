@@ -32,6 +32,11 @@ export function verdictAt(world: World, { core, store }: SimNode, id: Id): numbe
   return row && decodeFinalRow(row).verdict;
 }
 
+/** Whether a node has given the event a number. */
+export function isFinalAt({ store }: SimNode, id: Id): boolean {
+  return store?.get(storeKeys.finalOfEvent(id)) !== undefined;
+}
+
 /** The verdict of an event that some whole node has up to a number. */
 function verdictBelow(world: World, rows: number, id: Id): number | undefined {
   if (rows === 0) return undefined;

@@ -3,6 +3,11 @@ import type { Body } from '#ledger/event.ts';
 import { bodyOf, clientEvent, persist } from './client.ts';
 import { CHANGES } from './committee.ts';
 import type { Change, ChangeName } from './committee.ts';
+import { MEMBER_ACTS } from '#test/sim/lives/acts.ts';
+import type { MemberAct } from '#test/sim/lives/acts.ts';
+import type { Life } from '#test/sim/lives/people.ts';
+import { RULE_ACTS } from '#test/sim/lives/rules.ts';
+import type { RuleAct } from '#test/sim/lives/rules.ts';
 import type { NetShape } from './scenario.ts';
 import type { Random } from './random.ts';
 import type { World } from './world.ts';
@@ -16,6 +21,8 @@ export interface LoadOp {
   readonly value: string;
   /** What `committee` does. */
   readonly change?: Change;
+  /** Whom it is about, where members come and go (`lives/`). */
+  readonly life?: Life;
 }
 
 /** Verdicts that an acknowledged event may end with. */
@@ -23,7 +30,7 @@ const APPLIED: readonly number[] = [0];
 const CONDITIONAL: readonly number[] = [0, 256];
 const EXPIRING: readonly number[] = [0, 1];
 
-export type Act = (world: World, op: LoadOp) => Promise<void>;
+export type Act = (world: World, op: LoadOp) => Promise<unknown>;
 
 /** The node authors and signs it; the answer promises that it is kept. */
 const authored =
@@ -31,7 +38,7 @@ const authored =
   async (world, op) => {
     const at = world.at(op.node).incarnation;
     const entry = await world.coreOf(op.node)?.author(kind, bodyFor(op), true);
-    if (entry && world.isSame(op.node, at)) world.acknowledged(op.node, entry.id, verdicts);
+    if (entry && world.isSame(op.node, at)) world.acknowledged(op.node, entry, verdicts);
   };
 
 const KINDS = {
@@ -82,9 +89,14 @@ const KINDS = {
   },
 } as const satisfies Record<string, Act>;
 
-export type LoadName = keyof typeof KINDS | ChangeName;
+export type LoadName = keyof typeof KINDS | ChangeName | MemberAct | RuleAct;
 
-export const LOADS: Readonly<Record<LoadName, Act>> = { ...KINDS, ...CHANGES };
+export const LOADS: Readonly<Record<LoadName, Act>> = {
+  ...KINDS,
+  ...CHANGES,
+  ...MEMBER_ACTS,
+  ...RULE_ACTS,
+};
 
 const MIXES: readonly (readonly LoadName[])[] = [
   ['put'],

@@ -30,6 +30,7 @@ npm run sim -- --mutants [NAME...]         plays runs of deliberately broken cop
   --from SEED      first seed to explore; the current second if not told
   --n N            validators
   --traitors MODE  none, some (tolerated), or over (one too many)
+  --lives MODE     none, or some (members come and go, rules change)
   --snapshots MODE  none, story, or more (a drawn run with snapshots and pruning)
   --real, --no-real  whether ML-DSA-65 signs
   --keep I,J,...   only these faults of the schedule ("none" for no fault)
@@ -45,6 +46,7 @@ const { values, positionals } = parseArgs({
     n: { type: 'string' },
     traitors: { type: 'string' },
     snapshots: { type: 'string' },
+    lives: { type: 'string' },
     real: { type: 'boolean' },
     keep: { type: 'string' },
     load: { type: 'string' },
@@ -71,6 +73,7 @@ function usage(problem: string): never {
 }
 
 const MODES = ['none', 'some', 'over'] as const;
+const LIVES = ['none', 'some'] as const;
 const PARTS = ['none', 'story', 'more'] as const;
 
 function optionsOf(): ScenarioOptions {
@@ -78,12 +81,15 @@ function optionsOf(): ScenarioOptions {
   if (values.traitors !== undefined && !traitors) usage(`--traitors is ${MODES.join(', ')}`);
   const snapshots = PARTS.find((part) => part === values.snapshots);
   if (values.snapshots !== undefined && !snapshots) usage(`--snapshots is ${PARTS.join(', ')}`);
+  const lives = LIVES.find((part) => part === values.lives);
+  if (values.lives !== undefined && !lives) usage(`--lives is ${LIVES.join(', ')}`);
   const { keep } = values;
   const kept = keep === 'none' ? [] : keep?.split(',').map((index) => numberOf(index) ?? 0);
   return {
     validators: numberOf(values.n),
     traitors,
     snapshots,
+    lives,
     isReal: values.real,
     keep: kept,
     load: numberOf(values.load),

@@ -3,11 +3,13 @@ import { codeOf } from '#ledger/errors.ts';
 import type { Id, StoreOp } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
 import { DEFAULT_CONFIG } from '#node/config.ts';
+import { concernsAccess } from '#node/posture/access.ts';
 import { silentLog } from '#test/support/cluster.ts';
 import type { TestActor } from '#test/support/cluster.ts';
 import type { FakeNetwork } from '#test/support/fake-network.ts';
 import { TraitorDriver } from '#test/sim/byzantine/driver.ts';
 import { slowed } from './keys.ts';
+import { admitting } from './lives/access.ts';
 import { NodeClock } from './node-clock.ts';
 import { randomOf } from './random.ts';
 import type { Random } from './random.ts';
@@ -71,7 +73,7 @@ export class SimNode {
     this.#world = world;
     this.schema = world.schema;
     this.index = index;
-    this.name = `peer-${index}`;
+    this.name = world.nameOf(index);
     this.who = who;
     const { committee } = world.chain;
     this.isCloned = world.scenario.clones.includes(committee.indexOf(who.actor) ?? -1);
@@ -131,8 +133,15 @@ export class SimNode {
     const self = this.driver ? world.shadow(this.name) : { ...this.who, otherKey };
     const { config: common, configs } = world.scenario;
     const config = { ...DEFAULT_CONFIG, ...common, ...configs?.[this.index] };
-    const core = await Core.open(world.chain, this.schema, self, config, ports);
+    const { people } = world;
+    const schema = people ? world.freshSchema() : this.schema;
+    const core = await Core.open(world.chain, schema, self, config, ports);
     if (life !== this.incarnation) return;
+    if (people) {
+      network.admits = admitting(core, clock, (peer) => people.isComer(world.indexOf(peer)));
+      core.onEpoch(() => network.review());
+      core.onFinal((events) => events.some(concernsAccess) && network.review());
+    }
     world.opened(this);
     core.onFinal((events) => life === this.incarnation && world.finals(this, events));
     core.onFailure((error) => life === this.incarnation && this.#failed(error));

@@ -10,6 +10,8 @@ import { COMMON_FAULTS, FAULTS } from './faults.ts';
 import type { Fault } from './faults.ts';
 import { drawLoad } from './load.ts';
 import type { LoadOp } from './load.ts';
+import { livesOf, withLives } from './lives/draw.ts';
+import type { Cast } from './lives/people.ts';
 import { joining, snapshotsOf, withSnapshots } from './snapshots.ts';
 import { STORIES } from './stories.ts';
 import { randomOf } from './random.ts';
@@ -41,6 +43,8 @@ export interface Scenario {
   readonly config: Partial<CoreConfig>;
   /** By node: what it chooses apart from the others. */
   readonly configs?: readonly Partial<CoreConfig>[];
+  /** Who comes and goes beside the committee: then policies and posture are on the ledger. */
+  readonly lives?: Cast;
   /** How many final events are remembered by id, where it is less than usual. */
   readonly remembered?: number;
   /** Length of the first phase, with faults. */
@@ -65,6 +69,8 @@ export interface ScenarioOptions {
   readonly isReal?: boolean | undefined;
   /** Whether snapshots are taken and logs pruned; drawn when it is not given. */
   readonly snapshots?: 'none' | 'story' | 'more' | undefined;
+  /** Whether members come and go, and rules change; drawn when it is not given. */
+  readonly lives?: 'none' | 'some' | undefined;
   /** Indexes of the faults that are kept; all when it is not given. */
   readonly keep?: readonly number[] | undefined;
   /** Operations of the load that are kept, from the first on. */
@@ -101,10 +107,14 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
   const more = randomOf(seed, 'more');
   const story = validators > 1 && validators < 10 ? more.next() : 1;
   const part = options.snapshots ?? (mode === 'over' ? 'none' : snapshotsOf(seed, validators));
-  if (part === 'story') return limited(joining(seed, validators), options);
+  const lives = mode === 'over' ? 'none' : (options.lives ?? livesOf(seed));
+  const lived = (one: Scenario): Scenario => (lives === 'some' ? withLives(one) : one);
+  if (part === 'story') return limited(lived(joining(seed, validators)), options);
   const told =
-    checkpointStory(seed, validators) ??
-    STORIES.find(({ upTo }) => story < upTo)?.draw(seed, validators);
+    options.lives === 'some'
+      ? undefined
+      : (checkpointStory(seed, validators) ??
+        STORIES.find(({ upTo }) => story < upTo)?.draw(seed, validators));
   if (told) return limited(told, options);
   const net = { validators, nodes, traitors, duration_ms, spare: tolerated - traitors.length };
   const faults = drawFaults(randomOf(seed, 'faults'), net);
@@ -129,7 +139,7 @@ export function scenarioOf(seed: number, options: ScenarioOptions = {}): Scenari
     isReal: seed % REAL_EVERY === 0,
   };
   const changed = part === 'more' ? withSnapshots(drawnAll) : withChanges(drawnAll);
-  return limited(withRotations(changed), options);
+  return limited(withRotations(lived(changed)), options);
 }
 
 /** The part of a scenario that the options leave. */

@@ -44,11 +44,12 @@ export async function shrink(
 
 /** The command line that plays a run again. */
 export function commandFor(seed: number, options: ScenarioOptions): string {
-  const { validators, traitors, snapshots, keep, load, isReal } = options;
+  const { validators, traitors, snapshots, lives, keep, load, isReal } = options;
   const parts = [`npm run sim -- --seed ${seed}`];
   if (validators !== undefined) parts.push(`--n ${validators}`);
   if (traitors) parts.push(`--traitors ${traitors}`);
   if (snapshots) parts.push(`--snapshots ${snapshots}`);
+  if (lives) parts.push(`--lives ${lives}`);
   if (isReal !== undefined) parts.push(isReal ? '--real' : '--no-real');
   if (keep) parts.push(`--keep ${keep.join(',') || 'none'}`);
   if (load !== undefined) parts.push(`--load ${load}`);

@@ -1,6 +1,7 @@
 import type { Core } from '#ledger/core.ts';
 import type { HeldKey } from '#ledger/held-keys.ts';
 import { EVIDENCE_KIND } from '#ledger/evidence.ts';
+import type { Entry, Event } from '#ledger/event.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
 import type { Id, StoreOp, Topic, Verifier } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
@@ -14,9 +15,12 @@ import { netOf, seededActor } from '#test/support/seeded-actor.ts';
 import { rememberingVerifier } from '#test/support/sim-cluster.ts';
 import { VirtualClock } from '#test/support/virtual-clock.ts';
 import { schema } from '#projections/index.ts';
+import { newGenesisSchema, schemaFor } from '#node/schema.ts';
 import { makeCheckers } from '#test/sim/checkers/index.ts';
 import type { Checker } from '#test/sim/checkers/index.ts';
+import { isFinalAt } from './finality.ts';
 import { simActor, simVerifier } from './keys.ts';
+import { People, peerOf } from './lives/people.ts';
 import { SimNode } from './node.ts';
 import type { Snare } from './node.ts';
 import type { Scenario } from './scenario.ts';
@@ -28,6 +32,7 @@ import { Trace } from './trace.ts';
 export interface Owed {
   readonly verdicts: readonly number[];
   readonly by: Set<number>;
+  readonly event: Event;
 }
 
 /** Something that must not happen. */
@@ -60,6 +65,9 @@ export class World {
   readonly schema: Schema;
   /** Events that changed the committee. */
   readonly changes = new Set<Id>();
+  /** Who comes and goes, in runs that have it. */
+  readonly people: People | undefined;
+  readonly #remembered: Pick<Schema, 'remembered'>;
   readonly #checkers: readonly Checker[];
   #clientSeq = 0;
   isHealing = false;
@@ -67,7 +75,8 @@ export class World {
   private constructor(scenario: Scenario, verifier: Verifier) {
     this.scenario = scenario;
     const { remembered } = scenario;
-    this.schema = remembered === undefined ? schema : { ...schema, remembered };
+    this.#remembered = remembered === undefined ? {} : { remembered };
+    this.schema = this.freshSchema();
     this.verifier = verifier;
     const actor = scenario.isReal ? seededActor : simActor;
     const many = (count: number, name: string): TestActor[] =>
@@ -75,8 +84,11 @@ export class World {
     const seats = many(scenario.validators, 'validator');
     const observers = many(scenario.observers, 'observer');
     this.client = actor('sim client');
-    const members = observers.slice(0, observers.length - (scenario.newcomers ?? 0));
-    this.chain = netOf(seats, [this.client, ...members], 'sim').chain;
+    const { lives } = scenario;
+    const strangers = (scenario.newcomers ?? 0) + (lives?.comers ?? 0);
+    const members = observers.slice(0, observers.length - strangers);
+    const active = lives && newGenesisSchema();
+    this.chain = netOf(seats, [this.client, ...members], 'sim', active).chain;
     this.hub = new FakeHub({
       clock: this.clock,
       seed: scenario.seed,
@@ -94,6 +106,34 @@ export class World {
       const traitor = scenario.traitors.find(({ author }) => author === index);
       return new SimNode(this, index, who, traitor);
     });
+    if (lives) this.people = new People(this, lives, many(lives.guests, 'guest'));
+  }
+
+  /** The projections as a node has them when it starts: what they remember of policies is new. */
+  freshSchema(): Schema {
+    const active = this.scenario.lives ? schemaFor(newGenesisSchema()) : schema;
+    return { ...active, ...this.#remembered };
+  }
+
+  /** The name of a node on the network: of one that comes by an invite, its libp2p peer id. */
+  nameOf(index: number): string {
+    return this.#isComer(index) ? peerOf(index).peer : `peer-${index}`;
+  }
+
+  #isComer(index: number): boolean {
+    const { validators, observers, lives } = this.scenario;
+    return index >= validators + observers - (lives?.comers ?? 0) && index < validators + observers;
+  }
+
+  /** Keys of any name. */
+  actor(name: string): TestActor {
+    return (this.scenario.isReal ? seededActor : simActor)(`sim ${name}`);
+  }
+
+  /** All links are judged again by what is final at their ends. */
+  review(): void {
+    if (!this.people) return;
+    for (const { network } of this.nodes) network?.review();
   }
 
   /** The key with which a traitor's core follows. */
@@ -116,8 +156,13 @@ export class World {
     return node;
   }
 
+  /** -1 for a name that no node has. */
+  indexOf(name: string): number {
+    return this.nodes.findIndex((node) => node.name === name);
+  }
+
   coreOf(index: number): Core | undefined {
-    return this.at(index).core;
+    return this.nodes[index]?.core;
   }
 
   /** Whether the node runs since then without a break. */
@@ -125,8 +170,9 @@ export class World {
     return this.at(index).isUp && this.at(index).incarnation === incarnation;
   }
 
+  /** Those that keep the protocol and belong to the network. */
   get honest(): readonly SimNode[] {
-    return this.nodes.filter(({ isHonest }) => isHonest);
+    return this.nodes.filter(({ isHonest, index }) => isHonest && !this.isStranger(index));
   }
 
   /** Whether more validators are traitors than the protocol stands. */
@@ -170,6 +216,7 @@ export class World {
   }
 
   finals(node: SimNode, events: readonly FinalEvent[]): void {
+    if (node.isHonest) this.people?.finals(node.core, events);
     for (const { seq, verdict, entry } of events) {
       this.trace.note(this.now_ms, `${node.name} final ${seq} ${verdict} ${entry.id}`);
       if (verdict === 0 && isChange(entry.event.kind)) this.changes.add(entry.id);
@@ -178,9 +225,9 @@ export class World {
     for (const checker of this.#checkers) checker.finals?.(node, events);
   }
 
-  acknowledged(index: number, id: Id, verdicts: readonly number[]): void {
+  acknowledged(index: number, { id, event }: Entry, verdicts: readonly number[]): void {
     if (!this.at(index).isHonest) return;
-    const owed = this.owed.get(id) ?? { verdicts: this.#allowed(verdicts), by: new Set() };
+    const owed = this.owed.get(id) ?? { verdicts: this.#allowed(verdicts), by: new Set(), event };
     this.owed.set(id, owed);
     owed.by.add(index);
   }
@@ -188,12 +235,29 @@ export class World {
   /** Where nodes rotate, what they sign may come too late for its key. */
   #allowed(verdicts: readonly number[]): readonly number[] {
     const rotates = this.scenario.load.some(({ kind }) => kind === 'rotate');
-    return rotates ? [...verdicts, VERDICTS.key_retired] : verdicts;
+    const late = rotates ? [VERDICTS.key_retired] : [];
+    const judged = this.people ? [VERDICTS.denied] : [];
+    return [...verdicts, ...late, ...judged];
   }
 
   /** What is owed by nodes that keep their promises. */
   due(): [Id, Owed][] {
-    return [...this.owed].filter(([, { by }]) => [...by].some((index) => this.at(index).isHonest));
+    return [...this.owed].filter(([id, { by, event }]) => {
+      if (![...by].some((index) => this.at(index).isHonest && !this.isStranger(index))) return false;
+      return !this.people || !this.#isVoid(id, event);
+    });
+  }
+
+  /** An event whose author left, or lost its key, before the event got a number gets none. */
+  #isVoid(id: Id, event: Event): boolean {
+    const { honest } = this;
+    if (honest.some((node) => isFinalAt(node, id))) return false;
+    return honest.some(({ core }) => core && !core.replica.fold.reducer.counts(event));
+  }
+
+  /** Whether a node is no member: it does as it should, and nothing comes of it. */
+  isStranger(index: number): boolean {
+    return this.people?.isStranger(index) === true;
   }
 
   /** An event of which nothing was promised. */
@@ -203,6 +267,7 @@ export class World {
 
   /** Looks at the bounds. */
   sample(): void {
+    this.review();
     for (const checker of this.#checkers) checker.sample?.();
   }
 

@@ -173,7 +173,7 @@ export class FakeHub {
     const link = this.link(a, b);
     const [one, two] = link.ends.map((name) => this.#nodes.get(name));
     const alive = one?.running === true && two?.running === true;
-    const welcome = alive && one.bannedFor_ms(two.self) === 0 && two.bannedFor_ms(one.self) === 0;
+    const welcome = alive && one.isOpenTo(two) && two.isOpenTo(one);
     const up = welcome && !link.cut;
     if ((link.pending?.up ?? link.up) === up) return;
     link.pending?.cancel();
@@ -208,6 +208,8 @@ export class FakeNetwork implements Network {
   running = false;
   /** Every code held against a peer, in order, for tests. */
   readonly penalties: { readonly peer: PeerName; readonly code: string }[] = [];
+  /** Whom it lets in, where somebody says so. */
+  admits: (peer: FakeNetwork) => boolean = () => true;
   readonly #hub: FakeHub;
   readonly #scores: PeerScores;
   /** Cancel the ends of bans. */
@@ -241,6 +243,11 @@ export class FakeNetwork implements Network {
     this.#pardons.clear();
     for (const other of this.#hub.others(this.self)) this.#hub.reconcile(this.self, other);
     return Promise.resolve();
+  }
+
+  /** Judges all links again, as `admits` says. */
+  review(): void {
+    for (const other of this.#hub.others(this.self)) this.#hub.reconcile(this.self, other);
   }
 
   peers(): readonly PeerInfo[] {
@@ -306,6 +313,10 @@ export class FakeNetwork implements Network {
   }
 
   // for the hub
+
+  isOpenTo(peer: FakeNetwork): boolean {
+    return this.bannedFor_ms(peer.self) === 0 && this.admits(peer);
+  }
 
   bannedFor_ms(peer: PeerName): number {
     return this.#scores.bannedFor_ms(peer);

@@ -1,0 +1,30 @@
+import type { Core } from '#ledger/core.ts';
+import type { Clock } from '#ledger/ports.ts';
+import { isolationAccess } from '#node/posture/access.ts';
+import { keyOf } from '#projections/member-keys.ts';
+import { isGone } from '#projections/members-lifecycle.ts';
+import { rowOf } from '#projections/members-rows.ts';
+import type { FakeNetwork } from '#test/support/fake-network.ts';
+
+/**
+ * Whom a node lets in by what is final there, as `node/membership/pairs.ts` and
+ * `node/posture/access.ts` say for real links: who sits in its epoch's committee always; nobody who
+ * left, has no key or is cut off; who comes by an invite once its join is final. Nodes of the
+ * genesis are let in although the ledger has no libp2p key of observers.
+ */
+export function admitting(
+  core: Core,
+  clock: Pick<Clock, 'wall_ms'>,
+  isComer: (peer: string) => boolean,
+): (peer: FakeNetwork) => boolean {
+  return ({ self, actor: proven }) => {
+    const { committee } = core.replica;
+    const actor = core.actorOf(proven);
+    if (committee.indexOf(actor) !== undefined) return true;
+    const rows = core.rows('members', 'final');
+    const row = rowOf(rows, actor);
+    if (!row) return !isComer(self);
+    if (isGone(row) || keyOf(actor, rows) === undefined) return false;
+    return isolationAccess(core, actor, clock).isAdmitted;
+  };
+}
