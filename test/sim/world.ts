@@ -20,7 +20,7 @@ import { makeCheckers } from '#test/sim/checkers/index.ts';
 import type { Checker } from '#test/sim/checkers/index.ts';
 import { isFinalAt } from './finality.ts';
 import { simActor, simVerifier } from './keys.ts';
-import { People, peerOf } from './lives/people.ts';
+import { ANY, People, peerOf } from './lives/people.ts';
 import { SimNode } from './node.ts';
 import type { Snare } from './node.ts';
 import type { Scenario } from './scenario.ts';
@@ -227,7 +227,9 @@ export class World {
 
   acknowledged(index: number, { id, event }: Entry, verdicts: readonly number[]): void {
     if (!this.at(index).isHonest) return;
-    const owed = this.owed.get(id) ?? { verdicts: this.#allowed(verdicts), by: new Set(), event };
+    const isMeant = !this.people || event.kind.startsWith('kv.');
+    const allowed = this.#allowed(isMeant ? verdicts : ANY);
+    const owed = this.owed.get(id) ?? { verdicts: allowed, by: new Set(), event };
     this.owed.set(id, owed);
     owed.by.add(index);
   }

@@ -1,3 +1,4 @@
+import { JOIN_KIND } from '#ledger/join.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { MakeChecker } from './index.ts';
 
@@ -22,7 +23,9 @@ export const exactlyOnce: MakeChecker = (world, report) => {
           }
           numbers.set(id, [...known, seq]);
         }
-        if (SLOTLESS.has(verdict)) continue;
+        // of who was refused as it came nothing is kept
+        const isStranger = event.kind === JOIN_KIND && verdict !== 0;
+        if (SLOTLESS.has(verdict) || isStranger) continue;
         const slot = `${event.actor} ${event.lane} ${event.seq}`;
         const holder = used.get(slot) ?? id;
         used.set(slot, holder);

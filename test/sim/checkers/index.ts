@@ -10,6 +10,7 @@ import { exactlyOnce } from './exactly-once.ts';
 import { finalPrefix } from './final-prefix.ts';
 import { keys } from './keys.ts';
 import { kvModel } from './kv-model.ts';
+import { lives } from './lives.ts';
 import { noAlarm } from './no-alarm.ts';
 import { nothingLost } from './nothing-lost.ts';
 import { nobodyBlamed } from './nobody-blamed.ts';
@@ -62,6 +63,7 @@ export const CHECKERS: Readonly<Record<string, MakeChecker>> = {
   audit,
   'kv model': kvModel,
   keys,
+  lives,
 };
 
 export function makeCheckers(world: World): Checker[] {

@@ -1,7 +1,7 @@
 import { decodeBlock } from '#ledger/block.ts';
 import { keyId } from '#ledger/cose.ts';
 import type { Id } from '#ledger/ports.ts';
-import { ROTATE_KIND } from '#ledger/rotation.ts';
+import { REKEY_KIND, REVOKE_KIND, ROTATE_KIND } from '#ledger/rotation.ts';
 import { VERDICTS } from '#ledger/verdicts.ts';
 import { wholeNodes } from '#test/sim/finality.ts';
 import type { MakeChecker } from './index.ts';
@@ -28,20 +28,27 @@ export const keys: MakeChecker = (world, report) => ({
     if (!core) return;
     const present = new Map<Id, Id>();
     const past = new Map<Id, Id>();
+    const revoked = new Set<Id>();
     for (const { seq, verdict, entry } of core.log.range(1, core.replica.fold.size)) {
       const { actor, key = actor, kind, body } = entry.event;
       const own = present.get(actor) ?? actor;
       const isOld = key !== own;
+      if (revoked.has(key)) report(`event ${seq} is signed with a revoked key`);
       if (isOld && past.get(key) !== actor) report(`event ${seq} has a key of nobody`);
       if (isOld !== (verdict === VERDICTS.key_retired)) {
         report(`event ${seq} by ${isOld ? 'an old' : 'the present'} key has verdict ${verdict}`);
       }
-      if (kind !== ROTATE_KIND || verdict !== VERDICTS.applied) continue;
-      past.set(own, actor);
-      present.set(actor, keyId(body['key'] as Uint8Array));
+      if (verdict !== VERDICTS.applied) continue;
+      if (kind === REVOKE_KIND) revoked.add((body['key'] as Uint8Array).toHex());
+      if (kind !== ROTATE_KIND && kind !== REKEY_KIND) continue;
+      const holder = kind === ROTATE_KIND ? actor : (body['actor'] as Uint8Array).toHex();
+      past.set(present.get(holder) ?? holder, holder);
+      present.set(holder, keyId(body['key'] as Uint8Array));
     }
     for (const [actor, key] of present) {
-      if (core.replica.fold.reducer.keyOf(actor) !== key) report(`${actor} has another key`);
+      const { reducer } = core.replica.fold;
+      const isHere = reducer.standingOf(actor) !== undefined && !revoked.has(key);
+      if (isHere && reducer.keyOf(actor) !== key) report(`${actor} has another key`);
     }
   },
 });

@@ -17,7 +17,7 @@ import { DENIALS } from './rules.ts';
  */
 
 /** The share of seeds that have it beside what else they draw. */
-const SHARE = 0.2;
+const SHARE = 0.16;
 
 /** What a seed has of this; nothing for most. */
 export function livesOf(seed: number): 'some' | 'none' {
