@@ -181,6 +181,8 @@ function print(summary: SimSummary): void {
   const over = `${epochs.runs} runs over ${epochs.entered} ends of epochs`;
   const why = `${epochs.changes} changes of the committee, ${epochs.returned} returned`;
   console.log(`${over}, by ${why}`);
+  const { lives } = summary;
+  console.log(`${lives.runs} runs with members that come and go: ${JSON.stringify(lives.events)}`);
   const slow = summary.slowest.map(({ seed, healed_ms: ms }) => `${seed} (${ms} ms)`);
   console.log(`slowest seeds: ${slow.join(', ')}`);
   for (const { verdict, detail, command } of failures) {

@@ -68,6 +68,7 @@ function failed({ seed, options }: Job, verdict: string, detail: string): Outcom
     isNoticed: false,
     epochs: 0,
     changes: 0,
+    lives: {},
     returned: 0,
   };
 }

@@ -70,6 +70,8 @@ export interface Outcome {
   readonly epochs: number;
   /** Events that changed the committee. */
   readonly changes: number;
+  /** Applied events about members and rules by kind, and `refused`, `denied` and `void` ones. */
+  readonly lives: Readonly<Record<string, number>>;
   /** Validators that seal again after their disk was set back. */
   readonly returned: number;
 }
@@ -251,8 +253,14 @@ function outcomeOf(
     isNoticed,
     epochs: Math.max(...world.nodes.map(({ core }) => core?.replica.committee.epoch ?? 0)),
     changes: world.changes.size,
+    lives: livesOf(world),
     returned: world.nodes.filter((node) => node.isAmnesiac && hasReturned(node)).length,
   };
+}
+
+function livesOf({ people }: World): Record<string, number> {
+  if (!people) return {};
+  return { ...Object.fromEntries(people.counts), void: people.voids };
 }
 
 /** Whether it has sealed in an epoch after one in which it had lost its store. */

@@ -31,6 +31,8 @@ export interface SimSummary {
     readonly changes: number;
     readonly returned: number;
   };
+  /** Runs in which members come and go, and what became of the events about it. */
+  readonly lives: { readonly runs: number; readonly events: Readonly<Record<string, number>> };
   readonly failures: readonly Failure[];
 }
 
@@ -75,10 +77,11 @@ export class Tally {
 
   summary(failures: readonly Failure[]): SimSummary {
     const all = this.#outcomes;
-    const [faults, habits, verdicts, sizes]: Record<string, number>[] = [{}, {}, {}, {}];
+    const [faults, habits, verdicts, sizes, lives]: Record<string, number>[] = [{}, {}, {}, {}, {}];
     for (const outcome of all) {
       add(faults ?? {}, outcome.faults);
       add(habits ?? {}, outcome.habits);
+      add(lives ?? {}, outcome.lives);
       add(verdicts ?? {}, { [outcome.verdict]: 1 });
       add(sizes ?? {}, { [outcome.validators]: 1 });
     }
@@ -127,6 +130,10 @@ export class Tally {
         entered: sum(({ epochs }) => epochs),
         changes: sum(({ changes }) => changes),
         returned: sum(({ returned }) => returned),
+      },
+      lives: {
+        runs: all.filter((one) => Object.keys(one.lives).length > 0).length,
+        events: sorted(lives ?? {}),
       },
       failures,
     };

@@ -63,6 +63,8 @@ export class World {
   readonly counts = { checkpoints: 0, receipts: 0 };
   readonly snapshots = new SnapshotCounts();
   readonly schema: Schema;
+  /** Events of which nothing was promised, where members come and go. */
+  readonly acts = new Set<Id>();
   /** Events that changed the committee. */
   readonly changes = new Set<Id>();
   /** Who comes and goes, in runs that have it. */
@@ -265,6 +267,7 @@ export class World {
   /** An event of which nothing was promised. */
   noted(id: Id): void {
     this.trace.note(this.now_ms, `bare ${id}`);
+    if (this.people) this.acts.add(id);
   }
 
   /** Looks at the bounds. */

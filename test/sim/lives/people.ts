@@ -14,6 +14,7 @@ import type { TestActor } from '#test/support/cluster.ts';
 import { seededPeer } from '#test/support/invites.ts';
 import type { TestPeer } from '#test/support/invites.ts';
 import { persist } from '#test/sim/client.ts';
+import { isFinalAt } from '#test/sim/finality.ts';
 import type { World } from '#test/sim/world.ts';
 
 /** Whom a run has besides its committee: a part of the scenario. */
@@ -66,7 +67,7 @@ export class People {
   /** Nodes that are no members, by what was final last. */
   readonly #strangers = new Set<number>();
   #size = 0;
-  /** Applied and refused events, by kind, of those that are about all this. */
+  /** Applied events about all this by kind, those refused and those denied. */
   readonly counts = new Map<string, number>();
   readonly #counted = new Set<Id>();
 
@@ -114,10 +115,21 @@ export class People {
   }
 
   #count({ id, event: { kind } }: Entry, verdict: number): void {
-    if (this.#counted.has(id) || !/^(?:member|policy|posture)\./.test(kind)) return;
+    if (this.#counted.has(id)) return;
     this.#counted.add(id);
-    const name = verdict === 0 ? kind : `${kind} refused`;
+    const isMeant = /^(?:member|policy|posture)\./.test(kind);
+    if (verdict === VERDICTS.denied) this.#add('denied');
+    else if (isMeant) this.#add(verdict === 0 ? kind : 'refused');
+  }
+
+  #add(name: string): void {
     this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
+  }
+
+  /** Events that were handed over, and that no number came of: their authors had left. */
+  get voids(): number {
+    const { honest, acts } = this.#world;
+    return [...acts].filter((id) => !honest.some((node) => isFinalAt(node, id))).length;
   }
 
   nextSeq(actor: Id): number {

@@ -2,6 +2,8 @@ import { keyId } from '#ledger/cose.ts';
 import type { Event } from '#ledger/event.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
 import type { Genesis } from '#ledger/genesis.ts';
+import { inviteId } from '#ledger/invite.ts';
+import type { Invite } from '#ledger/invite.ts';
 import type { Id } from '#ledger/ports.ts';
 
 /**
@@ -41,7 +43,9 @@ interface ModelInvite {
   readonly labels: readonly string[];
   readonly notAfter_ms: number;
   readonly issuer: Id;
+  readonly id: Id;
   isUsed: boolean;
+  isWithdrawn: boolean;
 }
 
 /** From which states a step leads where, and who may take it besides an operator. */
@@ -97,7 +101,8 @@ export class MembersModel {
 
   #isOpen({ inviteKey }: Bodies): boolean {
     const invite = inviteKey && this.#invites.get(keyId(inviteKey));
-    return invite !== undefined && !invite.isUsed && this.#isOfficer(invite.issuer);
+    if (!invite || invite.isUsed || invite.isWithdrawn) return false;
+    return this.#isOfficer(invite.issuer);
   }
 
   #isOfficer(actor: Id): boolean {
@@ -124,8 +129,17 @@ export class MembersModel {
           labels: body.labels ?? [],
           notAfter_ms: body.notAfter_ms ?? 0,
           issuer: actor,
+          id: idOfInvite(event),
           isUsed: false,
+          isWithdrawn: false,
         });
+        return;
+      case 'member.withdraw/1':
+        for (const one of this.#invites.values()) {
+          if (one.id !== hex(body.invite)) continue;
+          if (one.isUsed) say('the invite was used before');
+          one.isWithdrawn = true;
+        }
         return;
       case 'member.join/1':
         this.#join(actor, body, ts_ms, say);
@@ -266,6 +280,12 @@ export class MembersModel {
     member.key = undefined;
     if (this.#nextSeats().length > 1) this.#unseat(actor);
   }
+}
+
+function idOfInvite({ chain, actor, key, body }: Event): Id {
+  const { keyHash, ...terms } = body as unknown as Omit<Invite, 'key'> & { keyHash: Uint8Array };
+  const signer = key === undefined ? {} : { signer: key };
+  return inviteId({ ...terms, chain, issuer: actor, ...signer, key: keyHash.toHex() });
 }
 
 function newMember(actor: Id, more: Partial<ModelMember>): ModelMember {

@@ -1,6 +1,7 @@
 import { CHECKPOINT_MUTANTS } from './checkpoints.ts';
 import { EPOCH_MUTANTS } from './epochs.ts';
 import { KEY_MUTANTS } from './keys.ts';
+import { LIFE_MUTANTS } from './lives.ts';
 import { SNAPSHOT_MUTANTS } from './snapshots.ts';
 
 /** A deliberate bug: texts that are replaced in a copy of the sources. */
@@ -264,5 +265,6 @@ export const MUTANTS: readonly Mutant[] = [
   ...CHECKPOINT_MUTANTS,
   ...EPOCH_MUTANTS,
   ...KEY_MUTANTS,
+  ...LIFE_MUTANTS,
   ...SNAPSHOT_MUTANTS,
 ];
