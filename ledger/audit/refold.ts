@@ -191,11 +191,15 @@ export class Refold {
   /**
    * Throws `audit_missing_parent` for the lowest block that waits, if any does. The last commit of
    * an epoch leaves the horizon where it is, until a node starts again: that one took blocks whose
-   * parents only others could still reach.
+   * parents only others could still reach, and what stands on them.
    */
   #assertWhole(): void {
     const { isEnded, state } = this.#orderer;
-    if (isEnded) this.#waiting.horizon(gcRoundAfter(state.last.leaderRound, GC_DEPTH));
+    const reach = gcRoundAfter(state.last.leaderRound, GC_DEPTH);
+    const taken = isEnded ? this.#waiting.horizon(reach) : [];
+    for (let one = taken.pop(); one; one = taken.pop()) {
+      taken.push(...this.#waiting.resolved(one.ref.id));
+    }
     const { first } = this.#waiting;
     if (!first) return;
     const { block, parent } = first;

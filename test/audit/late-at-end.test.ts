@@ -72,12 +72,19 @@ for (let round = 1; round <= ROUNDS; round++) {
 }
 const horizon = gcRoundAfter(live.state.last.leaderRound, GC_DEPTH);
 
-/** The blocks with one of the validator that was away; its parent lies in the round. */
-function withLate(round: number): RefoldBlock[] {
+/**
+ * The blocks with some of the validator that was away, one on the other; the parent of the first
+ * lies in the round.
+ */
+function withLate(round: number, count = 1): RefoldBlock[] {
   const hidden: Ref = { round, author: 3, id: 'f'.repeat(64) };
   const beside = blocks.map(({ ref }) => ref).filter((ref) => ref.round === round);
-  const late = made(round + 1, 3, [hidden, ...beside]);
-  return [...blocks, late].toSorted((a, b) => compareRefs(a.ref, b.ref));
+  const late = [made(round + 1, 3, [hidden, ...beside])];
+  while (late.length < count) {
+    const [newest] = late.slice(-1) as [RefoldBlock];
+    late.push(made(newest.ref.round + 1, 3, [newest.ref]));
+  }
+  return [...blocks, ...late].toSorted((a, b) => compareRefs(a.ref, b.ref));
 }
 
 function refold(of: readonly RefoldBlock[]): Refold {
@@ -90,6 +97,10 @@ test('at the end of an epoch a parent may be out of reach of a node that started
   t.true(live.isEnded);
   t.true(horizon > live.dag.horizon, 'the last commit left the horizon where it was');
   t.is(refold(withLate(horizon)).nextEpoch().epoch, 1);
+});
+
+test('so may that of a block that others stand on', (t) => {
+  t.is(refold(withLate(horizon, 3)).nextEpoch().epoch, 1);
 });
 
 test('a parent above that is missing there, too', (t) => {

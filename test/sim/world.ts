@@ -3,6 +3,7 @@ import type { HeldKey } from '#ledger/held-keys.ts';
 import { EVIDENCE_KIND } from '#ledger/evidence.ts';
 import type { Entry, Event } from '#ledger/event.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
+import { JOIN_KIND, readJoin } from '#ledger/join.ts';
 import type { Id, StoreOp, Topic, Verifier } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
 import { ROTATE_KIND } from '#ledger/rotation.ts';
@@ -14,7 +15,7 @@ import { FakeHub } from '#test/support/fake-network.ts';
 import { netOf, seededActor } from '#test/support/seeded-actor.ts';
 import { rememberingVerifier } from '#test/support/sim-cluster.ts';
 import { VirtualClock } from '#test/support/virtual-clock.ts';
-import { schema } from '#projections/index.ts';
+import { readInvite, schema } from '#projections/index.ts';
 import { newGenesisSchema, schemaFor } from '#node/schema.ts';
 import { makeCheckers } from '#test/sim/checkers/index.ts';
 import type { Checker } from '#test/sim/checkers/index.ts';
@@ -252,11 +253,19 @@ export class World {
     });
   }
 
-  /** An event whose author left, or lost its key, before the event got a number gets none. */
+  /**
+   * An event whose author left, or lost its key, before the event got a number gets none; nor does
+   * a join whose invite another one has used.
+   */
   #isVoid(id: Id, event: Event): boolean {
     const { honest } = this;
     if (honest.some((node) => isFinalAt(node, id))) return false;
-    return honest.some(({ core }) => core && !core.replica.fold.reducer.counts(event));
+    return honest.some(({ core }) => {
+      if (!core) return false;
+      const invite = event.kind === JOIN_KIND && readJoin(event.body)?.invite.toHex();
+      const held = invite && readInvite(core.rows('members', 'final'), invite, 0);
+      return (held && held.state !== 'open') || !core.replica.fold.reducer.counts(event);
+    });
   }
 
   /** Whether a node is no member: it does as it should, and nothing comes of it. */
