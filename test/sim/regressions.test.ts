@@ -4,7 +4,7 @@ import { play } from './run.ts';
 
 /** Runs that once failed, each with its story. */
 
-for (const { story, scenario, returned = 0, epochs } of REGRESSIONS) {
+for (const { story, scenario, returned = 0, epochs, lives = {} } of REGRESSIONS) {
   test(story, async (t) => {
     const outcome = await play(scenario);
     const { verdict, findings, acknowledged, lost } = outcome;
@@ -13,5 +13,8 @@ for (const { story, scenario, returned = 0, epochs } of REGRESSIONS) {
     t.is(lost, 0);
     t.is(outcome.returned, returned);
     if (epochs !== undefined) t.is(outcome.epochs, epochs);
+    for (const [kind, count] of Object.entries(lives)) {
+      t.true((outcome.lives[kind] ?? 0) >= count, `${kind}: ${JSON.stringify(outcome.lives)}`);
+    }
   });
 }

@@ -3,7 +3,6 @@ import type { HeldKey } from '#ledger/held-keys.ts';
 import { EVIDENCE_KIND } from '#ledger/evidence.ts';
 import type { Entry, Event } from '#ledger/event.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
-import { JOIN_KIND, readJoin } from '#ledger/join.ts';
 import type { Id, StoreOp, Topic, Verifier } from '#ledger/ports.ts';
 import type { Schema } from '#ledger/reducer.ts';
 import { ROTATE_KIND } from '#ledger/rotation.ts';
@@ -15,12 +14,12 @@ import { FakeHub } from '#test/support/fake-network.ts';
 import { netOf, seededActor } from '#test/support/seeded-actor.ts';
 import { rememberingVerifier } from '#test/support/sim-cluster.ts';
 import { VirtualClock } from '#test/support/virtual-clock.ts';
-import { readInvite, schema } from '#projections/index.ts';
+import { schema } from '#projections/index.ts';
 import { newGenesisSchema, schemaFor } from '#node/schema.ts';
 import { makeCheckers } from '#test/sim/checkers/index.ts';
 import type { Checker } from '#test/sim/checkers/index.ts';
-import { isFinalAt } from './finality.ts';
 import { simActor, simVerifier } from './keys.ts';
+import { isVoid } from './lives/access.ts';
 import { ANY, People, peerOf } from './lives/people.ts';
 import { SimNode } from './node.ts';
 import type { Snare } from './node.ts';
@@ -249,22 +248,7 @@ export class World {
   due(): [Id, Owed][] {
     return [...this.owed].filter(([id, { by, event }]) => {
       if (![...by].some((index) => this.at(index).isHonest && !this.isStranger(index))) return false;
-      return !this.people || !this.#isVoid(id, event);
-    });
-  }
-
-  /**
-   * An event whose author left, or lost its key, before the event got a number gets none; nor does
-   * a join whose invite another one has used.
-   */
-  #isVoid(id: Id, event: Event): boolean {
-    const { honest } = this;
-    if (honest.some((node) => isFinalAt(node, id))) return false;
-    return honest.some(({ core }) => {
-      if (!core) return false;
-      const invite = event.kind === JOIN_KIND && readJoin(event.body)?.invite.toHex();
-      const held = invite && readInvite(core.rows('members', 'final'), invite, 0);
-      return (held && held.state !== 'open') || !core.replica.fold.reducer.counts(event);
+      return !this.people || !isVoid(this.honest, id, event);
     });
   }
 

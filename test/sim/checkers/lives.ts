@@ -23,6 +23,9 @@ export const lives: MakeChecker = (world, report) => ({
   },
 });
 
+/** Verdicts of who was asked: `applied`, `denied`, `kv_precondition`. */
+const JUDGED: ReadonlySet<number> = new Set([0, 7, 256]);
+
 class Telling {
   readonly #core: Core;
   readonly #report: (detail: string) => void;
@@ -73,7 +76,7 @@ class Telling {
       const { labels = [] } = this.#members.members.get(actor) ?? {};
       const key = String(body['key']);
       const isDenied = this.#rules.denies({ actor, key, labels, isSeated, ts_ms });
-      const isJudged = verdict === 0 || verdict > 255 || verdict === VERDICTS.denied;
+      const isJudged = JUDGED.has(verdict);
       if (isJudged && isDenied !== (verdict === VERDICTS.denied)) {
         this.#report(`event ${seq} of ${key} has the verdict ${verdict}`);
       }

@@ -1,10 +1,15 @@
 import type { Core } from '#ledger/core.ts';
-import type { Clock } from '#ledger/ports.ts';
+import type { Event } from '#ledger/event.ts';
+import { JOIN_KIND, readJoin } from '#ledger/join.ts';
+import type { Clock, Id } from '#ledger/ports.ts';
 import { isolationAccess } from '#node/posture/access.ts';
 import { keyOf } from '#projections/member-keys.ts';
 import { isGone } from '#projections/members-lifecycle.ts';
 import { rowOf } from '#projections/members-rows.ts';
+import { readInvite } from '#projections/index.ts';
 import type { FakeNetwork } from '#test/support/fake-network.ts';
+import { isFinalAt } from '#test/sim/finality.ts';
+import type { SimNode } from '#test/sim/node.ts';
 
 /**
  * Whom a node lets in by what is final there, as `node/membership/pairs.ts` and
@@ -27,4 +32,18 @@ export function admitting(
     if (isGone(row) || keyOf(actor, rows) === undefined) return false;
     return isolationAccess(core, actor, clock).isAdmitted;
   };
+}
+
+/**
+ * An event whose author left, or lost its key, before the event got a number gets none; nor does a
+ * join whose invite another one has used.
+ */
+export function isVoid(honest: readonly SimNode[], id: Id, event: Event): boolean {
+  if (honest.some((node) => isFinalAt(node, id))) return false;
+  return honest.some(({ core }) => {
+    if (!core) return false;
+    const invite = event.kind === JOIN_KIND && readJoin(event.body)?.invite.toHex();
+    const held = invite && readInvite(core.rows('members', 'final'), invite, 0);
+    return (held && held.state !== 'open') || !core.replica.fold.reducer.counts(event);
+  });
 }

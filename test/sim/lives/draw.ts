@@ -45,10 +45,10 @@ function stayingOf(random: Random, scenario: Scenario): number[] {
   const { validators, traitors, faults, load } = scenario;
   const setBack = faults.filter(({ kind }) => kind === 'rollback').flatMap(({ nodes }) => nodes);
   const faulty = new Set([...traitors.map(({ author }) => author), ...setBack]);
-  const leaving = load.flatMap(({ kind, node, change }) =>
-    kind === 'leave' ? [node] : (change?.remove ?? []),
+  const leaving = new Set(
+    load.flatMap(({ kind, node, change }) => (kind === 'leave' ? [node] : (change?.remove ?? []))),
   );
-  const steady = range(validators).filter((one) => !faulty.has(one) && !leaving.includes(one));
+  const steady = range(validators).filter((one) => !faulty.has(one) && !leaving.has(one));
   return random.some(steady, Math.max(2, 2 * faulty.size + 1));
 }
 

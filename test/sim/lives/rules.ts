@@ -11,7 +11,7 @@ import { authorSoon } from './people.ts';
 /** A policy that denies something, as a run draws it and as the model reads it. */
 export interface Denial {
   readonly id: string;
-  text(actor: string): string;
+  readonly text: (actor: string) => string;
 }
 
 const DATA = 'action in Action::"data"';

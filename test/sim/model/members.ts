@@ -95,7 +95,7 @@ export class MembersModel {
   /** Who may speak: a member that has not left, with a key that was not revoked. */
   counts({ actor, key = actor, kind, body }: Event): boolean {
     const member = this.members.get(actor);
-    if (!member || isGone(member)) return kind === 'member.join/1' && this.#isOpen(body as Bodies);
+    if (!member || isGone(member)) return kind === 'member.join/1' && this.#isOpen(body);
     return member.keys.has(key) && !this.#revoked.has(key);
   }
 
