@@ -43,4 +43,24 @@ export const SEEDS: readonly {
     options: { keep: [0, 3, 6], load: 64 },
     story: 'the disk fails when a snapshot is sealed',
   },
+  {
+    seed: 104,
+    options: { snapshots: 'more', lives: 'some' },
+    story: 'epochs end high up while one was away long: blocks stand on its late ones',
+  },
+  {
+    seed: 208,
+    options: { snapshots: 'story', lives: 'some' },
+    story: 'two use one invite, a validator drains, and all but one prune',
+  },
+  {
+    seed: 348,
+    options: { validators: 1, lives: 'some' },
+    story: 'alone with guests: keys rotate, are revoked and bound anew',
+  },
+  {
+    seed: 5,
+    options: { validators: 4, lives: 'some' },
+    story: 'rules deny and permit, a seat is taken and given up, disks fail',
+  },
 ];
