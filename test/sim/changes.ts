@@ -97,7 +97,8 @@ export function changing(scenario: Scenario, random: Random, plan: Plan): Scenar
   return {
     ...scenario,
     observers,
-    newcomers: random.chance(0.5) ? plan.candidates : 0,
+    // a member that came without a node gets no seat
+    newcomers: plan.candidates,
     faults: [...scenario.faults, ...faults].toSorted((a, b) => a.at_ms - b.at_ms),
     load: load.toSorted((a, b) => a.at_ms - b.at_ms),
   };

@@ -13,9 +13,10 @@ export interface Change {
 
 /**
  * Verdicts of an operator's change: applied, or refused since it came too late or twice. Seats are
- * never too few or too many, and no two nodes have one name.
+ * never too few or too many, and no two nodes have one name. Observers of the genesis are members
+ * without a node, and so are refused.
  */
-const CHANGED: readonly number[] = [0, 513, 514, 517, 520];
+const CHANGED: readonly number[] = [0, 513, 514, 517, 520, 567, 569];
 /** Applied, or the validator had lost its seat before. */
 const LEFT: readonly number[] = [0, 514];
 /** Applied, or after another rotation of the same node. */

@@ -125,13 +125,14 @@ export const REGRESSIONS: readonly Regression[] = [
   },
   {
     story: 'a committee grows from four to seven and shrinks again while events come in',
-    scenario: quiet({ observers: 3, newcomers: 2, duration_ms: 4000, load: COMING_AND_GOING }),
+    scenario: quiet({ observers: 3, newcomers: 3, duration_ms: 4000, load: COMING_AND_GOING }),
     epochs: 5,
   },
   {
     story: 'the power of one goes at the write with which each epoch begins, all in the next',
     scenario: quiet({
       observers: 3,
+      newcomers: 3,
       duration_ms: 4000,
       load: COMING_AND_GOING,
       faults: [
@@ -148,6 +149,7 @@ export const REGRESSIONS: readonly Regression[] = [
     story: 'a validator whose disk was set back tells it, and seals again in the next epoch',
     scenario: quiet({
       observers: 1,
+      newcomers: 1,
       duration_ms: 5000,
       load: [
         ...steady(60, ['put'], 5).map((op) => ({ ...op, at_ms: 2.4 * op.at_ms })),

@@ -34,7 +34,12 @@ interface Bodies {
   readonly roles?: readonly string[];
   readonly labels?: readonly string[];
   readonly notAfter_ms?: number;
-  readonly add?: readonly { readonly key: Uint8Array; readonly peer: string }[];
+  /** Members by their actor; who is none yet by key and peer id. */
+  readonly add?: readonly {
+    readonly actor?: Uint8Array;
+    readonly key?: Uint8Array;
+    readonly peer?: string;
+  }[];
   readonly remove?: readonly Uint8Array[];
 }
 
@@ -241,14 +246,16 @@ export class MembersModel {
     const leaving = remove.map(hex);
     if (leaving.some((one) => !seats.includes(one))) say('who leaves has no seat');
     seats = seats.filter((one) => !leaving.includes(one));
-    for (const { key, peer } of add) {
-      const id = keyId(key);
+    for (const { actor, key, peer } of add) {
+      const id = key ? keyId(key) : hex(actor);
       const [known] = [...this.members].find(([, member]) => member.keys.has(id)) ?? [id];
-      const member = this.members.get(known) ?? newMember(known, {});
+      if (actor && !this.members.has(known)) say('gives a seat to no member');
+      const member = this.members.get(known) ?? newMember(known, { peer });
+      if (member.peer === undefined) say('gives a seat to one without a node');
+      if (member.key === undefined) say('gives a seat to one without a key');
       if (member.state !== 'active') say(`gives a seat to one that is ${member.state}`);
       if (member.isBarred) say('gives a seat to one that signed two blocks');
       if (seats.includes(known)) say('seats somebody twice');
-      member.peer = peer;
       this.members.set(known, member);
       seats.push(known);
     }
