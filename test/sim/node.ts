@@ -9,7 +9,7 @@ import type { TestActor } from '#test/support/cluster.ts';
 import type { FakeNetwork } from '#test/support/fake-network.ts';
 import { TraitorDriver } from '#test/sim/byzantine/driver.ts';
 import { slowed } from './keys.ts';
-import { admitting } from './lives/access.ts';
+import { admitting } from '#test/sim/lives/access.ts';
 import { NodeClock } from './node-clock.ts';
 import { randomOf } from './random.ts';
 import type { Random } from './random.ts';

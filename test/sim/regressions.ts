@@ -1,6 +1,6 @@
 import { diverged } from './checkpoint-stories.ts';
 import type { LoadName, LoadOp } from './load.ts';
-import { LIFE_REGRESSIONS } from './lives/regressions.ts';
+import { LIFE_REGRESSIONS } from '#test/sim/lives/regressions.ts';
 import { fault, quiet, steady } from './quiet.ts';
 import type { Regression } from './quiet.ts';
 import { steadyNet } from './stories.ts';

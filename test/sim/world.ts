@@ -19,8 +19,8 @@ import { newGenesisSchema, schemaFor } from '#node/schema.ts';
 import { makeCheckers } from '#test/sim/checkers/index.ts';
 import type { Checker } from '#test/sim/checkers/index.ts';
 import { simActor, simVerifier } from './keys.ts';
-import { isVoid } from './lives/access.ts';
-import { ANY, People, peerOf } from './lives/people.ts';
+import { isVoid } from '#test/sim/lives/access.ts';
+import { ANY, People, peerOf } from '#test/sim/lives/people.ts';
 import { SimNode } from './node.ts';
 import type { Snare } from './node.ts';
 import type { Scenario } from './scenario.ts';
@@ -246,8 +246,9 @@ export class World {
 
   /** What is owed by nodes that keep their promises. */
   due(): [Id, Owed][] {
+    const isReliable = (index: number) => this.at(index).isHonest && !this.isStranger(index);
     return [...this.owed].filter(([id, { by, event }]) => {
-      if (![...by].some((index) => this.at(index).isHonest && !this.isStranger(index))) return false;
+      if (![...by].some(isReliable)) return false;
       return !this.people || !isVoid(this.honest, id, event);
     });
   }

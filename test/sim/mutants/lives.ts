@@ -134,7 +134,8 @@ export const LIFE_MUTANTS: readonly Mutant[] = [
       {
         file: 'projections/members-seats.ts',
         find:
-          "    if (row.state !== undefined && row.state !== 'active') return 'member_transition';\n",
+          "    if (row.state !== undefined && row.state !== 'active')" +
+          " return 'member_transition';\n",
         replace: '',
       },
     ],
