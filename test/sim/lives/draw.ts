@@ -133,6 +133,7 @@ const forced = (step: Step): Step => ({
 /** Ways out of membership, and back where there is one. */
 const ENDS: readonly ((subject: number) => readonly Step[])[] = [
   (one) => [about('remove', one)],
+  (one) => [about('cordon', one), about('remove', one)],
   (one) => [about('drain', one), about('retire', one)],
   (one) => [about('drainSelf', one), about('retireSelf', one)],
   (one) => [about('cordon', one), about('drain', one), about('uncordon', one)],
@@ -215,6 +216,17 @@ const TALES: readonly Tale[] = [
       about('deny', subject, random.below(DENIALS.length)),
       ...back,
       { kind: 'put' },
+    ];
+  },
+  /** What is denied to those who sit is asked of somebody who sits now and then. */
+  (random, { movable, comers, staying }) => {
+    const one = random.pick([...movable, ...comers]);
+    const put = (): Step => ({ kind: 'put', node: random.pick([one, one, ...staying]) });
+    const come: Step = { ...about('join', one), key: 'validator' };
+    const [seatRule, out, back] = [about('deny', one, 3), seat([], [one]), seat([one], [])];
+    return [
+      ...(comers.includes(one) ? [come] : []),
+      put(), seatRule, put(), out, put(), put(), back, put(), put(), out, put(),
     ];
   },
   /** Who may not tries it, and what is not legal is tried; nodes order it all the same. */
