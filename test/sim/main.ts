@@ -193,9 +193,10 @@ function print(summary: SimSummary): void {
 /** Every deliberate bug must be found. */
 async function mutants(): Promise<boolean> {
   const workers = numberOf(values.workers) ?? availableParallelism();
+  const from = numberOf(values.from) ?? 1;
   const catches: Catch[] = [];
   for (const mutant of mutantsOf(positionals)) {
-    const caught = await hunt(mutant, ROOT, numberOf(values.from) ?? 1, workers, optionsOf());
+    const caught = await hunt(mutant, ROOT, from, workers, optionsOf(), numberOf(values.runs));
     catches.push(caught);
     if (!values.json) {
       const { name, about, checker = 'NOT FOUND', seeds, seed } = caught;

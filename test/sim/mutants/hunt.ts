@@ -6,7 +6,7 @@ import { patchedCopy } from './patch.ts';
 import { MUTANTS } from './table.ts';
 import type { Mutant } from './table.ts';
 
-/** A bug that is not found within so many seeds is not found. */
+/** A bug that is not found within so many seeds is not found, if nothing else is said. */
 export const SEEDS_MAX = 200;
 
 /** How a deliberate bug was found. */
@@ -27,12 +27,13 @@ export async function hunt(
   from: number,
   workers: number,
   options: ScenarioOptions,
+  runs = SEEDS_MAX,
 ): Promise<Catch> {
   const copy = patchedCopy(root, mutant);
   let seeds = 0;
   let found: Outcome | undefined;
   try {
-    const plan = { from, runs: SEEDS_MAX, minutes: 60, workers, root: copy, options };
+    const plan = { from, runs, minutes: 60, workers, root: copy, options };
     await explore(plan, (outcome) => {
       seeds += 1;
       if (outcome.verdict !== 'pass') found ??= outcome;
