@@ -118,6 +118,8 @@ async function one(seed: number): Promise<boolean> {
     }
     if (defect) console.log(`defect of node ${defect.node}: ${JSON.stringify(defect)}`);
     for (const [index, fault] of faults.entries()) console.log(`${index}: ${describe(fault)}`);
+    const { lives } = outcome;
+    if (Object.keys(lives).length > 0) console.log(`members and rules: ${JSON.stringify(lives)}`);
     for (const { checker, at_ms, detail } of outcome.findings) {
       console.log(`${at_ms} ms, ${checker}: ${detail}`);
     }

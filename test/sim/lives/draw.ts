@@ -81,7 +81,7 @@ export function withLives(scenario: Scenario): Scenario {
   for (const [number, tale] of tales.entries()) {
     let at_ms = random.below(duration_ms * 0.5);
     for (const step of tale(random, roles)) {
-      const node = random.below(validators);
+      const node = random.below(random.chance(0.7) ? validators : nodes);
       load.push({ at_ms, node, key: `k${random.below(20)}`, value: `${number}`, ...step });
       if (random.chance(0.15)) {
         const kind = random.pick(NEAR);
