@@ -4,14 +4,16 @@ import { readPruned } from '#ledger/snapshot/pruned.ts';
 import { wholeNodes } from '#test/sim/finality.ts';
 import type { SimNode } from '#test/sim/node.ts';
 import type { MakeChecker } from './index.ts';
-import { stateDifference, tailDifference } from './tail.ts';
+import { isOfNothing, stateDifference, tailDifference } from './tail.ts';
 
 /** What a fold derives from blocks and commits. */
 const DERIVED = /^(s|w|f|e|c|a\/hash)\//;
 
 function derived(rows: ReadonlyMap<string, Uint8Array>): Map<string, string> {
   const found = new Map<string, string>();
-  for (const [key, value] of rows) if (DERIVED.test(key)) found.set(key, value.toHex());
+  for (const [key, value] of rows) {
+    if (DERIVED.test(key) && !isOfNothing(key, value)) found.set(key, value.toHex());
+  }
   return found;
 }
 

@@ -13,10 +13,16 @@ export function equal(a: Uint8Array | undefined, b: Uint8Array | undefined): boo
   return a.length === b.length && Buffer.compare(a, b) === 0;
 }
 
+/** A digest of no rows: a snapshot brings it, and a node that had none keeps none. */
+export function isOfNothing(key: string, row: Uint8Array | undefined): boolean {
+  return key.startsWith('a/hash/') && row?.every((byte) => byte === 0) === true;
+}
+
 /** The first key of the state in which two stores differ. */
 export function stateDifference(one: Rows, other: Rows): string | undefined {
   for (const key of new Set([...one.keys(), ...other.keys()])) {
-    if (STATE.test(key) && !equal(one.get(key), other.get(key))) return key;
+    if (!STATE.test(key) || equal(one.get(key), other.get(key))) continue;
+    if (!isOfNothing(key, one.get(key) ?? other.get(key))) return key;
   }
   return undefined;
 }
