@@ -21,8 +21,10 @@ export function isOfNothing(key: string, row: Uint8Array | undefined): boolean {
 /** The first key of the state in which two stores differ. */
 export function stateDifference(one: Rows, other: Rows): string | undefined {
   for (const key of new Set([...one.keys(), ...other.keys()])) {
-    if (!STATE.test(key) || equal(one.get(key), other.get(key))) continue;
-    if (!isOfNothing(key, one.get(key) ?? other.get(key))) return key;
+    const [a, b] = [one, other].map((rows) => {
+      return isOfNothing(key, rows.get(key)) ? undefined : rows.get(key);
+    });
+    if (STATE.test(key) && !equal(a, b)) return key;
   }
   return undefined;
 }
