@@ -51,16 +51,16 @@ export const SEEDS: readonly {
   {
     seed: 208,
     options: { snapshots: 'story', lives: 'some' },
-    story: 'two use one invite, a validator drains, and all but one prune',
+    story: 'guests and nodes come and go, one loses its key, and most prune',
   },
   {
     seed: 348,
     options: { validators: 1, lives: 'some' },
-    story: 'alone with guests: keys rotate, are revoked and bound anew',
+    story: 'alone with guests: a key rotates, rules deny, and what is not legal is ordered',
   },
   {
     seed: 5,
     options: { validators: 4, lives: 'some' },
-    story: 'rules deny and permit, a seat is taken and given up, disks fail',
+    story: 'a member is cordoned and removed, keys rotate, rules deny and permit',
   },
 ];

@@ -2,9 +2,10 @@ import { EVIDENCE_KIND, readEvidence } from '#ledger/evidence.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
 import type { Core } from '#ledger/core.ts';
 import { VERDICTS } from '#ledger/verdicts.ts';
+import { viewOf } from '#governance/policy-view.ts';
 import { listMembers } from '#projections/index.ts';
 import { MembersModel } from '#test/sim/model/members.ts';
-import { RulesModel } from '#test/sim/model/rules.ts';
+import { RulesModel, standingOf } from '#test/sim/model/rules.ts';
 import { wholeNodes } from '#test/sim/finality.ts';
 import type { World } from '#test/sim/world.ts';
 import type { MakeChecker } from './index.ts';
@@ -56,6 +57,9 @@ class Telling {
       if (held === state && roles.includes('operator') === isOperator) continue;
       this.#report(`${actor} is ${held}, not ${state}; its roles are ${roles.join(', ')}`);
     }
+    const { policies, roles } = viewOf(this.#core.rows('policy', 'final'));
+    const held = standingOf(new Map(policies.map(({ id, text }) => [id, text])), roles);
+    if (held !== this.#rules.standing) this.#report(`rules are ${held}, not ${this.#rules.standing}`);
     if (shown.size !== this.#members.members.size) this.#report(`${shown.size} are members`);
   }
 

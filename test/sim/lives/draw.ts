@@ -213,6 +213,7 @@ const TALES: readonly Tale[] = [
     return [
       about('deny', subject, form),
       ...wrong.map((step) => (random.chance(0.5) ? forced(step) : step)),
+      about('assign', random.pick(guests), 0),
       about('deny', subject, random.below(DENIALS.length)),
       ...back,
       { kind: 'put' },

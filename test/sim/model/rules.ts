@@ -55,6 +55,16 @@ export interface Writing {
   readonly ts_ms: number;
 }
 
+/** What of policies and roles is compared: the shipped ones stay. */
+export function standingOf(
+  texts: ReadonlyMap<string, string>,
+  roles: ReadonlyMap<string, readonly string[]>,
+): string {
+  const own = [...texts].filter(([id]) => id.startsWith('sim.'));
+  const given = [...roles].filter(([, some]) => some.length > 0);
+  return JSON.stringify([...own, ...given].toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
+
 export class RulesModel {
   readonly #versions: Version[] = [{ texts: new Map(), roles: new Map() }];
   readonly #grades = new Map<Id, Grade>();
@@ -69,6 +79,12 @@ export class RulesModel {
 
   get #now(): Version {
     return this.#versions.at(-1) as Version;
+  }
+
+  /** Policies of a run's own and roles, as they stand, in one text. */
+  get standing(): string {
+    const { texts, roles } = this.#now;
+    return standingOf(texts, roles);
   }
 
   /** Whether a write is denied as things stand. */
