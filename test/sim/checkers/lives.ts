@@ -58,8 +58,9 @@ class Telling {
       this.#report(`${actor} is ${held}, not ${state}; its roles are ${roles.join(', ')}`);
     }
     const { policies, roles } = viewOf(this.#core.rows('policy', 'final'));
+    const { standing } = this.#rules;
     const held = standingOf(new Map(policies.map(({ id, text }) => [id, text])), roles);
-    if (held !== this.#rules.standing) this.#report(`rules are ${held}, not ${this.#rules.standing}`);
+    if (held !== standing) this.#report(`rules are ${held}, not ${standing}`);
     if (shown.size !== this.#members.members.size) this.#report(`${shown.size} are members`);
   }
 
