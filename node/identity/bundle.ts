@@ -2,6 +2,7 @@ import type { JWK } from 'jose';
 import { fail } from '#ledger/errors.ts';
 import { isNewer, readBundleHead, refuseBundle } from '#projections/bundle-head.ts';
 import type { Json } from '#projections/bundle-head.ts';
+import { FOREIGN_BUNDLE_BYTES_MAX } from '#projections/identity-kinds.ts';
 import { AUTHORITIES_MAX } from '#projections/identity.ts';
 import { readCertificate } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
@@ -83,7 +84,8 @@ function headOf({ sequence, refreshHint_s }: Pick<Bundle, 'sequence' | 'refreshH
 
 /**
  * The document as it stands on the ledger: the same bundle gives the same bytes, in whatever order
- * its endpoint names the keys. The key of a certificate is not told twice.
+ * its endpoint names the keys. The key of a certificate is not told twice. Fails with
+ * `bundle_invalid` for one that fits into no event.
  */
 export function ledgerDocument({ x509, jwt, sequence, refreshHint_s }: Bundle): Uint8Array {
   const keys = [
@@ -96,7 +98,9 @@ export function ledgerDocument({ x509, jwt, sequence, refreshHint_s }: Bundle): 
   const byText = new Map(keys.map((one) => [JSON.stringify(one), one]));
   const sorted = [...byText].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
   const text = JSON.stringify({ keys: sorted, ...headOf({ sequence, refreshHint_s }) });
-  return new TextEncoder().encode(text);
+  const document = new TextEncoder().encode(text);
+  if (document.length <= FOREIGN_BUNDLE_BYTES_MAX) return document;
+  return refuseBundle('size', 'the bundle is too large for the ledger');
 }
 
 /** The JWK set of the JWT keys alone, as the Workload API gives it. */
