@@ -26,7 +26,13 @@ export class RankedTries {
    * Whether `self` is to do what `name` says now; true counts as a try. The order is asked for once
    * for each name, `count` bounds the pauses.
    */
-  isDue(name: string, self: Id, order: () => readonly Id[], count: number, now_ms: number): boolean {
+  isDue(
+    name: string,
+    self: Id,
+    order: () => readonly Id[],
+    count: number,
+    now_ms: number,
+  ): boolean {
     let one = this.#cases.get(name);
     if (!one) {
       one = { due_ms: now_ms + order().indexOf(self) * this.#fallback_ms, tries: 0 };

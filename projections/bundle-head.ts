@@ -31,7 +31,7 @@ export function readBundleHead(document: Uint8Array | string): BundleHead {
   const value = parseJson(text);
   if (!isObject(value)) return refuseBundle('json', 'a bundle is a JSON object');
   const { keys } = value;
-  if (!Array.isArray(keys)) return refuseBundle('keys', 'a bundle has the parameter keys, an array');
+  if (!Array.isArray(keys)) return refuseBundle('keys', 'a bundle has an array of keys');
   if (keys.length > BUNDLE_KEYS_MAX) return refuseBundle('count', 'a bundle has too many keys');
   return {
     keys: keys.filter(isObject),

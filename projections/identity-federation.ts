@@ -154,7 +154,7 @@ export function refresh(
     return 'applied';
   }
   rows.put(ofRefresh(trustDomain), encode(after));
-  rows.put(ofCandidate(trustDomain, name), document);
+  if (bundle) rows.put(ofCandidate(trustDomain, name), bundle);
   const kept = new Set(after.map(([, what]) => what.toHex()));
   for (const [, what] of before) {
     if (!kept.has(what.toHex())) rows.remove(ofCandidate(trustDomain, what.toHex()));

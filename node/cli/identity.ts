@@ -115,8 +115,8 @@ function registerTrust(group: Command): void {
   const federate = addCommand<FederateOptions>(
     group,
     'federate <domain> [source]',
-    'hold the bundle of a foreign trust domain: from its endpoint, where validators fetch it again ' +
-      'from time to time, or from a file (-: stdin)',
+    'hold the bundle of a foreign trust domain: from its endpoint, where validators fetch it ' +
+      'again from time to time, or from a file (-: stdin)',
     [
       'x0t identity federate other.example https://other.example/bundle.json --wait',
       'x0t identity federate other.example https://192.0.2.7:8443/ ' +

@@ -20,7 +20,7 @@ const JITTER_MS_MAX = 30_000;
 /** After failures polls are left out: of eight windows at most, and no longer than an hour. */
 const BACKOFF_TURNS_MAX = 8;
 const BACKOFF_MS_MAX = 3_600_000;
-/** From a fetch to one that another's statement asks for; doubles with each of these in a window. */
+/** From a fetch to one that others' statements ask for; doubles with each of these in a window. */
 const QUIET_MS = 10_000;
 const FETCHES_MAX = 4;
 /** Judgements kept of what others vouch for, of one relationship. */
@@ -40,7 +40,7 @@ export interface FederationKeeperParts {
   readonly log: Log;
   readonly list: () => readonly Federation[];
   readonly seats: () => Seats;
-  /** `undefined`: nothing has changed. Rejects with what is wrong with the endpoint or its bundle. */
+  /** `undefined`: nothing has changed. Rejects with what is wrong with endpoint or bundle. */
   readonly refetch: (federation: Federation) => Promise<Refetched | undefined>;
   /** Whether what others vouch for, by its digest, is what was fetched here. Never throws. */
   readonly isSame: (federation: Federation, fetched: Refetched, digest: Id) => boolean;

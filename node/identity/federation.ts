@@ -5,6 +5,7 @@ import type { Clock, Entropy, Id, Log } from '#ledger/ports.ts';
 import { bundleOf, candidateOf, federationsIn } from '#projections/identity-federation.ts';
 import type { EndpointParameters, Federation } from '#projections/identity-federation.ts';
 import { identity } from '#projections/identity.ts';
+import type * as Refresh from './bundle-refresh.ts';
 import { FederationKeeper } from './federation-keeper.ts';
 import type { FetchStatus, Refetched } from './federation-keeper.ts';
 import { hasIdentities, identityLedger } from './identity-ledger.ts';
@@ -34,8 +35,8 @@ export interface FederationOptions {
 export class FederationService {
   readonly #options: FederationOptions;
   readonly #keeper: FederationKeeper | undefined;
-  #refresh: Promise<typeof import('./bundle-refresh.ts')> | undefined;
-  #isSaidBy: typeof import('./bundle-refresh.ts').isSaidBy | undefined;
+  #loading: Promise<typeof Refresh> | undefined;
+  #loaded: typeof Refresh | undefined;
   readonly #stops: (() => void)[] = [];
 
   constructor(options: FederationOptions) {
@@ -92,12 +93,11 @@ export class FederationService {
   }
 
   async #refetch(federation: Federation): Promise<Refetched | undefined> {
-    const { clock } = this.#options;
+    const { core, clock, log, self } = this.#options;
     const endpoint = federation.endpoint as EndpointParameters;
-    this.#refresh ??= import('./bundle-refresh.ts');
-    const { refetch, isSaidBy, heldAuthorities } = await this.#refresh;
-    this.#isSaidBy = isSaidBy;
-    const { core, log, self } = this.#options;
+    this.#loading ??= import('./bundle-refresh.ts');
+    this.#loaded = await this.#loading;
+    const { refetch, heldAuthorities } = this.#loaded;
     const parts = { ledger: identityLedger(core, clock), clock, log, actor: self };
     const held = {
       document: bundleOf(this.#rows, federation.trustDomain),
@@ -108,6 +108,6 @@ export class FederationService {
 
   #isSame({ trustDomain }: Federation, { document }: Refetched, digest: Id): boolean {
     const other = candidateOf(this.#rows, trustDomain, digest);
-    return this.#isSaidBy?.(trustDomain, document, other) === true;
+    return this.#loaded?.isSaidBy(trustDomain, document, other) === true;
   }
 }

@@ -63,6 +63,14 @@ test('Federation 5.2.2.3: the endpoint shows an SVID, and asks nobody who he is'
   t.is(envelope(wrong).code, 'bundle_endpoint_untrusted');
   t.like(json(await federate(spiffeId)), { verdict: 'applied' });
   t.like(json(await x0t(cwd, 'identity', 'show', '--data', 'two', '--json')), {
-    federations: [{ trustDomain }],
+    federations: [{
+      trustDomain,
+      endpoint: { url: at, profile: 'https_spiffe', id: spiffeId },
+      sequence: String(sequence),
+      pending: 0,
+    }],
   });
+  const { stdout } = await x0t(cwd, 'identity', 'show', '--data', 'two');
+  t.true(stdout.includes(`# ${trustDomain}, federated`), stdout);
+  t.true(stdout.includes(`${at} (https_spiffe, ${spiffeId})`), stdout);
 });

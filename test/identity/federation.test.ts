@@ -50,7 +50,7 @@ async function spiffeCluster(
   return { endpoint, cluster };
 }
 
-test.serial('https_spiffe: the foreign domain rotates its keys through two refreshes', async (t) => {
+test.serial('https_spiffe: the foreign domain rotates its keys in two refreshes', async (t) => {
   const { endpoint, cluster } = await spiffeCluster(t, 4);
   const { sim } = cluster;
   t.true(await sim.until(() => endpoint.requests >= 6, 10 * WINDOW_MS), 'it is polled');
@@ -74,7 +74,7 @@ test.serial('https_spiffe: the foreign domain rotates its keys through two refre
   t.deepEqual(sim.troubles(), []);
 });
 
-test.serial('https_web: the foreign domain rotates its keys through two refreshes', async (t) => {
+test.serial('https_web: the foreign domain rotates its keys in two refreshes', async (t) => {
   const document = documentOf([first], 1n, 0);
   const { endpoint, cluster } = await start(t, webShown, document, 1);
   const { sim } = cluster;
@@ -96,7 +96,7 @@ test.serial('https_web: the foreign domain rotates its keys through two refreshe
   t.true(cluster.isAt(3n));
 });
 
-test.serial('an endpoint that is down keeps the last bundle, and is asked less often', async (t) => {
+test.serial('while an endpoint is down the last bundle stays, and it is asked less', async (t) => {
   const { endpoint, cluster } = await spiffeCluster(t, 1);
   const { sim } = cluster;
   t.true(await sim.until(() => endpoint.requests > 0, 3 * WINDOW_MS));
@@ -114,7 +114,7 @@ test.serial('an endpoint that is down keeps the last bundle, and is asked less o
   t.true((status?.checked_ms ?? 0) > (status?.failure?.at_ms ?? 0));
 });
 
-test.serial('one validator that lies replaces nothing, and costs the endpoint little', async (t) => {
+test.serial('a validator that lies replaces nothing, and costs the endpoint little', async (t) => {
   const { endpoint, cluster } = await spiffeCluster(t, 4, [3]);
   const { sim } = cluster;
   const basis = bytesOf(cluster.held()?.basis ?? '');

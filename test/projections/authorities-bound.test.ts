@@ -62,7 +62,7 @@ test('sixteen issuers with four authorities each leave no room, until some have 
   t.is(publish(3), 'applied');
   t.is(of(3), 3);
   t.is(publish(16), 'applied', 'who publishes again leaves the newcomer a place');
-  t.is(publish(16), 'identity_bounds', 'and rotation needs two: the only one is not replaced');
+  t.is(publish(16), 'identity_bounds', 'rotation needs two: the only one is not replaced');
   t.is(publish(4), 'applied');
   t.is(publish(16), 'applied');
   t.is(publish(16, CREATED_MS + HOUR_MS + 1), 'identity_invalid');
@@ -78,7 +78,7 @@ test('as many issuers as may be have room for rotation, each', (t) => {
   t.is(of(0), 2);
 });
 
-test('workloads and other networks take a bundle with all of them, and no larger one', async (t) => {
+test('workloads and other networks take a bundle of all of them, no larger one', async (t) => {
   const domain = parseTrustDomain(`${'a'.repeat(20)}.00a1b2c3d4e5f607`);
   const made = Array.from({ length: AUTHORITIES_MAX + 1 }, async () =>
     (await Authority.make(domain, { clock, entropy })).published);
