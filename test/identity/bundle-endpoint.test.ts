@@ -68,6 +68,7 @@ test('Federation 5.2.2.3: the endpoint shows an SVID, and asks nobody who he is'
       endpoint: { url: at, profile: 'https_spiffe', id: spiffeId },
       sequence: String(sequence),
       pending: 0,
+      fetch: { interval_s: 60 },
     }],
   });
   const { stdout } = await x0t(cwd, 'identity', 'show', '--data', 'two');

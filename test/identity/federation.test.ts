@@ -3,7 +3,9 @@ import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { bytesOf, idOf } from '#ledger/ids.ts';
+import { serialiseBundle } from '#node/identity/bundle.ts';
 import { FederatedCluster } from '#test/support/federated-cluster.ts';
+import { authorityBody } from './ledger.ts';
 import type { Crafted } from './craft.ts';
 import {
   ENDPOINT_ID, FOREIGN, ForeignEndpoint, authority, documentOf, pemOf, svidOf, webCertificateOf,
@@ -169,4 +171,31 @@ test.serial('a sequence that grows by itself is no change, and hinders none', as
   authorities = [first, second];
   const isRefreshed = () => (cluster.held()?.sequence ?? 0n) > 1n;
   t.true(await sim.until(isRefreshed, 10 * WINDOW_MS), 'no two validators see one document');
+});
+
+test.serial('https_spiffe: the endpoint of another domain is judged by its bundle', async (t) => {
+  const document = documentOf([first], 1n);
+  const { endpoint, cluster } = await start(t, shown1, document, 1);
+  const { sim } = cluster;
+  const bundle = utf8.encode(document);
+  const own = cluster.trustDomain;
+  for (const [name, sequence] of [['mirror.example', 2n], [own, 3n]] as const) {
+    const ca = await authority({ uris: [`spiffe://${name}`] });
+    const id = `spiffe://${name}/bundles`;
+    endpoint.show(await svidOf(ca, id));
+    const parameters = { ...spiffe(endpoint.url), id };
+    await cluster.federate({ trustDomain: FOREIGN, bundle, endpoint: parameters });
+    const isUnknown = () => cluster.failures()[0] !== undefined;
+    t.true(await sim.until(isUnknown, 3 * WINDOW_MS), `nothing is known of ${name}`);
+    if (name === own) {
+      const published = await authorityBody({ x509: ca.der });
+      await sim.during(sim.at(0).core.author('identity.authority/1', published, true));
+    } else {
+      const x509 = [ca.certificate];
+      const parts = { trustDomain: name, x509, jwt: [], sequence: 1n, refreshHint_s: 60 };
+      await cluster.federate({ trustDomain: name, bundle: utf8.encode(serialiseBundle(parts)) });
+    }
+    endpoint.document = documentOf([first, second], sequence);
+    t.true(await sim.until(() => cluster.isAt(sequence), 20 * WINDOW_MS), name);
+  }
 });

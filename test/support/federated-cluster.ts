@@ -58,6 +58,10 @@ export class FederatedCluster {
     await sim.until(isFinal, 10_000);
   }
 
+  get trustDomain(): string {
+    return readIdentity(this.sim.at(0).core.rows('identity', 'final'))?.trustDomain ?? '';
+  }
+
   /** What each node holds of the first relationship. */
   held(index = 0) {
     const { core } = this.sim.at(index);
