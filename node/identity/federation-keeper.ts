@@ -1,20 +1,16 @@
 import { codeOf } from '#ledger/errors.ts';
 import type { Body } from '#ledger/event.ts';
-import { bytesOf, idOf } from '#ledger/ids.ts';
+import { bytesOf } from '#ledger/ids.ts';
 import type { Clock, Entropy, Id, Log } from '#ledger/ports.ts';
 import type { Seats } from '#ledger/projection.ts';
 import { rendezvous } from '#ledger/submissions.ts';
 import { RankedTries } from '#node/ranked-tries.ts';
 import { REFRESH_KIND, refreshSupport } from '#projections/identity-federation.ts';
 import type { Federation } from '#projections/identity-federation.ts';
+import { countsOf, intervalOf, orderIn, windowOf } from './federation-turns.ts';
 
 /** How often it looks at what is due by time alone. */
 export const LOOK_MS = 1_000;
-/**
- * Between two polls: the bundle's refresh hint, within these bounds; five minutes where it has none
- * (SPIFFE Federation, 4.1).
- */
-export const INTERVAL_S = { min: 60, default: 300, max: 24 * 3600 } as const;
 /** Polls of a window are spread over a tenth of it, and over no more than this. */
 const JITTER_MS_MAX = 30_000;
 /** After failures polls are left out: of eight windows at most, and no longer than an hour. */
@@ -23,6 +19,8 @@ const BACKOFF_MS_MAX = 3_600_000;
 /** From a fetch to one that others' statements ask for; doubles with each of these in a window. */
 const QUIET_MS = 10_000;
 const FETCHES_MAX = 4;
+/** A statement that is not final by then is taken for lost. */
+const LOST_MS = 600_000;
 /** Judgements kept of what others vouch for, of one relationship. */
 const JUDGED_MAX = 256;
 
@@ -44,8 +42,8 @@ export interface FederationKeeperParts {
   readonly refetch: (federation: Federation) => Promise<Refetched | undefined>;
   /** Whether what others vouch for, by its digest, is what was fetched here. Never throws. */
   readonly isSame: (federation: Federation, fetched: Refetched, digest: Id) => boolean;
-  /** Authors a signed event as this node. */
-  readonly author: (kind: string, body: Body) => Promise<unknown>;
+  /** Authors a signed event as this node; what it gives tells whether that is final by now. */
+  readonly author: (kind: string, body: Body) => Promise<() => boolean>;
   /** What others are given before this node does what is theirs by rank. */
   readonly fallback_ms: number;
   readonly fetched: (result: 'changed' | 'same' | 'failed', code?: string) => void;
@@ -76,6 +74,8 @@ interface Case {
   failures: number;
   isFetching: boolean;
   fetched: Refetched | undefined;
+  /** A statement on its way. */
+  sent: { isFinal: () => boolean; readonly until_ms: number } | undefined;
   readonly judged: Map<Id, boolean>;
   status: FetchStatus;
 }
@@ -153,7 +153,8 @@ export class FederationKeeper {
     if (one?.basis !== basis) {
       one = {
         basis, digest, window: -1, poll_ms: undefined, paused_ms: 0, quiet_ms: 0, doubts: 0,
-        failures: 0, isFetching: false, fetched: undefined, judged: new Map(),
+        failures: 0, isFetching: false, fetched: undefined, sent: undefined,
+        judged: new Map(),
         status: { trustDomain, interval_s },
       };
       this.#cases.set(trustDomain, one);
@@ -171,18 +172,13 @@ export class FederationKeeper {
   /** Whether and when this node polls in the present window. */
   #plan(one: Case, federation: Federation, actors: readonly Id[], support: number): void {
     const { self, clock, entropy, fallback_ms } = this.#parts;
-    const interval_ms = intervalOf(federation) * 1000;
-    const id = idOf(new TextEncoder().encode(federation.trustDomain));
-    const phase_ms = Number.parseInt(id.slice(0, 8), 16) % interval_ms;
-    const window = Math.floor((clock.wall_ms() + phase_ms) / interval_ms);
+    const window = windowOf(federation, clock.wall_ms());
     if (one.window === window) return;
     one.window = window;
     one.doubts = 0;
-    const first = window % actors.length;
-    const order = rendezvous(id, actors);
-    const rank = (order.indexOf(self) - first + actors.length) % actors.length;
+    const rank = orderIn(window, federation, actors).indexOf(self);
     const [high = 0, low = 0] = entropy.bytes(2);
-    const spread_ms = Math.min(JITTER_MS_MAX, interval_ms / 10);
+    const spread_ms = Math.min(JITTER_MS_MAX, intervalOf(federation) * 100);
     const jitter_ms = Math.floor((spread_ms * (high * 256 + low)) / 65_536);
     const due_ms = Math.max(this.#now_ms + jitter_ms + rank * fallback_ms, one.paused_ms);
     one.poll_ms = rank < support ? due_ms : undefined;
@@ -191,6 +187,9 @@ export class FederationKeeper {
   /** Says what was fetched, in the words of whoever has said the same already. */
   #vouch(one: Case, federation: Federation, actors: readonly Id[], due: Set<string>): void {
     const { fetched } = one;
+    // what waits for a quorum is not said again
+    if (one.sent && !one.sent.isFinal() && this.#now_ms < one.sent.until_ms) return;
+    one.sent = undefined;
     if (!fetched) return;
     const { self } = this.#parts;
     const { trustDomain, basis, pending } = federation;
@@ -199,10 +198,10 @@ export class FederationKeeper {
     const [most] = fits.toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
     const digest = most?.[0] ?? fetched.digest;
     if (pending.some((row) => row.actor === self && row.digest === digest)) return;
-    const name = `say ${trustDomain} ${basis} ${digest}`;
+    const name = `say ${trustDomain} ${basis} ${digest} ${one.window}`;
     due.add(name);
     if (!this.#tries.isDue(name, self, () => [self], actors.length, this.#now_ms)) return;
-    void this.#author(trustDomain, {
+    void this.#author(one, {
       trustDomain,
       basis: bytesOf(basis),
       digest: bytesOf(digest),
@@ -282,28 +281,18 @@ export class FederationKeeper {
   }
 
   /** Never rejects. */
-  async #author(trustDomain: string, body: Body): Promise<void> {
+  async #author(one: Case, body: Body): Promise<void> {
     const { log, author, authored } = this.#parts;
+    const { trustDomain } = one.status;
+    const sent = { isFinal: () => false, until_ms: this.#now_ms + LOST_MS };
+    one.sent = sent;
     try {
-      await author(REFRESH_KIND, body);
+      sent.isFinal = await author(REFRESH_KIND, body);
       authored();
       log.info({ trustDomain }, 'a foreign bundle has changed');
     } catch (error) {
+      one.sent = undefined;
       log.warn({ trustDomain, code: codeOf(error) }, 'a foreign bundle could not be told');
     }
   }
-}
-
-function intervalOf({ hint_s = INTERVAL_S.default }: Pick<Federation, 'hint_s'>): number {
-  return Math.min(INTERVAL_S.max, Math.max(INTERVAL_S.min, hint_s));
-}
-
-/** How many others that have a seat vouch for what. */
-function countsOf({ pending }: Federation, self: Id, actors: readonly Id[]): Map<Id, number> {
-  const counts = new Map<Id, number>();
-  for (const { actor, digest } of pending) {
-    const isCounted = actor !== self && actors.includes(actor);
-    if (isCounted) counts.set(digest, (counts.get(digest) ?? 0) + 1);
-  }
-  return counts;
 }

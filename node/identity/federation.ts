@@ -57,7 +57,10 @@ export class FederationService {
       seats: () => core.replica.fold.seats,
       refetch: (federation) => this.#refetch(federation),
       isSame: (federation, fetched, digest) => this.#isSame(federation, fetched, digest),
-      author: (kind, body) => core.author(kind, body, true),
+      author: async (kind, body) => {
+        const entry = await core.author(kind, body, true);
+        return () => core.replica.fold.isFinalEntry(entry);
+      },
       fallback_ms,
       fetched: (result, code) => {
         fetches.inc({ result });
