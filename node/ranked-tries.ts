@@ -1,5 +1,3 @@
-import type { Id } from '#ledger/ports.ts';
-
 interface Case {
   /** Monotonic time of the next try. */
   due_ms: number;
@@ -23,19 +21,13 @@ export class RankedTries {
   }
 
   /**
-   * Whether `self` is to do what `name` says now; true counts as a try. The order is asked for once
-   * for each name, `count` bounds the pauses.
+   * Whether this node is to do what `name` says now; true counts as a try. The rank, in fallbacks,
+   * is asked for once for each name; pauses are longer than `count` others have theirs.
    */
-  isDue(
-    name: string,
-    self: Id,
-    order: () => readonly Id[],
-    count: number,
-    now_ms: number,
-  ): boolean {
+  isDue(name: string, rank: () => number, count: number, now_ms: number): boolean {
     let one = this.#cases.get(name);
     if (!one) {
-      one = { due_ms: now_ms + order().indexOf(self) * this.#fallback_ms, tries: 0 };
+      one = { due_ms: now_ms + rank() * this.#fallback_ms, tries: 0 };
       this.#cases.set(name, one);
     }
     if (now_ms < one.due_ms || one.tries >= TRIES_MAX) return false;

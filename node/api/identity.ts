@@ -5,7 +5,7 @@ import { readIdentity, identity as projection } from '#projections/identity.ts';
 import type { IdentityView } from '#projections/identity.ts';
 import { selectorText } from '#projections/identity-entries.ts';
 import type { RegistrationEntry } from '#projections/identity-entries.ts';
-import type { FetchStatus } from '#node/identity/federation-keeper.ts';
+import type { FetchStatus } from '#node/identity/federation-parts.ts';
 import type { Api, LedgerParts } from './parts.ts';
 import * as schemas from './schemas.ts';
 

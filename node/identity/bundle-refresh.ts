@@ -6,7 +6,7 @@ import { fetchBundle } from './bundle-fetch.ts';
 import type { EndpointProfile } from './bundle-fetch.ts';
 import { ledgerDocument, newerBundle, parseBundle } from './bundle.ts';
 import type { Bundle } from './bundle.ts';
-import type { Refetched } from './federation-keeper.ts';
+import type { Refetched } from './federation-parts.ts';
 import { LedgerIdentity } from './ledger-identity.ts';
 import type { IdentityParts } from './service.ts';
 import type { X509Authorities } from './x509-svid.ts';

@@ -1,18 +1,16 @@
 import { codeOf } from '#ledger/errors.ts';
 import type { Body } from '#ledger/event.ts';
 import { bytesOf } from '#ledger/ids.ts';
-import type { Clock, Entropy, Id, Log } from '#ledger/ports.ts';
-import type { Seats } from '#ledger/projection.ts';
+import type { Id } from '#ledger/ports.ts';
 import { rendezvous } from '#ledger/submissions.ts';
 import { RankedTries } from '#node/ranked-tries.ts';
 import { REFRESH_KIND, refreshSupport } from '#projections/identity-federation.ts';
 import type { Federation } from '#projections/identity-federation.ts';
+import type { FederationKeeperParts, FetchStatus, Refetched } from './federation-parts.ts';
 import { countsOf, intervalOf, orderIn, windowOf } from './federation-turns.ts';
 
 /** How often it looks at what is due by time alone. */
 export const LOOK_MS = 1_000;
-/** Polls of a window are spread over a tenth of it, and over no more than this. */
-const JITTER_MS_MAX = 30_000;
 /** After failures polls are left out: of eight windows at most, and no longer than an hour. */
 const BACKOFF_TURNS_MAX = 8;
 const BACKOFF_MS_MAX = 3_600_000;
@@ -23,42 +21,6 @@ const FETCHES_MAX = 4;
 const LOST_MS = 600_000;
 /** Judgements kept of what others vouch for, of one relationship. */
 const JUDGED_MAX = 256;
-
-/** A bundle that differs from the held one and may take its place. */
-export interface Refetched {
-  /** As it would stand on the ledger. */
-  readonly document: Uint8Array;
-  readonly digest: Id;
-}
-
-export interface FederationKeeperParts {
-  readonly self: Id;
-  readonly clock: Clock;
-  readonly entropy: Entropy;
-  readonly log: Log;
-  readonly list: () => readonly Federation[];
-  readonly seats: () => Seats;
-  /** `undefined`: nothing has changed. Rejects with what is wrong with endpoint or bundle. */
-  readonly refetch: (federation: Federation) => Promise<Refetched | undefined>;
-  /** Whether what others vouch for, by its digest, is what was fetched here. Never throws. */
-  readonly isSame: (federation: Federation, fetched: Refetched, digest: Id) => boolean;
-  /** Authors a signed event as this node; what it gives tells whether that is final by now. */
-  readonly author: (kind: string, body: Body) => Promise<() => boolean>;
-  /** What others are given before this node does what is theirs by rank. */
-  readonly fallback_ms: number;
-  readonly fetched: (result: 'changed' | 'same' | 'failed', code?: string) => void;
-  readonly authored: () => void;
-}
-
-/** How this node fares with an endpoint; times are of its wall clock. */
-export interface FetchStatus {
-  readonly trustDomain: string;
-  readonly interval_s: number;
-  /** When the endpoint last gave a bundle that could be used. */
-  readonly checked_ms?: number;
-  /** The last failure; of `checked_ms` and this the later one holds. */
-  readonly failure?: { readonly at_ms: number; readonly code: string };
-}
 
 /** One relationship, as long as its operator leaves it as it is. Times are monotonic. */
 interface Case {
@@ -85,7 +47,7 @@ interface Case {
  * refresh hint, as many validators poll as it takes to replace the bundle, so one that is honest at
  * least; who they are changes from window to window. They author what they found, if it has
  * changed. Of a bundle that somebody vouches for the others convince themselves, each by a fetch of
- * its own: the next by rendezvous hash after a fallback each, until it has replaced the held one.
+ * its own, as many at a time as are needed, until it has replaced the held one.
  */
 export class FederationKeeper {
   readonly #parts: FederationKeeperParts;
@@ -128,11 +90,12 @@ export class FederationKeeper {
     const names = new Set(polled.map(({ trustDomain }) => trustDomain));
     for (const name of this.#cases.keys()) if (!names.has(name)) this.#cases.delete(name);
     const due = new Set<string>();
+    const support = refreshSupport(held);
     for (const federation of polled) {
       const one = this.#caseOf(federation);
-      this.#plan(one, federation, actors, refreshSupport(held));
+      this.#plan(one, federation, actors, support);
       this.#vouch(one, federation, actors, due);
-      this.#doubt(one, federation, actors, due);
+      this.#doubt(one, federation, actors, due, support);
       const isDue = one.poll_ms !== undefined && this.#now_ms >= one.poll_ms;
       if (isDue && this.#mayFetch(one)) {
         one.poll_ms = undefined;
@@ -177,10 +140,10 @@ export class FederationKeeper {
     one.window = window;
     one.doubts = 0;
     const rank = orderIn(window, federation, actors).indexOf(self);
-    const [high = 0, low = 0] = entropy.bytes(2);
-    const spread_ms = Math.min(JITTER_MS_MAX, intervalOf(federation) * 100);
-    const jitter_ms = Math.floor((spread_ms * (high * 256 + low)) / 65_536);
-    const due_ms = Math.max(this.#now_ms + jitter_ms + rank * fallback_ms, one.paused_ms);
+    const [jitter = 0] = entropy.bytes(1);
+    // all of them within half a window
+    const step_ms = Math.min(fallback_ms, (intervalOf(federation) * 1000) / (2 * support));
+    const due_ms = Math.max(this.#now_ms + (rank + jitter / 256) * step_ms, one.paused_ms);
     one.poll_ms = rank < support ? due_ms : undefined;
   }
 
@@ -200,7 +163,7 @@ export class FederationKeeper {
     if (pending.some((row) => row.actor === self && row.digest === digest)) return;
     const name = `say ${trustDomain} ${basis} ${digest} ${one.window}`;
     due.add(name);
-    if (!this.#tries.isDue(name, self, () => [self], actors.length, this.#now_ms)) return;
+    if (!this.#tries.isDue(name, () => 0, actors.length, this.#now_ms)) return;
     void this.#author(one, {
       trustDomain,
       basis: bytesOf(basis),
@@ -210,7 +173,13 @@ export class FederationKeeper {
   }
 
   /** Fetches for itself what others vouch for and this node has not seen. */
-  #doubt(one: Case, federation: Federation, actors: readonly Id[], due: Set<string>): void {
+  #doubt(
+    one: Case,
+    federation: Federation,
+    actors: readonly Id[],
+    due: Set<string>,
+    support: number,
+  ): void {
     const { self } = this.#parts;
     const { trustDomain, basis } = federation;
     for (const digest of countsOf(federation, self, actors).keys()) {
@@ -218,8 +187,9 @@ export class FederationKeeper {
       const name = `look ${trustDomain} ${basis} ${digest}`;
       due.add(name);
       if (!this.#mayFetch(one) || this.#now_ms < one.quiet_ms) continue;
-      const order = () => rendezvous(digest, actors);
-      if (!this.#tries.isDue(name, self, order, actors.length, this.#now_ms)) continue;
+      // as many at a time as are needed
+      const rank = () => rendezvous(digest, actors).indexOf(self) / support;
+      if (!this.#tries.isDue(name, rank, actors.length, this.#now_ms)) continue;
       one.doubts += 1;
       void this.#fetch(one, federation);
     }

@@ -1,4 +1,3 @@
-import { idOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
 import { rendezvous } from '#ledger/submissions.ts';
 import type { Federation } from '#projections/identity-federation.ts';
@@ -19,16 +18,19 @@ export function intervalOf({ hint_s = INTERVAL_S.default }: Pick<Federation, 'hi
   return Math.min(INTERVAL_S.max, Math.max(INTERVAL_S.min, hint_s));
 }
 
-/** The number of the window that a time lies in; those of trust domains begin at other times. */
+/**
+ * The number of the window that a time lies in. Those of relationships begin at other times, also
+ * where other networks have theirs with the same trust domain.
+ */
 export function windowOf(federation: Federation, wall_ms: number): number {
   const interval_ms = intervalOf(federation) * 1000;
-  const phase_ms = Number.parseInt(nameId(federation).slice(0, 8), 16) % interval_ms;
+  const phase_ms = Number.parseInt(federation.basis.slice(0, 8), 16) % interval_ms;
   return Math.floor((wall_ms + phase_ms) / interval_ms);
 }
 
 /** The validators in the order of a window: who was second in the one before is first. */
-export function orderIn(window: number, federation: Federation, actors: readonly Id[]): Id[] {
-  const order = rendezvous(nameId(federation), actors);
+export function orderIn(window: number, { basis }: Federation, actors: readonly Id[]): Id[] {
+  const order = rendezvous(basis, actors);
   const first = window % order.length;
   return [...order.slice(first), ...order.slice(0, first)];
 }
@@ -45,8 +47,4 @@ export function countsOf(
     if (isCounted) counts.set(digest, (counts.get(digest) ?? 0) + 1);
   }
   return counts;
-}
-
-function nameId({ trustDomain }: Federation): Id {
-  return idOf(new TextEncoder().encode(trustDomain));
 }

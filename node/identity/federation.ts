@@ -7,7 +7,7 @@ import type { EndpointParameters, Federation } from '#projections/identity-feder
 import { identity } from '#projections/identity.ts';
 import type * as Refresh from './bundle-refresh.ts';
 import { FederationKeeper } from './federation-keeper.ts';
-import type { FetchStatus, Refetched } from './federation-keeper.ts';
+import type { FetchStatus, Refetched } from './federation-parts.ts';
 import { hasIdentities, identityLedger } from './identity-ledger.ts';
 import { isOfIdentity } from './may-issue.ts';
 

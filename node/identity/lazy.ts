@@ -1,6 +1,6 @@
 import type { SpiffeTrust } from '#node/auth/svid-callers.ts';
 import { systemClock, systemEntropy } from '#node/system.ts';
-import type { FetchStatus } from './federation-keeper.ts';
+import type { FetchStatus } from './federation-parts.ts';
 import { FederationService } from './federation.ts';
 import type { IdentityOptions } from './open.ts';
 import type { OwnIdentity } from './own-svid.ts';

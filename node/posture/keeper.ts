@@ -133,8 +133,9 @@ export class PostureKeeper {
       if (!step) continue;
       const name = `${view.actor} ${view.grade} ${JSON.stringify(step)}`;
       due.add(name);
-      const order = () => rendezvous(view.actor, actors.filter((actor) => actor !== view.actor));
-      if (!this.#tries.isDue(name, self, order, actors.length, now_ms)) continue;
+      const others = () => actors.filter((actor) => actor !== view.actor);
+      const rank = () => rendezvous(view.actor, others()).indexOf(self);
+      if (!this.#tries.isDue(name, rank, actors.length, now_ms)) continue;
       if (step.kind === 'recover') {
         const body = { actor: bytesOf(view.actor), reason: reasonOf(view), by: 'rule' };
         void this.#author(RECOVER_KIND, body, view.actor);

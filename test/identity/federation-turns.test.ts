@@ -4,9 +4,16 @@ import { countsOf, intervalOf, orderIn, windowOf } from '#node/identity/federati
 import type { Federation } from '#projections/identity-federation.ts';
 
 const actors = Array.from({ length: 7 }, (_, index) => idOf(Uint8Array.of(index)));
-const of = (trustDomain: string, more: Partial<Federation> = {}): Federation => ({
-  trustDomain, basis: '', endpoint: undefined, digest: '', sequence: undefined, hint_s: undefined,
-  changed_ms: 0, pending: [], ...more,
+const of = (name: string, more: Partial<Federation> = {}): Federation => ({
+  trustDomain: name,
+  basis: idOf(new TextEncoder().encode(name)),
+  endpoint: undefined,
+  digest: '',
+  sequence: undefined,
+  hint_s: undefined,
+  changed_ms: 0,
+  pending: [],
+  ...more,
 });
 const one = of('other.example');
 
@@ -16,7 +23,7 @@ test('Federation 4.1: the interval is the refresh hint, within bounds, or five m
   t.deepEqual(intervals, [300, 60, 60, 90, 86_400, 86_400]);
 });
 
-test('windows are as long as the interval, and begin at other times for other domains', (t) => {
+test('windows are as long as the interval, and begin at other times for others', (t) => {
   const starts = ['a.example', 'b.example', 'c.example'].map((name) => {
     const federation = of(name, { hint_s: 60 });
     const first = windowOf(federation, 0);
