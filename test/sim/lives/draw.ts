@@ -222,13 +222,13 @@ const TALES: readonly Tale[] = [
   /** What is denied to those who sit is asked of somebody who sits now and then. */
   (random, { movable, comers, staying }) => {
     const one = random.pick([...movable, ...comers]);
-    const put = (): Step => ({ kind: 'put', node: random.pick([one, one, ...staying]) });
-    const come: Step = { ...about('join', one), key: 'validator' };
-    const [seatRule, out, back] = [about('deny', one, 3), seat([], [one]), seat([one], [])];
-    return [
-      ...(comers.includes(one) ? [come] : []),
-      put(), seatRule, put(), out, put(), put(), back, put(), put(), out, put(),
-    ];
+    const put = (): Step => ({ kind: 'put', node: random.pick([one, ...staying]) });
+    // a node refuses what is denied, unless another one has acknowledged it
+    const say = (): Step => forced(about('speak', one));
+    const [rule, out, back] = [about('deny', one, 3), seat([], [one]), seat([one], [])];
+    const come: Step = { ...about('join', one), key: 'observer' };
+    const turns = comers.includes(one) ? [come, put(), say(), rule, back] : [say(), rule, put()];
+    return [...turns, say(), put(), out, say(), put(), back, say(), put(), out, say()];
   },
   /** Who may not tries it, and what is not legal is tried; nodes order it all the same. */
   (random, { guests, movable, comers, staying }) => {
@@ -255,7 +255,7 @@ const TALES: readonly Tale[] = [
     return [
       about('join', guests[0] ?? subject),
       ...accusers.map((by): Step => ({ kind: 'report', life: { subject, by, amount: 2 } })),
-      ...judges.map((by) => judge(by, random.pick([0, 1, 1, 2]))),
+      ...range(3).flatMap(() => judges.map((by) => judge(by, random.pick([0, 1, 1, 2])))),
     ];
   },
   /** Traitors are judged by the evidence that is there. */
