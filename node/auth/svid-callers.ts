@@ -8,6 +8,7 @@ import { validateJwtSvid } from '#node/identity/jwt-svid.ts';
 import type { JwtAuthorities, JwtAuthority } from '#node/identity/jwt-svid.ts';
 import { CLOCK_SKEW_MS } from '#node/identity/limits.ts';
 import { chainOf } from '#node/identity/tls-chain.ts';
+import type { Proof } from '#node/identity/vouching.ts';
 import { validateX509Svid } from '#node/identity/x509-svid.ts';
 import type { X509Authorities, X509Svid } from '#node/identity/x509-svid.ts';
 import type { Caller } from './caller.ts';
@@ -17,6 +18,8 @@ import type { VerificationWork } from './verification-work.ts';
 
 /** Whose SVIDs are believed now: bundles are asked for anew for every request. */
 export interface SpiffeTrust extends X509Authorities, JwtAuthorities {
+  /** Throws `svid_not_registered` where the authority may not vouch for the ID (any more). */
+  assertVouched(proof: Proof): void;
   /** The SPIFFE IDs of this node: what a token for it may name as its audience. */
   readonly ownIds: readonly string[];
   /** Calls after bundles have changed; the returned function ends it. */
@@ -53,6 +56,7 @@ export class SvidCallers {
   /** Throws the codes of `validateX509Svid`, `overloaded` or `rate_limited`. */
   async x509(socket: TLSSocket): Promise<Caller> {
     const known = this.#known(socket);
+    if (known) this.#parts.trust.assertVouched(known);
     const { id, notAfter_ms } =
       known ??
       (await this.#parts.work.run(networkOf(socket.remoteAddress), namesIn(socket), async () =>
@@ -74,7 +78,10 @@ export class SvidCallers {
 
   #assertX509(socket: TLSSocket): X509Svid {
     const known = this.#known(socket);
-    if (known) return known;
+    if (known) {
+      this.#parts.trust.assertVouched(known);
+      return known;
+    }
     const { trust, clock } = this.#parts;
     const now_ms = clock.wall_ms();
     const svid = validateX509Svid(chainOf(socket), trust, now_ms);
@@ -104,8 +111,10 @@ export class SvidCallers {
       fail('credential_insecure', message);
     }
     const wanted = [...trust.ownIds, ...audience];
-    const { id, expiry_ms } = await work.run(networkOf(remoteAddress), subjectOf(token), () =>
-      validateJwtSvid(token, wanted, trust, clock.wall_ms()),
+    const { id, expiry_ms, authority } = await work.run(
+      networkOf(remoteAddress),
+      subjectOf(token),
+      () => validateJwtSvid(token, wanted, trust, clock.wall_ms()),
     );
     const { kid } = decodeProtectedHeader(token);
     const keys = this.#keysNamed(id.trustDomain, kid);
@@ -120,6 +129,7 @@ export class SvidCallers {
         if (this.#keysNamed(id.trustDomain, kid) !== keys) {
           fail('jwt_svid_key_unknown', 'the key of the token is no authority any more');
         }
+        trust.assertVouched({ id, authority, notAfter_ms: expiry_ms });
       },
     };
   }

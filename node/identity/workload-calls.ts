@@ -55,6 +55,7 @@ const GRPC_CODES: Readonly<Record<string, status>> = {
   jwt_svid_signature: status.INVALID_ARGUMENT,
   jwt_svid_key_unknown: status.INVALID_ARGUMENT,
   svid_expired: status.INVALID_ARGUMENT,
+  svid_not_registered: status.INVALID_ARGUMENT,
   svid_not_yet_valid: status.INVALID_ARGUMENT,
   trust_domain_unknown: status.INVALID_ARGUMENT,
   issuer_not_ready: status.UNAVAILABLE,

@@ -34,6 +34,7 @@ export class HeldState implements IdentityState {
     entries: [],
     bundle: { trustDomain: TRUST_DOMAIN, x509: [], jwt: [], sequence: 0n, refreshHint_s: 60 },
     federated: [],
+    vouching: { assert: () => undefined, knows: () => true },
   };
 
   subscribe(listener: () => void): () => void {
