@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { chmod, lstat, stat, unlink } from 'node:fs/promises';
+import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { dirname } from 'node:path';
@@ -7,6 +6,7 @@ import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import type { Clock, Log } from '#ledger/ports.ts';
 import { PeerProcess } from '#native/peer-process.ts';
 import type { PeerKernel } from '#native/peer-process.ts';
+import { assertOwnFolder } from './socket-folder.ts';
 import { CallerServer } from './workload-calls.ts';
 import type { Provider } from './provider.ts';
 
@@ -29,9 +29,6 @@ const CALLS_BURST = 200;
 const PATH_BYTES_MAX = 107;
 /** Renewals are looked for this often: far more often than the shortest half life. */
 const LOOK_MS = 2_000;
-const { S_IWGRP, S_IWOTH } = constants;
-/** In such a folder only the owner of a file may replace it. */
-const STICKY = 0o1000;
 /** A socket file whose owner does not answer within this time is taken over. */
 const STALE_PROBE_MS = 1_000;
 
@@ -61,7 +58,7 @@ export class WorkloadServer {
       const length = `at most ${PATH_BYTES_MAX} bytes`;
       fail('socket_path_invalid', `a socket has an absolute path of ${length}`);
     }
-    await checkFolder(dirname(path));
+    await assertOwnFolder(dirname(path), process.geteuid?.() ?? 0);
     await removeStale(path);
     const listener = createServer({ allowHalfOpen: false }, (socket) => this.#accept(socket));
     listener.maxConnections = CONNECTIONS_MAX;
@@ -154,17 +151,6 @@ function descriptorOf(socket: Socket): number {
   const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: number } };
   const fd = handle?.fd ?? -1;
   return fd >= 0 ? fd : fail('caller_gone', 'the connection has ended already');
-}
-
-/** Whoever may replace the socket could give workloads identities of his own making. */
-async function checkFolder(folder: string): Promise<void> {
-  const { mode } = await stat(folder).catch((cause: unknown) => {
-    const data = { reason: cause instanceof Error ? cause.message : 'unknown' };
-    throw new X0tError('socket_failed', 'the folder of the socket cannot be used', data, { cause });
-  });
-  const isOpenToOthers = (mode & (S_IWGRP | S_IWOTH)) !== 0;
-  if (!isOpenToOthers || (mode & STICKY) !== 0) return;
-  fail('socket_folder_open', 'others may replace files in the folder of the socket', { folder });
 }
 
 /** Removes a socket file that nobody listens on; any other file stays and is an error. */
