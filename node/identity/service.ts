@@ -298,7 +298,7 @@ export class IdentityService {
     if (!state) fail('identity_inactive', 'this network has no identities on its ledger');
     const kernel = peerKernel();
     const keeper = this.#issue(state);
-    const attestor = new Attestor();
+    const attestor = new Attestor(clock);
     const provider = new Provider({ state, authority: () => keeper.active, attestor, clock });
     const server = new WorkloadServer({ provider, kernel, clock, log, refused });
     await server.listen(socket);

@@ -93,7 +93,7 @@ export async function makeRig(
   const provider = new Provider({
     state,
     authority: () => keeper.active,
-    attestor: new Attestor(),
+    attestor: new Attestor(clock),
     clock,
   });
   const server = new WorkloadServer({

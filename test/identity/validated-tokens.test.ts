@@ -16,7 +16,7 @@ test('a workload that has a token validated is told what the entries say, too', 
   const state = new LedgerIdentity({ ...parts, view, clock, log: quietLog, actor: ada });
   parts.onChange((isChanged) => state.refresh(isChanged));
   const authority = () => undefined;
-  const provider = new Provider({ state, authority, attestor: new Attestor(), clock });
+  const provider = new Provider({ state, authority, attestor: new Attestor(clock), clock });
   const ask = (svid: string) => provider.validate([], { audience: 'api', svid });
   t.is((await ask(await ofBob.jwt(`node/${bob}`, 'api'))).spiffe_id, idOf(`node/${bob}`));
   const token = await ofBob.jwt('web', 'api');

@@ -187,8 +187,9 @@ test('a uid that calls too often is told to come later', async (t) => {
   t.teardown(() => raw.close());
   const codes: (number | undefined)[] = [];
   for (let i = 0; i < 202; i++) codes.push((await raw.first('ValidateJWTSVID')).code);
-  t.is(codes.indexOf(status.UNAVAILABLE), 200);
-  t.is(rig.refused.filter((code) => code === 'workload_busy').length, 2);
+  // the connection was one of the 200
+  t.is(codes.indexOf(status.UNAVAILABLE), 199);
+  t.is(rig.refused.filter((code) => code === 'workload_busy').length, 3);
   await clock.run(100);
   t.is((await raw.first('ValidateJWTSVID')).code, status.PERMISSION_DENIED);
 });
