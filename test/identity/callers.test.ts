@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
+import { fail } from '#ledger/errors.ts';
 import { PeerProcess, peerKernel } from '#native/peer-process.ts';
 import type { PeerKernel } from '#native/peer-process.ts';
 import { Attestor } from '#node/identity/attest.ts';
@@ -113,6 +114,19 @@ test('a pid that is reused while its facts are read gives none of them', async (
   });
   const caller = new PeerProcess(0, kernel);
   t.is(await refusalOf(new Attestor(systemClock).facts(caller, false)), 'caller_gone');
+});
+
+test('only a kernel that has no descriptors of peers is asked in another way', async (t) => {
+  // ENOTSOCK here; of a peer that has ended ESRCH or EINVAL
+  t.is(codeIn(() => real.pidfdOfPeer(openSync('/dev/null', 'r'))), 'caller_gone');
+  const kernel = kernelFor(process.pid, {
+    pidfdOfPeer: () => fail('caller_gone', 'the process that connected has ended'),
+  });
+  t.is(codeIn(() => new PeerProcess(0, kernel)), 'caller_gone');
+  const { socket } = await connected(t);
+  const fd = real.pidfdOfPeer(fdOf(socket));
+  t.true(fd === undefined || fd > 2);
+  if (fd !== undefined) real.close(fd);
 });
 
 test('a caller of whom the kernel knows nothing is refused', (t) => {
