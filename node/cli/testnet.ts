@@ -11,6 +11,7 @@ import {
 } from '#node/testnet.ts';
 import type { Testnet } from '#node/testnet.ts';
 import { addCommand, portNumber, wholeNumber } from './command.ts';
+import { guardsKeys } from './key-guard.ts';
 import { counted } from './output.ts';
 import type { Output } from './output.ts';
 import { startProgress } from './progress.ts';
@@ -44,7 +45,7 @@ export function registerTestnet(program: Command): void {
     'x0t testnet --nodes 4',
     'x0t testnet --nodes 4 --dir /var/tmp/net --seconds 30 --json',
   ]);
-  command
+  guardsKeys(command)
     .option(
       '--nodes <count>',
       'validators (default: 4, or those that are there)',
