@@ -56,7 +56,6 @@ export class SvidCallers {
   /** Throws the codes of `validateX509Svid`, `overloaded` or `rate_limited`. */
   async x509(socket: TLSSocket): Promise<Caller> {
     const known = this.#known(socket);
-    if (known) this.#parts.trust.assertVouched(known);
     const { id, notAfter_ms } =
       known ??
       (await this.#parts.work.run(networkOf(socket.remoteAddress), namesIn(socket), async () =>
@@ -71,17 +70,17 @@ export class SvidCallers {
 
   #known(socket: TLSSocket): X509Svid | undefined {
     const known = this.#proved.get(socket);
-    if (known && this.#isAsBefore(known, this.#parts.clock.wall_ms())) return known.svid;
+    if (known && this.#isAsBefore(known, this.#parts.clock.wall_ms())) {
+      this.#parts.trust.assertVouched(known.svid);
+      return known.svid;
+    }
     this.#proved.delete(socket);
     return undefined;
   }
 
   #assertX509(socket: TLSSocket): X509Svid {
     const known = this.#known(socket);
-    if (known) {
-      this.#parts.trust.assertVouched(known);
-      return known;
-    }
+    if (known) return known;
     const { trust, clock } = this.#parts;
     const now_ms = clock.wall_ms();
     const svid = validateX509Svid(chainOf(socket), trust, now_ms);

@@ -1,17 +1,13 @@
 import { X509Certificate } from 'node:crypto';
-import type { TLSSocket } from 'node:tls';
 import test from 'ava';
 import { codeOf } from '#ledger/errors.ts';
-import { SvidCallers } from '#node/auth/svid-callers.ts';
 import type { SpiffeTrust } from '#node/auth/svid-callers.ts';
-import { VerificationWork } from '#node/auth/verification-work.ts';
 import { validateJwtSvid } from '#node/identity/jwt-svid.ts';
 import { validateX509Svid } from '#node/identity/x509-svid.ts';
-import { systemClock as clock } from '#node/system.ts';
 import { ada, bob } from '#test/ledger/fold-support.ts';
 import { craftCa } from '#test/identity/craft.ts';
 import type { Crafted } from '#test/identity/craft.ts';
-import { StolenIssuer, caWish, idOf, twoIssuers } from '#test/identity/two-issuers.ts';
+import { StolenIssuer, caWish, connectionOf, idOf, twoIssuers } from '#test/identity/two-issuers.ts';
 import { newGenesisSchema } from '#node/schema.ts';
 import { netOf, seededActor } from '#test/support/seeded-actor.ts';
 import { signedEvent, startSingleNode, submission } from '#test/support/single-node.ts';
@@ -105,16 +101,7 @@ test('who publishes the keys of another takes nothing from it', async (t) => {
 test('on a connection that is kept, the entry is asked for again for each request', async (t) => {
   const { trust, ofAda, enter, service } = await twoIssuers(t);
   enter('web', {});
-  const rates = { perSecond: 100, burst: 100 };
-  const work = new VerificationWork(rates, clock);
-  const callers = new SvidCallers({ trust, clock, work, audience: ['api'] });
-  const [leaf, intermediate] = await ofAda.x509('web');
-  const certificate = new X509Certificate(leaf?.der ?? '');
-  Object.defineProperty(certificate, 'issuerCertificate', {
-    value: new X509Certificate(intermediate?.der ?? ''),
-  });
-  const socket = { remoteAddress: '192.0.2.1', getPeerX509Certificate: () => certificate };
-  const ask = () => callers.x509(socket as unknown as TLSSocket);
+  const ask = connectionOf(trust, await ofAda.x509('web'));
   const caller = await ask();
   t.is(caller.principal.id, idOf('web'));
   t.notThrows(() => caller.assertHolds());

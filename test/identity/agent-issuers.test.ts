@@ -11,7 +11,7 @@ import { bob } from '#test/ledger/fold-support.ts';
 import { FakeAgent } from './fake-agent.ts';
 import { domain } from './ledger.ts';
 import { until } from './support.ts';
-import { twoIssuers } from './two-issuers.ts';
+import { connectionOf, idOf, twoIssuers } from './two-issuers.ts';
 
 /** Which IDs are believed by a node with an agent that has a bundle by the name of the ledger's. */
 
@@ -58,4 +58,15 @@ test('what an agent has of the ledger is bound by its entries', async (t) => {
   enter('web', {});
   t.is(await byBob('web'), '/web');
   t.is(bySpire(), 'svid_not_registered', 'nobody published it');
+});
+
+test('on kept connections the entries are asked for again, whatever the agent says', async (t) => {
+  const { ofBob, trust, enter } = await rig(t, ({ der }) => [der]);
+  enter('web', {});
+  const ask = connectionOf(trust, await ofBob.x509('web'));
+  const caller = await ask();
+  t.is(caller.principal.id, idOf('web'));
+  enter('web');
+  t.throws(() => caller.assertHolds(), { code: 'svid_not_registered' });
+  await t.throwsAsync(ask, { code: 'svid_not_registered' });
 });

@@ -1,9 +1,14 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { X509Certificate, createHash, randomUUID } from 'node:crypto';
 import type { webcrypto } from 'node:crypto';
+import type { TLSSocket } from 'node:tls';
 import { SignJWT, exportJWK } from 'jose';
 import type { ExecutionContext } from 'ava';
 import { bytesOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
+import type { Caller } from '#node/auth/caller.ts';
+import { SvidCallers } from '#node/auth/svid-callers.ts';
+import type { SpiffeTrust } from '#node/auth/svid-callers.ts';
+import { VerificationWork } from '#node/auth/verification-work.ts';
 import { IdentityService } from '#node/identity/service.ts';
 import { systemClock as clock, systemEntropy as entropy } from '#node/system.ts';
 import { ada, bob } from '#test/ledger/fold-support.ts';
@@ -101,4 +106,19 @@ export async function twoIssuers(t: ExecutionContext, agent = '') {
     if (ledger.verdicts.at(-1) !== 'applied') throw new Error(ledger.verdicts.at(-1));
   };
   return { ledger, trust, service, ofAda, ofBob, enter, onAda: { nodes: [bytesOf(ada)] } };
+}
+
+/** Requests over one connection that is kept, with this chain. */
+export function connectionOf(
+  trust: SpiffeTrust,
+  [leaf, intermediate]: readonly Crafted[],
+): () => Promise<Caller> {
+  const work = new VerificationWork({ perSecond: 100, burst: 100 }, clock);
+  const callers = new SvidCallers({ trust, clock, work, audience: ['api'] });
+  const certificate = new X509Certificate(leaf?.der ?? '');
+  Object.defineProperty(certificate, 'issuerCertificate', {
+    value: new X509Certificate(intermediate?.der ?? ''),
+  });
+  const socket = { remoteAddress: '192.0.2.1', getPeerX509Certificate: () => certificate };
+  return () => callers.x509(socket as unknown as TLSSocket);
 }
