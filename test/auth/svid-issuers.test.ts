@@ -7,7 +7,9 @@ import { validateX509Svid } from '#node/identity/x509-svid.ts';
 import { ada, bob } from '#test/ledger/fold-support.ts';
 import { craftCa } from '#test/identity/craft.ts';
 import type { Crafted } from '#test/identity/craft.ts';
-import { StolenIssuer, caWish, connectionOf, idOf, twoIssuers } from '#test/identity/two-issuers.ts';
+import {
+  StolenIssuer, caWish, connectionOf, idOf, twoIssuers,
+} from '#test/identity/two-issuers.ts';
 import { newGenesisSchema } from '#node/schema.ts';
 import { netOf, seededActor } from '#test/support/seeded-actor.ts';
 import { signedEvent, startSingleNode, submission } from '#test/support/single-node.ts';
