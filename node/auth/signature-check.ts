@@ -9,8 +9,8 @@ import type { KeyOf } from './member-keys.ts';
 import { Nonces } from './nonces.ts';
 import type { NonceAnswer } from './nonces.ts';
 import {
-  ACTOR_HEADER, ALGORITHM, DIGEST_HEADER, FIELDS, FIELDS_IF_THERE, KEY_HEADER, PARAMS, malformed,
-  readSignatureInput,
+  ACTOR_HEADER, ALGORITHM, DIGEST_HEADER, FIELDS, FIELDS_IF_THERE, KEY_HEADER, PARAMS, digestOf,
+  malformed, readSignatureInput,
 } from './request-signature.ts';
 import type { SignatureInput } from './request-signature.ts';
 import { countOf, targetOf } from './request-target.ts';
@@ -24,6 +24,7 @@ export const AGE_S_MAX = 30;
 export const AHEAD_S_MAX = 10;
 const ACTOR = /^[0-9a-f]{64}$/;
 const DIGEST = /^sha-256=:[A-Za-z0-9+/]{43}=:$/;
+const DIGEST_OF_NOTHING = digestOf(new Uint8Array());
 
 export interface SignatureCheckParts {
   readonly verifier: Pick<Verifier, 'verify'>;
@@ -79,11 +80,13 @@ export class SignatureCheck {
     };
   }
 
+  /** The digest of the body that comes. */
   #assertCovered(request: IncomingMessage, { fields }: SignatureInput): string | undefined {
     const { headers } = request;
     const wanted = [
       ...FIELDS,
-      ...(hasBody(request) ? [DIGEST_HEADER] : []),
+      // also where the framing says that nothing comes: it is not signed, so anybody may have cut
+      ...(hasBody(request) || headers[DIGEST_HEADER] !== undefined ? [DIGEST_HEADER] : []),
       ...FIELDS_IF_THERE.filter((name) => headers[name] !== undefined),
     ];
     const missing = wanted.find((name) => !fields.includes(name));
@@ -93,10 +96,14 @@ export class SignatureCheck {
         malformed(`It covers ${name}, which the request does not have once.`);
       }
     }
-    if (!hasBody(request)) return undefined;
     const digest = headers[DIGEST_HEADER];
-    if (typeof digest === 'string' && DIGEST.test(digest)) return digest;
-    return malformed(`${DIGEST_HEADER} is one sha-256.`);
+    if (digest === undefined) return undefined;
+    if (typeof digest !== 'string' || !DIGEST.test(digest)) {
+      return malformed(`${DIGEST_HEADER} is one sha-256.`);
+    }
+    if (hasBody(request)) return digest;
+    if (digest !== DIGEST_OF_NOTHING) fail('signature_wrong', 'The body that was signed is gone.');
+    return undefined;
   }
 
   #assertFresh({ created_s }: SignatureInput): void {

@@ -97,6 +97,47 @@ test('nothing that is signed can be changed', async (t) => {
   t.is(await one.ask(sent), me.actor, 'none of them has used its nonce up');
 });
 
+test('a body cannot be taken away on the way, nor its digest', async (t) => {
+  const one = bench();
+  const sent = await one.sign();
+  const { 'content-digest': digest = '', 'content-length': length, ...bare } = sent.headers;
+  t.is(length, `${BODY.length}`);
+  const ask = (headers: Record<string, string>) => one.ask({ ...sent, headers });
+  const framings = [{}, { 'content-length': '0' }];
+  for (const framing of framings) {
+    const headers = { ...bare, ...framing };
+    t.is(await ask({ ...headers, 'content-digest': digest }), 'signature_wrong');
+    const nothing = digestOf(new Uint8Array());
+    t.is(await ask({ ...headers, 'content-digest': nothing }), 'signature_wrong');
+    t.is(await ask(headers), 'signature_malformed');
+  }
+  const chunked = { ...bare, 'content-digest': digest, 'transfer-encoding': 'chunked' };
+  const caller = await one.callerOf({ ...sent, headers: chunked });
+  t.is(caller.contentDigest, digest, 'compared when it has come');
+
+  const empty = await one.sign({ headers: { 'content-digest': digestOf(new Uint8Array()) } });
+  t.is(await one.ask(empty), me.actor, 'nothing is what it says');
+  const bodyless = await one.sign({ method: 'GET' });
+  const added = { ...bodyless.headers, 'content-digest': digestOf(new Uint8Array()) };
+  t.is(await one.ask({ ...bodyless, headers: added }), 'signature_malformed', 'not covered');
+});
+
+test('what chooses the form of the answer is covered where the signer gives it', async (t) => {
+  const one = bench();
+  const form = { accept: 'application/json', 'last-event-id': '7' };
+  const sent = await one.sign({ method: 'GET', headers: form });
+  for (const [name, value] of Object.entries({ accept: 'text/plain', 'last-event-id': '8' })) {
+    const headers = { ...sent.headers, [name]: value };
+    t.is(await one.ask({ ...sent, headers }), 'signature_wrong', name);
+    const { [name as 'accept']: _, ...without } = sent.headers as typeof form;
+    t.is(await one.ask({ ...sent, headers: without }), 'signature_malformed', name);
+  }
+  t.is(await one.ask(sent), me.actor);
+  // clients add `accept` of their own after signing
+  const plain = await one.sign({ method: 'GET' });
+  t.is(await one.ask({ ...plain, headers: { ...plain.headers, accept: '*/*' } }), me.actor);
+});
+
 test('what it covers is as it is demanded, without exception', async (t) => {
   const one = bench();
   const sent = await one.sign();
