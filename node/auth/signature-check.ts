@@ -4,6 +4,8 @@ import { keyId, publicKeyOf } from '#ledger/cose.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { SIGNATURE_BYTES } from '#ledger/limits.ts';
 import type { Clock, Id, Verifier } from '#ledger/ports.ts';
+import { AHEAD_S_MAX } from './ahead-marks.ts';
+import type { AheadMarks } from './ahead-marks.ts';
 import type { Caller } from './caller.ts';
 import type { KeyOf } from './member-keys.ts';
 import { Nonces } from './nonces.ts';
@@ -20,8 +22,6 @@ import type { VerificationWork } from './verification-work.ts';
 
 /** A signature is taken for so long after it was made, seconds. */
 export const AGE_S_MAX = 30;
-/** By how much the caller's clock may be ahead of the node's, seconds. */
-export const AHEAD_S_MAX = 10;
 const ACTOR = /^[0-9a-f]{64}$/;
 const DIGEST = /^sha-256=:[A-Za-z0-9+/]{43}=:$/;
 const DIGEST_OF_NOTHING = digestOf(new Uint8Array());
@@ -32,13 +32,15 @@ export interface SignatureCheckParts {
   readonly keyOf: KeyOf;
   readonly work: VerificationWork;
   readonly own: () => OwnNames;
+  readonly ahead: Pick<AheadMarks, 'mayBeTaken' | 'reserve'>;
   readonly nonces?: Nonces;
 }
 
 /**
  * Who signed a request. What costs little is looked at first: form, target, time, whether the key
  * is the present one of a member; only then the signature. Nonces are remembered in this process,
- * so what was signed before it began is refused.
+ * so what was signed before it began is refused, and what one before it may have taken ahead of its
+ * time (`AheadMarks`).
  */
 export class SignatureCheck {
   readonly #parts: SignatureCheckParts;
@@ -54,8 +56,8 @@ export class SignatureCheck {
   /**
    * The actor; the body still has to be compared with `contentDigest`. Throws
    * `signature_malformed`, `signature_stale`, `signature_replayed`, `signature_wrong`,
-   * `signature_other_node`, `target_not_canonical`, `actor_unknown`, `overloaded` or
-   * `rate_limited`.
+   * `signature_other_node`, `target_not_canonical`, `actor_unknown`, `overloaded`, `rate_limited`
+   * or `store_failed`.
    */
   async callerOf(request: IncomingMessage): Promise<Caller> {
     const { headers, socket } = request;
@@ -64,11 +66,13 @@ export class SignatureCheck {
     const url = targetOf(request, this.#parts.own());
     this.#assertFresh(input);
     const actor = this.#actorOf(request, input);
+    if (this.#parts.ahead.mayBeTaken(actor, input.created_s)) stale(this.#ageOf_s(input));
     const coseKey = keyIn(request, input);
     await this.#parts.work.run(networkOf(socket.remoteAddress), actor, async () => {
       if (!(await this.#isSigned(request, url, coseKey))) {
         fail('signature_wrong', 'The signature does not fit the request.');
       }
+      await this.#parts.ahead.reserve(actor, input.created_s);
       this.#use(actor, input);
     });
     return {
@@ -106,11 +110,14 @@ export class SignatureCheck {
     return undefined;
   }
 
-  #assertFresh({ created_s }: SignatureInput): void {
-    const now_ms = this.#parts.clock.wall_ms();
-    const age_s = now_ms / 1000 - created_s;
-    if (age_s <= AGE_S_MAX && age_s >= -AHEAD_S_MAX && created_s * 1000 >= this.#since_ms) return;
-    stale(Math.round(age_s));
+  #assertFresh(input: SignatureInput): void {
+    const age_s = this.#ageOf_s(input);
+    const isOfNow = input.created_s * 1000 >= this.#since_ms;
+    if (age_s > AGE_S_MAX || age_s < -AHEAD_S_MAX || !isOfNow) stale(age_s);
+  }
+
+  #ageOf_s({ created_s }: SignatureInput): number {
+    return this.#parts.clock.wall_ms() / 1000 - created_s;
   }
 
   #actorOf({ headers }: IncomingMessage, { keyid }: SignatureInput): Id {
@@ -186,7 +193,9 @@ function refuseNonce(answer: Exclude<NonceAnswer, 'fresh'>): never {
 }
 
 function stale(seconds: number): never {
-  return fail('signature_stale', 'Sign the request again, and check the clock.', { seconds });
+  return fail('signature_stale', 'Sign the request again, and check the clock.', {
+    seconds: Math.round(seconds),
+  });
 }
 
 function unknownActor(): never {

@@ -9,6 +9,7 @@ import { codeIn } from '#test/support/codes.ts';
 import { VirtualClock } from '#test/support/virtual-clock.ts';
 import { projectFiles } from '#test/tooling/project-files.ts';
 import { blankComments } from '#test/tooling/source-text.ts';
+import { memoryAhead } from './memory-ahead.ts';
 
 /**
  * No cheating hooks: no environment variable, configuration value, test flag or missing dependency
@@ -158,6 +159,7 @@ test('no cheating hooks: what a proof needs and is not there refuses it', async 
   const authenticator = createAuthenticator({
     ...failing,
     verifier: { verify: gone },
+    ahead: await memoryAhead(failing.clock),
     tokens: { ownerOf: async () => undefined, isStill: () => false, subscribe: () => () => {} },
     trust: () => Promise.reject(new Error('Cannot find package')),
   });
@@ -190,6 +192,7 @@ test('no cheating hooks: an engine that answers nothing verifies nothing', async
       clock,
       keyOf: () => me.actor,
       work: new VerificationWork(failing.failures, clock),
+      ahead: await memoryAhead(clock),
       own: () => ({ names: ['node.test'], listeners: [{ host: '0.0.0.0', port: 8420 }] }),
     });
     const parts = partsOf(me, () => clock.wall_ms());
