@@ -102,16 +102,15 @@ test('no cheating hooks: who calls is decided by proofs, and by no address alone
     if (!/remoteAddress|request\.ip\b/.test(text)) continue;
     t.true(
       [
-        'node/api/authentication.ts', 'node/api/connections.ts', 'node/api/unproved.ts',
+        'node/api/authentication.ts', 'node/api/unproved.ts', 'node/api/events.ts',
         'node/auth/request-target.ts', 'node/auth/signature-check.ts',
-        'node/auth/svid-callers.ts', 'node/api/events.ts',
-        'node/identity/bundle-endpoint.ts',
+        'node/auth/svid-callers.ts', 'node/connection-places.ts',
       ].includes(file) || file.startsWith('p2p/'),
       `${file} looks at addresses`,
     );
   }
-  const connections = sources.get('node/api/connections.ts') ?? '';
-  t.regex(connections, /networkOf\(socket\.remoteAddress\);[^;]*shares\.take\(party\)/);
+  const places = sources.get('node/connection-places.ts') ?? '';
+  t.regex(places, /places\.admit\(socket, networksOf\(socket\.remoteAddress\)\)/);
 });
 
 test('no cheating hooks: what it needs is no optional package; TLS is told nothing else', (t) => {
