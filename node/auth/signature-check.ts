@@ -68,7 +68,8 @@ export class SignatureCheck {
     const actor = this.#actorOf(request, input);
     if (this.#parts.ahead.mayBeTaken(actor, input.created_s)) stale(this.#ageOf_s(input));
     const coseKey = keyIn(request, input);
-    await this.#parts.work.run(networkOf(socket.remoteAddress), actor, async () => {
+    const address = networkOf(socket.remoteAddress);
+    await this.#parts.work.run({ address, kind: 'signature', name: actor }, async () => {
       if (!(await this.#isSigned(request, url, coseKey))) {
         fail('signature_wrong', 'The signature does not fit the request.');
       }
