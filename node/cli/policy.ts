@@ -76,7 +76,7 @@ function registerReads(group: Command): void {
   const decisions = addCommand<DecisionOptions>(
     group,
     'decisions',
-    'what the policies decided on a node since it started: all denials, a sample of the rest',
+    'what the policies decided on a node since it started: denials, a sample of the rest',
     ['x0t policy decisions --denied'],
   );
   withNode(decisions.command)
@@ -94,7 +94,12 @@ function registerReads(group: Command): void {
         const what = `${one.where}  ${one.principal}  ${one.action}  ${one.resource}`;
         return `${utc(one.last_ms)}  ${said}  ${one.count}x  ${what}  (${by})\n`;
       });
-      return `${shown.allowed} allowed, ${shown.denied} denied\n${lines.join('')}`;
+      const forgotten = shown.forgotten.map(({ principal: name, isClaimed, count, last_ms }) => {
+        const whose = name === '' ? 'others' : `${isClaimed ? 'claimed ' : ''}${name}`;
+        return `${utc(last_ms)}  ${count} more denials of ${whose}\n`;
+      });
+      const all = [...lines, ...forgotten].join('');
+      return `${shown.allowed} allowed, ${shown.denied} denied\n${all}`;
     });
   });
 }
