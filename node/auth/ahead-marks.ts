@@ -65,9 +65,9 @@ export class AheadMarks {
     }
   }
 
-  /** Whether a request may have been taken before the start. */
-  mayBeTaken(actor: Id, created_s: number): boolean {
-    return created_s <= (this.#floors.get(actor) ?? this.#floor_s);
+  /** The first second of which no request of the actor was taken before the start. */
+  from_s(actor: Id): number {
+    return (this.#floors.get(actor) ?? this.#floor_s) + 1;
   }
 
   /**

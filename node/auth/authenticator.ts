@@ -28,7 +28,7 @@ export interface AuthenticatorParts {
   /** How often proofs of one address may fail. */
   readonly failures: Rate;
   /** Outlives the process. */
-  readonly ahead: Pick<AheadMarks, 'mayBeTaken' | 'reserve'>;
+  readonly ahead: Pick<AheadMarks, 'from_s' | 'reserve'>;
   readonly nonces?: Nonces;
 }
 

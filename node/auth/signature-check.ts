@@ -32,7 +32,7 @@ export interface SignatureCheckParts {
   readonly keyOf: KeyOf;
   readonly work: VerificationWork;
   readonly own: () => OwnNames;
-  readonly ahead: Pick<AheadMarks, 'mayBeTaken' | 'reserve'>;
+  readonly ahead: Pick<AheadMarks, 'from_s' | 'reserve'>;
   readonly nonces?: Nonces;
 }
 
@@ -66,7 +66,7 @@ export class SignatureCheck {
     const url = targetOf(request, this.#parts.own());
     this.#assertFresh(input);
     const actor = this.#actorOf(request, input);
-    if (this.#parts.ahead.mayBeTaken(actor, input.created_s)) stale(this.#ageOf_s(input));
+    this.#assertNotTaken(actor, input);
     const coseKey = keyIn(request, input);
     const address = networkOf(socket.remoteAddress);
     await this.#parts.work.run({ address, kind: 'signature', name: actor }, async () => {
@@ -111,14 +111,23 @@ export class SignatureCheck {
     return undefined;
   }
 
-  #assertFresh(input: SignatureInput): void {
-    const age_s = this.#ageOf_s(input);
-    const isOfNow = input.created_s * 1000 >= this.#since_ms;
-    if (age_s > AGE_S_MAX || age_s < -AHEAD_S_MAX || !isOfNow) stale(age_s);
+  #assertFresh({ created_s }: SignatureInput): void {
+    const now_ms = this.#parts.clock.wall_ms();
+    const age_s = now_ms / 1000 - created_s;
+    if (age_s > AGE_S_MAX || age_s < -AHEAD_S_MAX) stale(Math.round(age_s));
+    // full seconds: what was signed in the second of the start counts no more than what was before
+    const from_s = Math.ceil(this.#since_ms / 1000);
+    if (created_s >= from_s) return;
+    const message = 'It was signed before the node can know it: sign it again, from `from_s` on.';
+    fail('signature_stale', message, { seconds: Math.round(age_s), from_s });
   }
 
-  #ageOf_s({ created_s }: SignatureInput): number {
-    return this.#parts.clock.wall_ms() / 1000 - created_s;
+  #assertNotTaken(actor: Id, { created_s }: SignatureInput): void {
+    const from_s = this.#parts.ahead.from_s(actor);
+    if (created_s >= from_s) return;
+    const seconds = Math.round(this.#parts.clock.wall_ms() / 1000 - created_s);
+    const message = 'It may have been taken before a restart: sign it again, from `from_s` on.';
+    fail('signature_stale', message, { seconds, from_s });
   }
 
   #actorOf({ headers }: IncomingMessage, { keyid }: SignatureInput): Id {
@@ -194,9 +203,7 @@ function refuseNonce(answer: Exclude<NonceAnswer, 'fresh'>): never {
 }
 
 function stale(seconds: number): never {
-  return fail('signature_stale', 'Sign the request again, and check the clock.', {
-    seconds: Math.round(seconds),
-  });
+  return fail('signature_stale', 'Sign the request again, and check the clock.', { seconds });
 }
 
 function unknownActor(): never {

@@ -18,7 +18,7 @@ const FIRST: Readonly<Record<ProofKind, Rate>> = {
   // a chain may cost many signatures
   x509: { perSecond: 50, burst: 100 },
 };
-/** Of them in one name from one address: who claims the names of others leaves room for the rest. */
+/** Of them in one name from one address: who claims that of another leaves room for the rest. */
 const FIRST_OF_NAME: Rate = { perSecond: 100, burst: 100 };
 
 export type ProofKind = 'signature' | 'jwt' | 'x509';

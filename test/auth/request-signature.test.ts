@@ -281,6 +281,8 @@ test('it is taken for half a minute, and not from before the start', async (t) =
   const restarted = await bench();
   const before = await signed(partsOf(me, () => NOW_MS - 1000), URL_SIGNED);
   t.is(await restarted.ask(before), 'signature_stale', 'nonces of then are not known');
+  const refused = await t.throwsAsync(restarted.callerOf(before));
+  t.like(refused, { data: { seconds: 1, from_s: NOW_MS / 1000 } }, 'it says what helps');
 });
 
 test('what was taken ahead of its time is not taken again after a restart', async (t) => {
@@ -299,7 +301,8 @@ test('what was taken ahead of its time is not taken again after a restart', asyn
     const restarted = await start(NOW_MS + at_ms);
     restarted.members.add(other.actor);
     t.is(await restarted.ask(early), 'signature_stale');
-    t.is(await restarted.ask(late), 'signature_stale');
+    const refused = await t.throwsAsync(restarted.callerOf(late));
+    t.like(refused, { code: 'signature_stale', data: { from_s: NOW_MS / 1000 + 13 } });
     t.is(await restarted.ask(await ahead(other, theirs_s)), other.actor, 'nobody else waits');
   }
   const later = await start(NOW_MS + 13_000);
