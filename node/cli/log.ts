@@ -5,6 +5,7 @@ import type { Client } from '#node/client.ts';
 import { addCommand, wholeNumber } from './command.ts';
 import { utc } from './output.ts';
 import type { Output } from './output.ts';
+import { inLine } from './printable.ts';
 import { clientOf } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
@@ -65,6 +66,7 @@ function show(out: Output, event: EventJson): void {
   out.show(event, () => {
     const { kind, actor } = event.event as { kind: string; actor: string };
     const { seq = 0, ts_ms = 0, verdict = '', id } = event;
-    return [seq, utc(ts_ms), verdict, kind, actor.slice(0, ACTOR_CHARS), id].join('  ');
+    const cells = [seq, utc(ts_ms), verdict, kind, actor.slice(0, ACTOR_CHARS), id];
+    return cells.map((one) => inLine(String(one))).join('  ');
   });
 }

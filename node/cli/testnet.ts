@@ -13,6 +13,7 @@ import type { Testnet } from '#node/testnet.ts';
 import { addCommand, portNumber, wholeNumber } from './command.ts';
 import { counted } from './output.ts';
 import type { Output } from './output.ts';
+import { printable } from './printable.ts';
 import { startProgress } from './progress.ts';
 import { stopRequest } from './signals.ts';
 import { jsonOf, lineOf, tableOf } from './testnet-table.ts';
@@ -196,7 +197,7 @@ async function pauseOr(stopped: Promise<unknown>, pause_ms: number): Promise<voi
 /** Draws over what was drawn before; gives the number of lines. */
 function redraw(table: string, before: number): number {
   const up = before > 0 ? `\u001b[${before}A` : '';
-  process.stdout.write(`${up}${table.replaceAll('\n', '\u001b[K\n')}`);
+  process.stdout.write(`${up}${printable(table).replaceAll('\n', '\u001b[K\n')}`);
   return table.split('\n').length - 1;
 }
 
