@@ -10,7 +10,8 @@ import { folder, x0t } from './support.ts';
 
 const CLIPBOARD = '\u001b]52;c;aGk=\u0007';
 const EVIL = `a${CLIPBOARD}\u009b31m\u202egnp.exe\u2066\r\u0008\u007f\nz`;
-const SHOWN = String.raw`a\u001b]52;c;aGk=\u0007\u009b31m\u202egnp.exe\u2066\u000d\u0008\u007f\u000az`;
+const SHOWN =
+  String.raw`a\u001b]52;c;aGk=\u0007\u009b31m\u202egnp.exe\u2066\u000d\u0008\u007f\u000az`;
 const CONTROLS = /(?![\n\t])[\p{Cc}\p{Bidi_Control}]/u;
 
 /** A node that answers every request with this. */
