@@ -1,9 +1,9 @@
 import { EventEmitter } from 'node:events';
-import type { Server, Socket } from 'node:net';
+import type { Server } from 'node:net';
 import test from 'ava';
 import { shareConnections } from '#node/api/connections.ts';
-import { noteProof } from '#node/api/unproved.ts';
-import { networksOf } from '#node/connection-places.ts';
+import { ConnectionPlaces, networksOf } from '#node/connection-places.ts';
+import type { Place } from '#node/connection-places.ts';
 import { VirtualClock } from '#test/support/virtual-clock.ts';
 
 /** Strangers, however many networks they have, take no place from who comes to prove itself. */
@@ -34,37 +34,33 @@ type FakeServer = EventEmitter & Pick<Server, 'maxConnections'>;
 
 interface Bench {
   readonly server: FakeServer;
-  readonly clock: VirtualClock;
   /** A connection from an address, after a tenth of a second. */
   readonly connect: (address: string) => Promise<FakeSocket>;
   /** A connection on which a request has shown who calls. */
   readonly prove: (address: string) => Promise<FakeSocket>;
-  readonly ask: (socket: FakeSocket) => EventEmitter;
+  readonly placeOf: (socket: FakeSocket | undefined) => { underWay: number };
 }
 
 function bench(): Bench {
   const server = new EventEmitter() as FakeServer;
   const clock = new VirtualClock(0);
-  shareConnections(server as never, clock);
+  const places = new Map<unknown, Place>();
+  const options = { max: MAX, rate: { perSecond: 100, burst: 500 }, clock };
+  ConnectionPlaces.guard(server as never, options, (place) => places.set(place.socket, place));
   const connect = async (address: string) => {
     await clock.run(100);
     const socket = new FakeSocket(address);
     server.emit('connection', socket);
     return socket;
   };
-  const ask = (socket: FakeSocket) => {
-    const response = new EventEmitter();
-    server.emit('request', { socket }, response);
-    return response;
-  };
   const prove = async (address: string) => {
     const socket = await connect(address);
-    const response = ask(socket);
-    noteProof(socket as unknown as Socket);
-    response.emit('close');
+    const place = places.get(socket);
+    if (place) place.isProved = true;
     return socket;
   };
-  return { server, clock, connect, prove, ask };
+  const placeOf = (socket: FakeSocket | undefined) => places.get(socket) as Place;
+  return { server, connect, prove, placeOf };
 }
 
 const hex = (n: number) => n.toString(16);
@@ -91,16 +87,16 @@ test('where all places are taken a newcomer gets that of the oldest stranger', a
   t.is(openOf(strangers).length, MAX - 4);
 });
 
-test('of an own request that is under way nobody is ended for another', async (t) => {
-  const { connect, prove, ask } = bench();
+test('an idle stranger goes first, then one that is asking; who has proved itself stays', async (t) => {
+  const { connect, prove, placeOf } = bench();
   const kept = await prove('198.51.100.1');
   const strangers = await fill(connect, (i) => site(i));
   const held = openOf(strangers);
-  const answers = held.map((one) => ask(one));
+  for (const one of held) placeOf(one).underWay += 1;
   const late = await connect('203.0.113.1');
   t.false(late.destroyed, 'who asks without proof and reads no answer holds no place');
   t.true(held[0]?.destroyed);
-  answers[9]?.emit('close');
+  placeOf(held[9]).underWay -= 1;
   const next = await connect('203.0.113.2');
   t.deepEqual([next, late, kept].map((one) => one.destroyed), [false, false, false]);
   t.true(held[9]?.destroyed, 'rather the oldest that is idle');
@@ -128,7 +124,9 @@ test('who has proved itself everywhere is ended for nobody', async (t) => {
 });
 
 test('new connections of a network have a rate, at each size of it', async (t) => {
-  const { server, clock } = bench();
+  const server = new EventEmitter();
+  const clock = new VirtualClock(0);
+  shareConnections(server as never, clock);
   const flood = (count: number, addressOf: (i: number) => string): number => {
     let taken = 0;
     for (let i = 0; i < count; i++) {
