@@ -87,7 +87,7 @@ test('where all places are taken a newcomer gets that of the oldest stranger', a
   t.is(openOf(strangers).length, MAX - 4);
 });
 
-test('an idle stranger goes first, then one that is asking; who has proved itself stays', async (t) => {
+test('an idle stranger goes first, then an asking one, nobody who proved itself', async (t) => {
   const { connect, prove, placeOf } = bench();
   const kept = await prove('198.51.100.1');
   const strangers = await fill(connect, (i) => site(i));
