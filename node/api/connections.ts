@@ -20,7 +20,7 @@ export const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 export const CLOSE_GRACE_MS = 2000;
 /** Sockets at once, shared among the networks that they come from; further ones are closed. */
 const CONNECTIONS_MAX = 1024;
-/** New ones of one network: handshakes of some 1 ms each are a tenth of a core. */
+/** New ones of one network: each may begin a TLS handshake, the dearest thing for strangers. */
 const NEW_CONNECTIONS: Rate = { perSecond: 100, burst: 500 };
 /** How often connections are looked for that have sent no whole request in time. */
 export const STALE_CHECK_MS = 5000;

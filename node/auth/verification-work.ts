@@ -11,7 +11,7 @@ const UNDER_WAY_MAX = 64;
 const PROVED_MAX = 4096;
 /** Of these, first proofs from where too many did not hold. */
 const FIRST_UNDER_WAY_MAX = 8;
-/** Such first proofs by their kind, from everywhere: each some 5 % of one core. */
+/** Such first proofs by their kind, from everywhere: by ML-DSA-65 some 10 % of one core. */
 const FIRST: Readonly<Record<ProofKind, Rate>> = {
   signature: { perSecond: 400, burst: 800 },
   jwt: { perSecond: 400, burst: 800 },
