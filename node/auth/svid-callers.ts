@@ -14,7 +14,7 @@ import type { X509Authorities, X509Svid } from '#node/identity/x509-svid.ts';
 import type { Caller } from './caller.ts';
 import { isEncrypted, isLoopbackAddress, isPassedOn } from './request-target.ts';
 import { networkOf } from '#ledger/token-buckets.ts';
-import type { VerificationWork } from './verification-work.ts';
+import type { Claim, VerificationWork } from './verification-work.ts';
 
 /** Whose SVIDs are believed now: bundles are asked for anew for every request. */
 export interface SpiffeTrust extends X509Authorities, JwtAuthorities {
@@ -57,10 +57,7 @@ export class SvidCallers {
   async x509(socket: TLSSocket): Promise<Caller> {
     const known = this.#known(socket);
     const { id, notAfter_ms } =
-      known ??
-      (await this.#parts.work.run(networkOf(socket.remoteAddress), namesIn(socket), async () =>
-        this.#assertX509(socket),
-      ));
+      known ?? (await this.#parts.work.run(claimIn(socket), async () => this.#assertX509(socket)));
     return {
       principal: { type: 'Spiffe', id: id.uri },
       until_ms: notAfter_ms + CLOCK_SKEW_MS,
@@ -110,10 +107,10 @@ export class SvidCallers {
       fail('credential_insecure', message);
     }
     const wanted = [...trust.ownIds, ...audience];
-    const { id, expiry_ms, authority } = await work.run(
-      networkOf(remoteAddress),
-      subjectOf(token),
-      () => validateJwtSvid(token, wanted, trust, clock.wall_ms()),
+    const address = networkOf(remoteAddress);
+    const claim: Claim = { address, kind: 'jwt', name: subjectOf(token) };
+    const { id, expiry_ms, authority } = await work.run(claim, () =>
+      validateJwtSvid(token, wanted, trust, clock.wall_ms()),
     );
     const { kid } = decodeProtectedHeader(token);
     const keys = this.#keysNamed(id.trustDomain, kid);
@@ -142,15 +139,16 @@ export class SvidCallers {
 }
 
 /** Who a certificate says that it is of; not checked. */
-function namesIn(socket: TLSSocket): string {
-  return `x509 ${socket.getPeerX509Certificate()?.subjectAltName ?? ''}`;
+function claimIn(socket: TLSSocket): Claim {
+  const { subjectAltName = '' } = socket.getPeerX509Certificate() ?? {};
+  return { address: networkOf(socket.remoteAddress), kind: 'x509', name: subjectAltName };
 }
 
 /** Who a token says that it is of; not checked. */
 function subjectOf(token: string): string {
   try {
-    return `jwt ${decodeJwt(token).sub ?? ''}`;
+    return decodeJwt(token).sub ?? '';
   } catch {
-    return 'jwt';
+    return '';
   }
 }

@@ -10,7 +10,7 @@ import { createKeyFile, readKeyFile } from '#node/keys.ts';
 import type { Node } from '#node/node.ts';
 import { addCommand } from './command.ts';
 import { readInput } from './files.ts';
-import { columns } from './output.ts';
+import { columns, remark } from './output.ts';
 import type { Output } from './output.ts';
 import { newKeysPassphrase, passphraseOf } from './passphrases.ts';
 import { stopRequest } from './signals.ts';
@@ -124,7 +124,7 @@ function teller(): (line: string) => void {
   return (line) => {
     if (line === last) return;
     last = line;
-    process.stderr.write(`x0t join: ${line}\n`);
+    remark(` join: ${line}`);
   };
 }
 

@@ -14,6 +14,7 @@ import { addCommand, portNumber, wholeNumber } from './command.ts';
 import { guardsKeys } from './key-guard.ts';
 import { counted } from './output.ts';
 import type { Output } from './output.ts';
+import { printable } from './printable.ts';
 import { startProgress } from './progress.ts';
 import { stopRequest } from './signals.ts';
 import { jsonOf, lineOf, tableOf } from './testnet-table.ts';
@@ -197,7 +198,7 @@ async function pauseOr(stopped: Promise<unknown>, pause_ms: number): Promise<voi
 /** Draws over what was drawn before; gives the number of lines. */
 function redraw(table: string, before: number): number {
   const up = before > 0 ? `\u001b[${before}A` : '';
-  process.stdout.write(`${up}${table.replaceAll('\n', '\u001b[K\n')}`);
+  process.stdout.write(`${up}${printable(table).replaceAll('\n', '\u001b[K\n')}`);
   return table.split('\n').length - 1;
 }
 
