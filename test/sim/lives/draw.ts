@@ -255,7 +255,7 @@ const TALES: readonly Tale[] = [
     return [
       about('join', guests[0] ?? subject),
       ...accusers.map((by): Step => ({ kind: 'report', life: { subject, by, amount: 2 } })),
-      ...range(3).flatMap(() => judges.map((by) => judge(by, random.pick([0, 1, 1, 2])))),
+      ...range(3).flatMap(() => judges.map((by) => judge(by, random.pick([0, 0, 1, 2])))),
     ];
   },
   /** Traitors are judged by the evidence that is there. */

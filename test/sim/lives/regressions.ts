@@ -115,7 +115,7 @@ export const LIFE_REGRESSIONS: readonly Regression[] = [
         act(100, 'join', { subject: OTHER }),
         act(1000, 'report', { subject: OTHER, by: 0 }),
         act(2000, 'judge', { subject: OTHER, by: 1, amount: 1 }, { value: '5000' }),
-        act(2500, 'judge', { subject: OTHER, by: 0, amount: 2 }, { value: '5000' }),
+        act(2500, 'judge', { subject: OTHER, by: 2, amount: 0 }, { value: '5000' }),
       ),
     }),
     lives: { 'posture.report/1': 1, refused: 2 },
