@@ -198,7 +198,8 @@ function largestOf(schema: SchemaJson): number {
     }
     for (const { appliesTo } of Object.values(actions)) found.push(extents.of(appliesTo?.context));
   }
-  const most = (of: (one: Extent) => number) => found.reduce((max, one) => Math.max(max, of(one)), 0);
+  const most = (of: (one: Extent) => number) =>
+    found.reduce((max, one) => Math.max(max, of(one)), 0);
   const largest = most(({ parts }) => parts);
   assertWithin('parts of one type', largest, TYPE_PARTS_MAX);
   assertWithin('levels of one type', most(({ depth }) => depth), DEPTH_MAX);

@@ -19,7 +19,7 @@ const NEXT_NAME = /,[\s\u0085]*(?:\w+|"")[\s\u0085]*(?![\s\u0085\w:?"])/g;
 /** Strings and comments, whose contents nest nothing. */
 const OPAQUE = /"(?:[^"\\]|\\.)*"|\/\/[^\n\r]*/gs;
 
-/** Throws `policy_schema_invalid` where a schema is nested too deep, or stands for too long a one. */
+/** Throws `policy_schema_invalid` where a schema nests too deep, or stands for too long a one. */
 export function assertShallowSchema(schema: string): void {
   const code = schema.replaceAll(OPAQUE, (part) => (part.startsWith('"') ? '""' : ' '));
   if (deepestIn(code, '([{<', ')]}>') > NESTING_MAX) {

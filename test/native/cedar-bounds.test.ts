@@ -14,6 +14,9 @@ const lines = (count: number, line: (i: number) => string): string =>
   numbers(count).map(line).join('\n');
 const names = (count: number): string => numbers(count).map((i) => `N${i}`).join();
 
+const groups = (n: number): string =>
+  `action g0;${lines(n, (i) => `action g${i + 1} in [g${i}];`)}`;
+
 /** Each is taken where it is small, and refused where it would hold a node up. */
 const SCHEMAS: readonly (readonly [string, (n: number) => string, number, number])[] = [
   [
@@ -42,9 +45,14 @@ ${lines(n, (i) => `type T${i + 1} = {a: S::T${i}, b: T${i}};`)} entity Zed {x: T
     2,
     45,
   ],
-  ['groups in groups', (n) => lines(n, (i) => `action g${i + 1} in [g${i}];`) + 'action g0;', 40, 190],
-  ['a chain of groups', (n) => lines(n, (i) => `action g${i + 1} in [g${i}];`) + 'action g0;', 40, 1500],
-  ['a chain of types', (n) => lines(n, (i) => `entity E${i + 1} in [E${i}];`) + 'entity E0;', 40, 190],
+  ['groups in groups', groups, 40, 190],
+  ['more groups in groups', groups, 40, 1500],
+  [
+    'types in types',
+    (n) => `entity E0;${lines(n, (i) => `entity E${i + 1} in [E${i}];`)}`,
+    40,
+    190,
+  ],
   ['many types', (n) => lines(n, (i) => `entity E${i};`), 200, 2000],
   ['types at once, each in all', (n) => `entity ${names(n)} in [${names(n)}];`, 40, 3000],
   [
@@ -61,7 +69,8 @@ ${lines(n, (i) => `type T${i + 1} = {a: S::T${i}, b: T${i}};`)} entity Zed {x: T
   ],
   [
     'an action with many types',
-    (n) => `entity ${names(n)}; action zz appliesTo {principal: [${names(n)}], resource: [${names(n)}]};`,
+    (n) => `entity ${names(n)};
+action zz appliesTo {principal: [${names(n)}], resource: [${names(n)}]};`,
     15,
     200,
   ],
