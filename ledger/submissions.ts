@@ -1,6 +1,6 @@
 import type { Chain } from './chain.ts';
 import { keyId } from './cose.ts';
-import { fail } from './errors.ts';
+import { StateRefusal, fail } from './errors.ts';
 import {
   decodeEntry,
   decodeEvent,
@@ -81,7 +81,8 @@ export class Submissions {
   /**
    * Takes a signed event made elsewhere. Resolves when it is kept (`accepted`), or at once when it
    * is known. Throws the codes of its form, `bad_event_signature`, `not_member`, or the reason why
-   * it would not be applied. `isOrigin`: a client or an observer gave it to this node, which
+   * it would not be applied, which is a `StateRefusal` where only this node's state says so.
+   * `isOrigin`: a client or an observer gave it to this node, which
    * carries it in its next block. `isKept`: another node has acknowledged it, so it gets its place
    * in the log, also where its verdict will be that it came too late. `from` names the sender:
    * throws `overloaded` when it has as many events of this actor under verification as it may.
@@ -254,7 +255,7 @@ export class Submissions {
       case 'foreign':
         if (reducer.counts(event)) break;
         // what is wrong with an invite is said, to who presents one
-        if (event.kind === JOIN_KIND) reducer.assertMembershipFits(event, this.#clock.wall_ms());
+        if (event.kind === JOIN_KIND) this.#assertFits(event);
         return fail(
           'not_member',
           'The actor is no member of this network, or the key is not its own.',
@@ -295,8 +296,12 @@ export class Submissions {
   #assertFits(event: Event): void {
     const { reducer } = this.#replica.fold;
     const now_ms = this.#clock.wall_ms();
-    reducer.assertPolicyFits(event, now_ms);
-    reducer.assertMembershipFits(event, now_ms);
+    try {
+      reducer.assertPolicyFits(event, now_ms);
+      reducer.assertMembershipFits(event, now_ms);
+    } catch (error) {
+      throw StateRefusal.of(error);
+    }
   }
 
   /** Refuses what the policies deny now. */
@@ -305,7 +310,8 @@ export class Submissions {
     if (!decision) return;
     this.onDecision?.(event, decision);
     if (!decision.isAllowed) {
-      fail('policy_denied', `The policies do not permit this: ${reasonOf(decision)}.`, {
+      const message = `The policies do not permit this: ${reasonOf(decision)}.`;
+      throw new StateRefusal('policy_denied', message, {
         actor: event.actor,
         action: event.kind,
         policies: decision.reasons,
