@@ -146,17 +146,27 @@ test('an isolation that has ended has no effect, and is said again while it is d
   const bench = new PostureBench(4);
   const [v0, v1] = bench.validators as [Id, Id];
   bench.accuse([v0, v1], observer, 8);
-  t.is(bench.isolate(v0, observer, 'blocked', { until_ms: bench.now_ms }), 'posture_bounds');
-  t.is(bench.isolate(v0, observer, 'blocked', { until_ms: bench.now_ms + 1000 }), 'applied');
+  const until = (until_ms: number) => bench.isolate(BOSS, observer, 'blocked', { until_ms });
+  t.is(until(bench.now_ms), 'posture_bounds');
+  t.is(until(bench.now_ms + 1000), 'applied');
   const graded = (at_ms: number): string | undefined =>
     posture.isolationOf(observer, at_ms, bench.rows, bench.seats);
   t.is(graded(bench.now_ms + 999), 'blocked');
   t.is(graded(bench.now_ms + 1000), undefined);
   bench.now_ms += 1000;
   t.is(bench.grade(observer), 'none');
-  t.is(bench.isolate(v1, observer, 'blocked', { until_ms: 9e15 }), 'applied');
-  const until_ms = bench.view(observer)?.isolation?.until_ms ?? 0;
-  t.is(until_ms, bench.now_ms + 2 * 3_600_000, 'no longer than the grade holds by rule');
+  t.is(bench.isolate(v1, observer, 'blocked'), 'applied');
+});
+
+test('by rule a grade holds its time, whatever end is said', (t) => {
+  for (const until_ms of [0, 1, 1_000_000_001, 9e15]) {
+    const bench = new PostureBench(4);
+    const [v0, v1] = bench.validators as [Id, Id];
+    bench.accuse([v0, v1], observer, 8);
+    t.is(bench.isolate(v0, observer, 'blocked', { until_ms }), 'applied');
+    const held = bench.view(observer)?.isolation?.until_ms;
+    t.is(held, bench.now_ms + 2 * 3_600_000, `${until_ms}`);
+  }
 });
 
 test('an operator isolates with a reason and lowers it; rules do not', (t) => {
