@@ -132,7 +132,9 @@ export async function readDataDir(
   const keyring = new Keyring(paths.keys, actor, config.crypto?.engine, passphrase);
   await keyring.refresh();
   const files = [paths.key, paths.peerKey, ...(await keyFilesIn(paths.keys))];
-  const isSealed = !(await Promise.all(files.map(isSealedFile))).includes(false);
+  // what cannot be read shows nothing to anybody
+  const areSealed = await Promise.all(files.map((file) => isSealedFile(file).catch(() => true)));
+  const isSealed = !areSealed.includes(false);
   return { ...key, peerKey, peer: peerNameOf(peerKey), chain, config, keyring, isSealed };
 }
 

@@ -27,7 +27,7 @@ import { helloAuth } from './hello.ts';
 import { joinDesk } from '#node/membership/join-desk.ts';
 import { readPendingJoin } from '#node/membership/join-file.ts';
 import { Joiner } from '#node/membership/joiner.ts';
-import { followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
+import { assertOwnKeys, followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
 import { NodeApi } from './node-api.ts';
 import { pairAccess, peersIn, reviewUnknown } from '#node/membership/pairs.ts';
@@ -188,6 +188,7 @@ async function assemble(
   opened.core = core;
   closers.push(() => core.stop());
   core.onFailure(broken.reject);
+  assertOwnKeys(core, self, data.keyring);
   const unfollow = followOwnKeys(core, self, data.keyring, log);
   closers.push(() => Promise.resolve(unfollow()));
   core.attach();
