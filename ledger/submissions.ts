@@ -19,6 +19,7 @@ import type { HeldKey, Self } from './held-keys.ts';
 import { HybridClock } from './hlc.ts';
 import { sha256, textOf } from './ids.ts';
 import { JOIN_KIND } from './join.ts';
+import { OwnRotation } from './own-rotation.ts';
 import type { Clock, Id, PolicyDecision, SignatureJob, Verifier } from './ports.ts';
 import type { Replica } from './replica.ts';
 import { Shares } from './shares.ts';
@@ -53,6 +54,7 @@ export class Submissions {
   readonly #fallback_ms: number;
   readonly #hlc = new HybridClock();
   readonly #underWay = new Shares(UNDER_WAY_MAX);
+  readonly #rotation: OwnRotation;
   #nextSeq: number;
   #hasJumped = false;
   /** Hears what the policies said of events that came here; must not throw. */
@@ -76,6 +78,7 @@ export class Submissions {
     this.#self = self;
     this.#fallback_ms = fallback_ms;
     this.#nextSeq = firstFreeSeq(replica, self.actor);
+    this.#rotation = new OwnRotation(replica, clock, self.actor);
   }
 
   /**
@@ -127,7 +130,8 @@ export class Submissions {
     // trying a change of policies costs far more than a signature: not for forged ones
     if (!isElsewhere && !isKept) this.#assertFits(event);
     const due_ms = isOrigin ? 0 : this.dueTime_ms(id);
-    await this.#replica.submit({ entry, coseKey, isOwn: isOrigin, due_ms }, true);
+    const taken = { entry, coseKey, isOwn: isOrigin, due_ms };
+    await this.#rotation.take(entry, () => this.#replica.submit(taken, true));
     this.counters.accepted += 1;
     return entry;
   }
@@ -147,10 +151,12 @@ export class Submissions {
   /**
    * Authors an event as this node. With `isSigned` it is kept and stands by itself, so that it may
    * be acknowledged; else it rides in an own block, and nothing may be said of it before it is
-   * final (validators only).
+   * final (validators only). While a rotation of its key is under way it waits, then signs with
+   * the new key; throws `key_rotating` where that takes too long.
    */
   async author(kind: string, body: Body, isSigned: boolean): Promise<Entry> {
     const { actor } = this.#self;
+    if (this.#rotation.isPending) await this.#rotation.over();
     // a store that began anew has learned since what its node authored before
     const { reducer } = this.#replica.fold;
     this.#nextSeq = Math.max(this.#nextSeq, reducer.topOfLane(actor, NODE_LANE) + 1);
@@ -180,9 +186,11 @@ export class Submissions {
     const entry = isBare
       ? entryOf(event, undefined, bytes)
       : await signEvent(event, held.signer, bytes);
+    // one that came while this was signed goes before it
+    if (this.#rotation.isPending) return this.author(kind, body, isSigned);
     if (!isBare) this.#verified.add(entryLeaf(entry));
     const pending = { entry, coseKey: isBare ? undefined : held.coseKey, isOwn: true, due_ms: 0 };
-    await this.#replica.submit(pending, !isBare);
+    await this.#rotation.take(entry, () => this.#replica.submit(pending, !isBare));
     this.counters.accepted += 1;
     return entry;
   }
