@@ -151,10 +151,16 @@ export class Submissions {
   /**
    * Authors an event as this node. With `isSigned` it is kept and stands by itself, so that it may
    * be acknowledged; else it rides in an own block, and nothing may be said of it before it is
-   * final (validators only). While a rotation of its key is under way it waits, then signs with
-   * the new key; throws `key_rotating` where that takes too long.
+   * final (validators only). `onBehalfOf`: the actor or SPIFFE ID that this node speaks for, whom
+   * policies must permit it, too. While a rotation of its key is under way it waits, then signs
+   * with the new key; throws `key_rotating` where that takes too long.
    */
-  async author(kind: string, body: Body, isSigned: boolean): Promise<Entry> {
+  async author(
+    kind: string,
+    body: Body,
+    isSigned: boolean,
+    onBehalfOf?: string,
+  ): Promise<Entry> {
     const { actor } = this.#self;
     if (this.#rotation.isPending) await this.#rotation.over();
     // a store that began anew has learned since what its node authored before
@@ -165,6 +171,7 @@ export class Submissions {
       chain: this.#chain.id,
       actor,
       ...(key !== actor && { key }),
+      ...(onBehalfOf !== undefined && onBehalfOf !== actor && { onBehalfOf }),
       lane: NODE_LANE,
       seq: this.#freeSeq(),
       kind,
@@ -187,7 +194,7 @@ export class Submissions {
       ? entryOf(event, undefined, bytes)
       : await signEvent(event, held.signer, bytes);
     // one that came while this was signed goes before it
-    if (this.#rotation.isPending) return this.author(kind, body, isSigned);
+    if (this.#rotation.isPending) return this.author(kind, body, isSigned, onBehalfOf);
     if (!isBare) this.#verified.add(entryLeaf(entry));
     const pending = { entry, coseKey: isBare ? undefined : held.coseKey, isOwn: true, due_ms: 0 };
     await this.#rotation.take(entry, () => this.#replica.submit(pending, !isBare));
