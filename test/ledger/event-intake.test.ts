@@ -2,7 +2,6 @@ import test from 'ava';
 import { StateRefusal, X0tError } from '#ledger/errors.ts';
 import { EventIntake } from '#ledger/event-intake.ts';
 import type { Submissions } from '#ledger/submissions.ts';
-import type { Body } from '#ledger/event.ts';
 import { VerifiedEntries } from '#ledger/verified.ts';
 import { invite, joinBody } from '#test/support/invites.ts';
 import { seededActor } from '#test/support/seeded-actor.ts';
@@ -71,7 +70,7 @@ test('who passes on what another member made up pays nothing for it', async (t) 
   const { submissions } = node.core;
   const intake = new EventIntake(submissions, new VerifiedEntries(), network);
   for (const [seq, { kind, body }] of bad.entries()) {
-    const { bytes: entry } = await signedEvent(node, seq, { kind, body: body as Body });
+    const { bytes: entry } = await signedEvent(node, seq, { kind, body });
     const item = { entry, coseKey: member.coseKey };
     t.is(await intake.take([item], false, 'peer'), 'ignore', kind);
   }
