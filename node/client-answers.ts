@@ -3,6 +3,7 @@ import type { Level } from '#ledger/core.ts';
 import type { EventJson } from '#node/api/render.ts';
 import type { ReadEnvelope } from '#node/api/view.ts';
 import type { DecisionRecord } from '#node/policy/decision-log.ts';
+import type { MemberState } from '#projections/transitions.ts';
 
 /** What a node answers, as the client hands it on. */
 
@@ -63,7 +64,7 @@ export interface PostureJson {
 /** A member as the API shows it. */
 export interface MemberJson {
   readonly actor: string;
-  readonly state: string;
+  readonly state: MemberState;
   readonly roles: readonly string[];
   readonly author?: number;
   readonly peer?: string;

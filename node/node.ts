@@ -204,6 +204,7 @@ async function assemble(
   let isUp = false;
   const status = (): NodeStatus => {
     const ledger = statusOf(core, self, core.peers());
+    const refusal = refusalBy(network.status());
     return {
       name: config.name,
       version: VERSION,
@@ -217,9 +218,10 @@ async function assemble(
       ...(identity.status && { identity: identity.status }),
       alarms: [...ledger.alarms, ...posture.alarms(), ...(overseer?.alarms() ?? [])],
       membership: membershipOf(joiner.member),
+      ...(refusal !== '' && { refusal }),
       limitations: [
         ...limitationsOf(config, core, data),
-        ...standingLimitations(membershipOf(joiner.member), refusalBy(network.status())),
+        ...standingLimitations(membershipOf(joiner.member), refusal),
         ...identity.limitations,
         ...api.limitations,
       ],
