@@ -49,6 +49,13 @@ export interface PostureJson {
       readonly author: string;
       readonly reason: string;
       readonly recovers_ms: number;
+      /** What an operator ordered, beside a graver grade by rule. */
+      readonly floor?: {
+        readonly grade: string;
+        readonly until_ms: number;
+        readonly author: string;
+        readonly reason: string;
+      };
     };
     readonly reports: readonly {
       readonly reporter: string;
@@ -72,6 +79,10 @@ export interface MemberJson {
   readonly labels?: readonly string[];
   readonly capabilities?: readonly string[];
   readonly barred?: boolean;
+  /** It gets a seat once it is ready. */
+  readonly seeksSeat?: boolean;
+  /** Id of the invite by which it came. */
+  readonly invite?: string;
   readonly reason?: string;
   /** SHA-256 of the COSE_Key that signs for it; none where that was revoked. */
   readonly key?: string;

@@ -8,12 +8,13 @@ import { addCommand, collect } from './command.ts';
 import { rolesOf } from './invite.ts';
 import { assertOwnStep, assertStepNow } from './member-transition.ts';
 import { actorOf, operate } from './operate.ts';
-import { columns, utc } from './output.ts';
+import { utc } from './output.ts';
 import type { Output } from './output.ts';
 import { clientOf } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { LANE_BESIDE_NODE, readSigningKey, submitSigned } from './signing.ts';
+import { NOTHING, table } from './table.ts';
 import { describeWritten, withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
 
@@ -157,10 +158,8 @@ async function saySelf(out: Output, options: SelfOptions, kind: string): Promise
 }
 
 function describe({ invites }: InvitesJson): string {
-  return columns(
-    invites.map(({ id, state, roles, notAfter_ms, usedBy }) => {
-      const notes = [state, roles.join(', ') || 'member', `until ${utc(notAfter_ms)}`];
-      return [id, [...notes, ...(usedBy ? [`used by ${usedBy}`] : [])].join(', ')] as const;
-    }),
-  );
+  const rows = invites.map(({ id, state, roles, notAfter_ms, usedBy = NOTHING }) => {
+    return [id, state, utc(notAfter_ms), roles.join(', ') || 'member', usedBy];
+  });
+  return table(['invite', 'state', 'until', 'roles', 'used by'], rows);
 }

@@ -46,6 +46,11 @@ export function keysOf({ actor, keys }: MemberJson): readonly KeyJson[] {
   return keys ?? [{ id: actor, state: 'present', since: 0 }];
 }
 
+export function describeKey({ state, since, until, revoked }: KeyJson): string {
+  const span = until === undefined ? `from ${since}` : `from ${since} to ${until}`;
+  return `${state}, ${span}${revoked === undefined ? '' : `, revoked at ${revoked}`}`;
+}
+
 function notHeld(actor: Id, key: Id): never {
   return fail('key_not_held', 'The ledger names another key for this actor than is here.', {
     actor,

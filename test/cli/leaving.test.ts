@@ -3,7 +3,7 @@ import { envelope, folder, freePorts, json, run, start, x0t } from './support.ts
 
 /** A node that leaves by itself, on the command line. */
 
-test('a step that the present state does not permit is refused before it is an event', async (t) => {
+test('a step that the present state does not permit is refused before it is made', async (t) => {
   t.timeout(180_000);
   const cwd = folder(t);
   const p2p = await freePorts(2);
