@@ -4,6 +4,7 @@
  */
 import { enableCompileCache } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { fail } from '#ledger/errors.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { reportError } from './output.ts';
 import manifest from '#manifest' with { type: 'json' };
@@ -54,6 +55,23 @@ const GROUPS: Readonly<Record<string, () => Promise<(program: Command) => void>>
   testnet: async () => (await import('./testnet.ts')).registerTestnet,
 };
 
+/** Commands that hold others. Without one of them their help is shown, as that of `x0t` is. */
+function groupsOf({ commands }: Command): readonly Command[] {
+  return commands.filter(({ commands: inner }) => inner.length > 0);
+}
+
+/** Programs get an error instead of that help: throws `usage` with the commands that there are. */
+function assertCommand(given: readonly string[]): void {
+  const group = given.length === 0 ? program : groupsOf(program).find(isOnly);
+  if (!group) return;
+  const commands = group.commands.map((one) => one.name());
+  fail('usage', 'A command is missing: name one of these.', { commands });
+
+  function isOnly(one: Command): boolean {
+    return given.length === 1 && given[0] === one.name();
+  }
+}
+
 function isCommand(word = ''): boolean {
   return Object.hasOwn(GROUPS, word);
 }
@@ -66,6 +84,12 @@ const words = isHelp ? [...others, ...(isCommand(others[0]) ? ['--help'] : [])] 
 const asked = GROUPS[words[0] ?? ''];
 for (const load of asked ? [asked] : Object.values(GROUPS)) (await load())(program);
 
+for (const group of groupsOf(program)) {
+  const name = group.name();
+  const first = group.commands[0]?.name() ?? '';
+  group.addHelpText('after', `\nExamples and options of a command: npx x0t help ${name} ${first}\n`);
+}
+
 // a reader that has enough, such as `head`, is no failure
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0);
@@ -73,6 +97,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
+  if (isJson) assertCommand(words.filter((word) => word !== '--json'));
   await program.parseAsync(words, { from: 'user' });
 } catch (error) {
   const code = exitCodeOf(error);
