@@ -53,10 +53,12 @@ export function registerJoin(program: Command): void {
       else await joinWithKey(out, options, token, stopping.signal);
     } catch (error) {
       if (!isStopped(error)) throw error;
+      process.stderr.write(`x0t join: ${STOPPED}\n`);
     }
   });
 }
 
+const STOPPED = 'stopped; the keys are kept, and the same command goes on with them';
 const EXPOSED =
   'other users of this machine can read the token in the list of processes while this waits; ' +
   'better: --token-file FILE, or - for stdin';
@@ -137,11 +139,14 @@ async function joinWithKey(
   stopped: AbortSignal,
 ): Promise<void> {
   const file = options.key ?? pathOf(options.data, 'member.key');
-  const key = existsSync(file)
-    ? await readKeyFile(file, undefined, passphraseOf(options))
-    : await createKeyFile(file, newKeysPassphrase(options));
   const tell = teller();
-  await joinAsSigner(token, key, (what) => tell(SAID[what] ?? `waiting (${what})`), stopped);
+  const key = await joinAsSigner(
+    (attempt) =>
+      existsSync(file)
+        ? readKeyFile(file, undefined, passphraseOf(options))
+        : attempt.file(file, () => createKeyFile(file, newKeysPassphrase(options))),
+    { token, tell: (what) => tell(SAID[what] ?? `waiting (${what})`), stopped },
+  );
   const made = { key: resolve(file), actor: key.actor, roles: token.invite.roles };
   out.show(made, () => columns([
     ['key', made.key],

@@ -86,8 +86,8 @@ for (const load of asked ? [asked] : Object.values(GROUPS)) (await load())(progr
 
 for (const group of groupsOf(program)) {
   const name = group.name();
-  const first = group.commands[0]?.name() ?? '';
-  group.addHelpText('after', `\nExamples and options of a command: npx x0t help ${name} ${first}\n`);
+  const help = `npx x0t help ${name} ${group.commands[0]?.name() ?? ''}`;
+  group.addHelpText('after', `\nExamples and options of a command: ${help}\n`);
 }
 
 // a reader that has enough, such as `head`, is no failure
