@@ -102,8 +102,12 @@ export class SignatureCheck {
   #assertFresh({ created_s }: SignatureInput): void {
     const now_ms = this.#parts.clock.wall_ms();
     const age_s = now_ms / 1000 - created_s;
-    if (age_s <= AGE_S_MAX && age_s >= -AHEAD_S_MAX && created_s * 1000 >= this.#since_ms) return;
-    stale(Math.round(age_s));
+    if (age_s > AGE_S_MAX || age_s < -AHEAD_S_MAX) stale(Math.round(age_s));
+    // full seconds: what was signed in the second of the start counts no more than what was before
+    const from_s = Math.ceil(this.#since_ms / 1000);
+    if (created_s >= from_s) return;
+    const message = 'It was signed before the node can know it: sign it again, from `from_s` on.';
+    fail('signature_stale', message, { seconds: Math.round(age_s), from_s });
   }
 
   #actorOf({ headers }: IncomingMessage, { keyid }: SignatureInput): Id {

@@ -230,6 +230,8 @@ test('it is taken for half a minute, and not from before the start', async (t) =
   const restarted = bench();
   const before = await signed(partsOf(me, () => NOW_MS - 1000), URL_SIGNED);
   t.is(await restarted.ask(before), 'signature_stale', 'nonces of then are not known');
+  const refused = await t.throwsAsync(restarted.callerOf(before));
+  t.like(refused, { data: { seconds: 1, from_s: NOW_MS / 1000 } }, 'it says what helps');
 });
 
 test('strangers cost no verification, and a member key of somebody else is no key', async (t) => {
