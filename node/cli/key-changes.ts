@@ -8,7 +8,6 @@ import {
   REKEY_KIND, REVOKE_KIND, ROTATE_KIND, isNewKey, rekeyBody, rotateBody,
 } from '#ledger/rotation.ts';
 import type { Client } from '#node/client.ts';
-import { readDataDir } from '#node/data-dir.ts';
 import { dataPaths } from '#node/data-paths.ts';
 import { isSealedFile } from '#node/private-file.ts';
 import { addCommand } from './command.ts';
@@ -116,6 +115,7 @@ function registerRekey(group: Command): void {
   withPassphrase(withData(request.command)).requiredOption('-o, --out <file>', 'the new file');
   request.does(async (out, options) => {
     const paths = dataPaths(options.data);
+    const { readDataDir } = await import('#node/data-dir.ts');
     const { keyring, chain, actor } = await readDataDir(options.data, passphraseOf(options));
     const next = await keyring.create(
       (await isSealedFile(paths.key)) ? passphraseOf(options) : undefined,

@@ -5,7 +5,6 @@ import { fail } from '#ledger/errors.ts';
 import type { HeldKey } from '#ledger/held-keys.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Client, MembersJson } from '#node/client.ts';
-import { readDataDir } from '#node/data-dir.ts';
 import { dataPaths } from '#node/data-paths.ts';
 import type { Keyring } from '#node/keyring.ts';
 import { createNextKeyFile, readKeyFile } from '#node/keys.ts';
@@ -72,6 +71,8 @@ interface OfNode {
 
 async function ofNode(client: Client, options: DataOption & PassphraseOption): Promise<OfNode> {
   const { key: file } = dataPaths(options.data);
+  // loaded when it is needed: libp2p comes with it
+  const { readDataDir } = await import('#node/data-dir.ts');
   const { keyring, ...first } = await readDataDir(options.data, passphraseOf(options));
   const { actor } = first;
   const member = memberOf(await client.members(), actor);

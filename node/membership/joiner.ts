@@ -9,7 +9,7 @@ import { dropPendingJoin } from './join-file.ts';
 import type { PendingJoin } from './join-file.ts';
 import { decodeReply, encodeJoin } from './join-exchange.ts';
 import type { JoinReply } from './join-exchange.ts';
-import { addressesOf } from './own-addresses.ts';
+import { addressesOf } from './addresses.ts';
 import { systemClock } from '#node/system.ts';
 
 const LOOK_MS = 250;
