@@ -143,6 +143,11 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     ...ledger,
     stopping,
     eventsUnderWay_max,
+    speaksFor: (request) => {
+      const { type, id } = callerOf(request).principal;
+      // who has the node's own token is the node
+      return type === 'Actor' || type === 'Spiffe' ? id : undefined;
+    },
     ...(decisions && { keysFor: keyFilter(guard) }),
   };
   const source = {
@@ -186,7 +191,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
         if (url.startsWith('/v1/')) await core.replica.written();
         return payload;
       });
-      await add(scope as Api);
+      await add(scope);
     });
   await tellingWritten((scope) => healthRoutes(scope, options));
   await tellingWritten((scope) => identityRoutes(scope, options.identity, options));
