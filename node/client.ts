@@ -299,7 +299,7 @@ export class Client {
     }
     const auth = isOpen ? undefined : this.#auth;
     const proved = (await auth?.({ method, url: target, headers, body })) ?? headers;
-    const signals = [signal, this.#signal].filter((one) => one != null);
+    const signals = [signal ?? undefined, this.#signal].filter((one) => one !== undefined);
     try {
       const given = signals.length > 0 && { signal: AbortSignal.any(signals) };
       if (isLoopbackUrl(target)) {

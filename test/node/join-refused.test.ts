@@ -93,7 +93,7 @@ test('where nobody can be reached the keys are kept, and the same token goes on'
   const { port } = place.address() as AddressInfo;
   place.close();
   await once(place, 'close');
-  const [addr = ''] = one.addrs.filter((each) => each.startsWith('/ip4/127.0.0.1/'));
+  const addr = one.addrs.find((each) => each.startsWith('/ip4/127.0.0.1/')) ?? '';
   const inner = Number(/\/tcp\/(\d+)\//.exec(addr)?.[1]);
   const token = await tokenOf(one, { addrs: [addr.replace(`/tcp/${inner}/`, `/tcp/${port}/`)] });
   const directory = join(one.base, 'joined');
