@@ -3,7 +3,6 @@ import { join as pathOf, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { fail } from '#ledger/errors.ts';
 import { forbidCoreDumps } from '#native/core-dumps.ts';
-import { becomeFrugal } from '#node/frugal.ts';
 import { readToken } from '#node/membership/invite-token.ts';
 import type { Token } from '#node/membership/invite-token.ts';
 import { isStopped, joinAsSigner, needsNode, prepareToJoin } from '#node/membership/join-dir.ts';
@@ -42,7 +41,6 @@ export function registerJoin(program: Command): void {
     .option('--no-start', 'make the data directory, and leave it to `x0t start` or `x0t auditor`')
     .option('--key <file>', 'for roles without a node: the new key (default: DATA/member.key)');
   does(async (out, options, text) => {
-    becomeFrugal();
     forbidCoreDumps();
     const token = await readToken(textOf(text, options.tokenFile));
     if (text !== undefined) process.stderr.write(`x0t join: ${EXPOSED}\n`);
