@@ -202,13 +202,17 @@ test("an operator's mild, long grade does not lengthen a graver one by rule", (t
   const given = bench.view(observer)?.isolation;
   t.is(given?.by, 'rule');
   t.is(given?.until_ms, bench.now_ms + 2 * 3_600_000);
+  const floor = { grade: 'monitored', until_ms, author: BOSS, reason: 'new' } as const;
+  t.deepEqual(given?.floor, floor, 'it is shown beside the graver one');
   t.is(bench.isolate(v0, observer, 'blocked', { until_ms }), 'applied');
+  t.deepEqual(bench.view(observer)?.isolation?.floor, floor);
   bench.now_ms += 2 * 3_600_000 - 1;
   t.is(bench.grade(observer), 'blocked');
   bench.now_ms += 1;
   t.is(bench.grade(observer), 'monitored');
   const { isolation } = bench.view(observer) ?? {};
   t.like(isolation, { by: 'operator', level: 1, until_ms, reason: 'new', author: BOSS });
+  t.is(isolation?.floor, undefined);
   bench.now_ms += STAY_MS;
   t.is(bench.recover(v0, observer), 'posture_not_due');
   bench.now_ms = until_ms - 1;
