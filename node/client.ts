@@ -17,6 +17,7 @@ import type { ClientAuth } from './client-auth.ts';
 import { errorOf, foreign, unreachable } from './client-errors.ts';
 import { messagesOf } from './event-stream.ts';
 import { loopbackFetch } from './loopback-fetch.ts';
+import { signedAgain } from './sign-again.ts';
 
 export type {
   DecisionsJson, ExplainedJson, InvitesJson, KvJson, KvPage, LogPage, MemberJson, MembersJson,
@@ -69,7 +70,7 @@ const POLL_MS_MAX = 250;
 /**
  * A client of one node's HTTP API. Throws `ApiError` with the code that the node sent,
  * `node_unreachable`, `node_timeout`, or `not_x0t` where something else answers. Nothing is
- * retried.
+ * retried but what a node refused as signed too early (`signedAgain`).
  */
 export class Client {
   readonly url: string;
@@ -255,8 +256,8 @@ export class Client {
   async *follow(from: number | undefined, signal?: AbortSignal): AsyncIterable<EventJson> {
     const headers = { accept: 'text/event-stream' };
     try {
-      const response = await this.#fetch('/v1/log/stream', { query: { from }, headers }, signal);
-      if (!response.ok) throw await errorOf(response, this.url);
+      const request = { query: { from }, headers };
+      const response = await this.#send('/v1/log/stream', request, signal ?? null);
       if (!response.body) return;
       for await (const data of messagesOf(response.body)) yield JSON.parse(data) as EventJson;
     } catch (error) {
@@ -280,14 +281,17 @@ export class Client {
     }
   }
 
-  async #send(path: string, request: Request): Promise<Response> {
-    const timeout = AbortSignal.timeout(request.timeout_ms ?? this.#timeout_ms);
-    const response = await this.#fetch(path, request, timeout);
-    if (response.ok || request.accepts?.includes(response.status)) return response;
-    throw await errorOf(response, this.url);
+  /** Ends with `limit`; without it when it takes too long, with `null` never. */
+  #send(path: string, request: Request, limit?: AbortSignal | null): Promise<Response> {
+    return signedAgain(async () => {
+      const timeout = () => AbortSignal.timeout(request.timeout_ms ?? this.#timeout_ms);
+      const response = await this.#fetch(path, request, limit === undefined ? timeout() : limit);
+      if (response.ok || request.accepts?.includes(response.status)) return response;
+      throw await errorOf(response, this.url);
+    });
   }
 
-  async #fetch(path: string, request: Request, signal?: AbortSignal): Promise<Response> {
+  async #fetch(path: string, request: Request, signal: AbortSignal | null): Promise<Response> {
     const { method = 'GET', query = {}, body, headers = {}, isOpen = false } = request;
     const target = new URL(this.url + path);
     for (const [name, value] of Object.entries(query)) {
@@ -295,7 +299,7 @@ export class Client {
     }
     const auth = isOpen ? undefined : this.#auth;
     const proved = (await auth?.({ method, url: target, headers, body })) ?? headers;
-    const signals = [signal, this.#signal].filter((one) => one !== undefined);
+    const signals = [signal ?? undefined, this.#signal].filter((one) => one !== undefined);
     try {
       const given = signals.length > 0 && { signal: AbortSignal.any(signals) };
       if (isLoopbackUrl(target)) {
