@@ -169,7 +169,8 @@ export class Fold {
     this.#overlay.put(storeKeys.commit(commit.index), encodeCommit(commit));
     if (finals.length === 0) return finals;
     const { members } = this.#schema;
-    if (members.endCommit(this.reducer.rowsOf(members.name))) {
+    const authors = new Set(blocks.map(({ ref }) => ref.author));
+    if (members.endCommit(this.reducer.rowsOf(members.name), authors)) {
       this.#seats = undefined;
       const { epoch, validators } = this.seats;
       this.cuts.endEpoch(commit, this.summary(), new Committee(epoch, validators));

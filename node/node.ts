@@ -25,6 +25,7 @@ import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
 import { joinDesk } from '#node/membership/join-desk.ts';
+import { sayFirstWord } from '#node/membership/first-word.ts';
 import { readPendingJoin } from '#node/membership/join-file.ts';
 import { Joiner } from '#node/membership/joiner.ts';
 import { followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
@@ -277,6 +278,8 @@ async function assemble(
   core.start();
   posture.start();
   joiner.start();
+  const endWord = sayFirstWord(core, network, self.actor, log);
+  closers.push(() => Promise.resolve(endWord()));
   closers.push(() => identity.close());
   await identity.start();
   const url = await api.listen();

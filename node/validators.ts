@@ -49,7 +49,8 @@ export function reachValidators(
 }
 
 /** A node that came to follow, or waits for its seat: it is dialled where it was seen, as any. */
-function isFollower({ roles, state = 'active' }: Member): boolean {
+function isFollower({ roles, seeksSeat, state = 'active' }: Member): boolean {
   if (state === 'retired' || state === 'removed') return false;
-  return state === 'joining' || roles.includes('observer') || roles.includes('auditor');
+  if (state === 'joining' || seeksSeat === true) return true;
+  return roles.includes('observer') || roles.includes('auditor');
 }
