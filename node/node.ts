@@ -180,7 +180,7 @@ async function assemble(
   const network = await openNetwork(data, config, {
     hello: helloAuth(chain, self, verifier, () => pairs.committee, keys),
     access,
-    join: joinDesk(() => opened.core, () => systemClock.wall_ms()),
+    join: joinDesk(() => opened.core, systemClock),
     log,
   });
   closers.push(() => network.stop());
