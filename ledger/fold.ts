@@ -144,6 +144,11 @@ export class Fold {
     return this.#overlay;
   }
 
+  /** Reads the same rows from elsewhere from now on: the store's are being replaced. */
+  readFrom(store: Readable): void {
+    this.#overlay.readFrom(store);
+  }
+
   /** Whether the event has a place in the final log. */
   isFinal(id: Id): boolean {
     return this.#overlay.get(storeKeys.finalOfEvent(id)) !== undefined;
