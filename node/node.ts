@@ -192,7 +192,8 @@ async function assemble(
   const unfollow = followOwnKeys(core, self, data.keyring, log);
   closers.push(() => Promise.resolve(unfollow()));
   core.attach();
-  reachValidators(core, network, self.actor, log);
+  const endReach = reachValidators(core, network, self.actor, log);
+  closers.push(() => Promise.resolve(endReach()));
   const endReview = reviewUnknown(core, network, systemClock);
   closers.push(async () => endReview());
   const joiner = new Joiner({
