@@ -160,11 +160,15 @@ export class Policies implements Projection, Permission {
     const count = isOfMany(kind) ? resourcesOf(event, rolesIn(present)).length : 1;
     let decision = ALLOWED;
     for (const name of speakers) {
+      const speaker = principalNamed(name);
+      // a node speaks for members and for workloads; who joins speaks for itself
+      const isMember = speaker.type !== 'Actor' || standingOf(name) !== undefined;
+      if (name === onBehalfOf && !isMember) return NOBODY_MAY;
       for (let i = 0; i < count; i++) {
         let resource: PolicySubject | undefined;
         decision = present.program.decide({
           action: kind,
-          principal: () => present.principals.of(principalNamed(name), standingOf),
+          principal: () => present.principals.of(speaker, standingOf),
           resource: () => (resource ??= resourceOf(resourceAt(i), present.prefixes)),
           context,
         });
