@@ -46,7 +46,8 @@ export function reachValidators(
       const moved = events.filter(
         ({ entry, verdict }) => verdict === 0 && entry.event.kind === DESCRIBE_KIND,
       );
-      for (const actor of new Set(moved.map(({ entry: { event } }) => subjectOf(event.actor, event.body)))) {
+      const whom = moved.map(({ entry: { event } }) => subjectOf(event.actor, event.body));
+      for (const actor of new Set(whom)) {
         const member = readMember(rows(), actor);
         if (member) tell(member);
       }

@@ -79,7 +79,8 @@ export class Addresses {
     if (rank(origin) > rank(known.origin)) known.origin = origin;
     if (origin === 'bootstrap') known.named = bounded([...known.named, ...addrs]);
     const { named, told } = known;
-    known.addrs = bounded([...known.addrs.slice(0, 1), ...named, ...told, ...addrs, ...known.addrs]);
+    const worked = known.addrs.slice(0, 1);
+    known.addrs = bounded([...worked, ...named, ...told, ...addrs, ...known.addrs]);
   }
 
   /**

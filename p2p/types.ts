@@ -130,9 +130,9 @@ export interface ManagedNetwork extends Network {
    */
   tellAddresses(peer: PeerName, addrs: readonly string[], isSought: boolean): string[];
   /**
-   * Dials these peers no more, until `addBootstrap` or `tellAddresses` names one or a later call leaves it out; what
-   * `NetworkOptions.bootstrap` names stays. Links that are there stay too, and they may dial this
-   * node.
+   * Dials these peers no more, until `addBootstrap` or `tellAddresses` names one or a later call
+   * leaves it out; what `NetworkOptions.bootstrap` names stays. Links that are there stay too, and
+   * they may dial this node.
    */
   setUndialled(peers: ReadonlySet<PeerName>): void;
 }
