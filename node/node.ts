@@ -81,6 +81,8 @@ export interface NodeOptions {
   readonly passphrase?: PassphraseSource;
   /** What is wrong or not yet known, besides what the node itself sees. */
   readonly overseer?: Overseer;
+  /** What the process could not do for its keys, in sentences: a limitation, and a warning. */
+  readonly exposures?: readonly string[];
 }
 
 /** Somebody who watches the node from within its process, such as an auditor. */
@@ -102,6 +104,7 @@ export async function startNode({
   log: given,
   overseer,
   passphrase,
+  exposures = [],
 }: NodeOptions): Promise<Node> {
   const data = await readDataDir(directory, passphrase);
   const config = mergeConfig(data.config, options);
@@ -114,7 +117,7 @@ export async function startNode({
     );
   const closers: (() => Promise<unknown>)[] = [];
   try {
-    return await assemble(directory, data, config, log, closers, overseer);
+    return await assemble(directory, data, config, log, closers, overseer, exposures);
   } catch (error) {
     for (const close of closers.toReversed()) await close().catch(() => undefined);
     throw error;
@@ -128,7 +131,9 @@ async function assemble(
   log: Logger,
   closers: (() => Promise<unknown>)[],
   overseer: Overseer | undefined,
+  exposures: readonly string[],
 ): Promise<Node> {
+  for (const exposure of exposures) log.warn({}, exposure);
   const { chain } = data;
   const store = await LevelStore.open(dataPaths(directory).store);
   closers.push(() => store.close());
@@ -221,6 +226,7 @@ async function assemble(
       membership: membershipOf(joiner.member),
       limitations: [
         ...limitationsOf(config, core, data),
+        ...exposures,
         ...standingLimitations(membershipOf(joiner.member), refusalBy(network.status())),
         ...identity.limitations,
         ...api.limitations,

@@ -48,6 +48,7 @@ class HeldTrust implements SpiffeTrust {
   jwt: Readonly<Record<string, readonly JwtAuthority[]>> = {};
   x509AuthoritiesOf = (name: string) => this.x509[name];
   jwtAuthoritiesOf = (name: string) => this.jwt[name];
+  assertVouched = () => undefined;
 
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);
