@@ -144,6 +144,11 @@ export class Fold {
     return this.#overlay;
   }
 
+  /** Reads the same rows from elsewhere from now on: the store's are being replaced. */
+  readFrom(store: Readable): void {
+    this.#overlay.readFrom(store);
+  }
+
   /** Whether the event has a place in the final log. */
   isFinal(id: Id): boolean {
     return this.#overlay.get(storeKeys.finalOfEvent(id)) !== undefined;
@@ -169,7 +174,8 @@ export class Fold {
     this.#overlay.put(storeKeys.commit(commit.index), encodeCommit(commit));
     if (finals.length === 0) return finals;
     const { members } = this.#schema;
-    if (members.endCommit(this.reducer.rowsOf(members.name))) {
+    const authors = new Set(blocks.map(({ ref }) => ref.author));
+    if (members.endCommit(this.reducer.rowsOf(members.name), authors)) {
       this.#seats = undefined;
       const { epoch, validators } = this.seats;
       this.cuts.endEpoch(commit, this.summary(), new Committee(epoch, validators));

@@ -159,6 +159,12 @@ export interface StoreRange {
   readonly limit?: number;
 }
 
+/** Rows of a store that stand still. */
+export interface FrozenRows {
+  get(key: string): Uint8Array | undefined;
+  close(): Promise<void>;
+}
+
 /**
  * An ordered key-value store; keys are ASCII or UTF-8 text ordered by their bytes. One process
  * opens it at a time. A batch is atomic: after a crash all of it is there or nothing. `sync`
@@ -173,6 +179,11 @@ export interface BlockStore {
   write(ops: readonly StoreOp[], options: { readonly sync: boolean }): Promise<void>;
   /** Rows in key order from a consistent snapshot taken at the call. */
   range(range: StoreRange): AsyncIterable<readonly [string, Uint8Array]>;
+  /**
+   * The rows as they are now, to read while others take their place. Close it, since what is
+   * deleted meanwhile is kept for it. A store without it shows what is written at once.
+   */
+  frozen?(): FrozenRows | undefined;
   /** Gives back the disk of what was deleted between two keys; for stores that keep it. */
   compact?(from: string, to: string): Promise<void>;
   close(): Promise<void>;

@@ -144,11 +144,11 @@ export interface Membership {
   /** The member that a key is or was bound to; `undefined` for a key that is nobody's. */
   actorOfKey?(key: Id, rows: Pick<Rows, 'get'>): Id | undefined;
   /**
-   * Called after the last event of every commit. Where events of this commit changed the committee
-   * it makes the new one the next epoch's and returns true: the commit is the last of its epoch
-   * (consensus.md 2.10).
+   * Called after the last event of every commit that has any. Where this commit changes the
+   * committee it makes the new one the next epoch's and returns true: the commit is the last of its
+   * epoch (consensus.md 2.10). `authors`: whose blocks the commit orders, by their indexes.
    */
-  endCommit(rows: Rows): boolean;
+  endCommit(rows: Rows, authors: ReadonlySet<number>): boolean;
   /** Whether evidence of equivocation against an author of an epoch is recorded. */
   isConvicted(epoch: number, author: number, rows: Pick<Rows, 'get'>): boolean;
   /**

@@ -17,7 +17,7 @@ const RECENT_ROW_BYTES_MAX = 4096;
  * one batch.
  */
 export class Overlay implements Readable {
-  readonly #base: Readable;
+  #base: Readable;
   readonly #changes = new Map<string, Uint8Array | undefined>();
   /**
    * State rows as they are in the base: reducers read the same members, lanes and keys again and
@@ -28,6 +28,11 @@ export class Overlay implements Readable {
   #isHandedOver = false;
 
   constructor(base: Readable) {
+    this.#base = base;
+  }
+
+  /** Reads the same rows elsewhere from now on. */
+  readFrom(base: Readable): void {
     this.#base = base;
   }
 

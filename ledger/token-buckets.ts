@@ -6,8 +6,12 @@ export interface Rate {
   readonly burst: number;
 }
 
-/** Parties that are told apart at once; who was not heard of for longest is forgotten. */
+/** Parties that are told apart at once. */
 const PARTIES_MAX = 16_384;
+/** Groups of parties that are told apart where there is no room for more parties. */
+const GROUPS_MAX = 1024;
+/** Buckets that are looked at for one to forget, those first that were used longest ago. */
+const LOOKS = 16;
 
 /** A token bucket (RFC 2697 has the idea): `burst` at once, `perSecond` in the long run. */
 export class Bucket {
@@ -41,6 +45,11 @@ export class Bucket {
     return this.#fill() >= 1;
   }
 
+  /** Whether it is as good as new. */
+  get isFull(): boolean {
+    return this.#fill() >= this.#rate.burst;
+  }
+
   /** Takes one; false where none is left. */
   take(): boolean {
     if (this.#fill() < 1) return false;
@@ -62,12 +71,18 @@ export class Bucket {
   }
 }
 
-/** A bucket for each party, in a bounded table. */
+/**
+ * A bucket for each party, in a bounded table. Only a full bucket is forgotten, since it is as good
+ * as a new one: who comes under ever other names gets nothing more by that. While none is full,
+ * newcomers share a bucket with their group, the next wider network (of IPv6 the 48 bits, of IPv4
+ * the 24), and in a full table of groups one bucket.
+ */
 export class TokenBuckets {
   readonly #rate: Rate;
   readonly #clock: Pick<Clock, 'monotonic_ms'>;
   readonly #max: number;
   readonly #buckets = new Map<string, Bucket>();
+  #groups: TokenBuckets | undefined;
 
   constructor(rate: Rate, clock: Pick<Clock, 'monotonic_ms'>, max = PARTIES_MAX) {
     this.#rate = rate;
@@ -81,27 +96,53 @@ export class TokenBuckets {
 
   /** Whether the party has one left, without taking it. */
   has(party: string): boolean {
-    return this.#buckets.get(party)?.hasOne ?? true;
+    const bucket = this.#buckets.get(party);
+    if (bucket) return bucket.hasOne;
+    return this.#hasRoom() || this.#wider.has(this.#groupOf(party));
   }
 
   /** Takes one; false where none is left. */
   take(party: string): boolean {
-    const bucket = this.#buckets.get(party) ?? new Bucket(this.#clock, this.#rate);
+    const known = this.#buckets.get(party);
+    if (!known && !this.#hasRoom()) return this.#wider.take(this.#groupOf(party));
+    const bucket = known ?? new Bucket(this.#clock, this.#rate);
     // who was heard of last stands last
     this.#buckets.delete(party);
-    if (this.#buckets.size >= this.#max) {
-      const [oldest] = this.#buckets.keys();
-      if (oldest !== undefined) this.#buckets.delete(oldest);
-    }
     this.#buckets.set(party, bucket);
     return bucket.take();
   }
 
   /** Whole seconds until the party has one again, at least 1. */
   wait_s(party: string): number {
-    return this.#buckets.get(party)?.wait_s ?? 1;
+    const bucket = this.#buckets.get(party);
+    if (bucket) return bucket.wait_s;
+    return this.#hasRoom() ? 1 : this.#wider.wait_s(this.#groupOf(party));
+  }
+
+  /** Makes room for one more where that takes nothing from anybody. */
+  #hasRoom(): boolean {
+    if (this.#buckets.size < this.#max) return true;
+    let looks = 0;
+    for (const [party, bucket] of this.#buckets) {
+      if (bucket.isFull) return this.#buckets.delete(party);
+      if ((looks += 1) >= LOOKS) break;
+    }
+    return false;
+  }
+
+  get #wider(): TokenBuckets {
+    const max = this.#max > GROUPS_MAX ? GROUPS_MAX : 1;
+    return (this.#groups ??= new TokenBuckets(this.#rate, this.#clock, max));
+  }
+
+  /** Under which name a party stands in the table of groups; there may be but one. */
+  #groupOf(party: string): string {
+    return this.#max > GROUPS_MAX ? party.replace(LAST_PART, '') : '';
   }
 }
+
+/** The last part of a network or address, as `networkOf` writes it. */
+const LAST_PART = /[.:][^.:]*$/;
 
 const IPV4_IN_IPV6 = '::ffff:';
 const LOOPBACK_ADDRESS = /^(?:127(?:\.[0-9]{1,3}){3}|::1)$/;

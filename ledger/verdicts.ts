@@ -51,6 +51,8 @@ export const VERDICTS = {
   key_not_permitted: 525,
   /** The actor has had as many keys as it may. */
   key_bounds: 526,
+  /** Too few of the next committee would be known to run for a quorum. */
+  committee_quorum: 527,
   /** The ledger holds no such member. */
   member_unknown: 561,
   /** The member's state does not permit it. */

@@ -1,4 +1,4 @@
-import type { BlockStore, StoreOp, StoreRange } from './ports.ts';
+import type { BlockStore, FrozenRows, StoreOp, StoreRange } from './ports.ts';
 
 /**
  * The node's store, which tells when a write of it has failed, whoever wrote: such a store takes no
@@ -28,6 +28,10 @@ export class WatchedStore implements BlockStore {
 
   range(range: StoreRange): AsyncIterable<readonly [string, Uint8Array]> {
     return this.#store.range(range);
+  }
+
+  frozen(): FrozenRows | undefined {
+    return this.#store.frozen?.();
   }
 
   async compact(from: string, to: string): Promise<void> {

@@ -25,6 +25,7 @@ import { claimForRunning, dataPaths, readDataDir } from './data-dir.ts';
 import type { DataDir } from './data-dir.ts';
 import { helloAuth } from './hello.ts';
 import { joinDesk } from '#node/membership/join-desk.ts';
+import { sayFirstWord } from '#node/membership/first-word.ts';
 import { readPendingJoin } from '#node/membership/join-file.ts';
 import { Joiner } from '#node/membership/joiner.ts';
 import { assertOwnKeys, followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
@@ -185,7 +186,7 @@ async function assemble(
   const network = await openNetwork(data, config, {
     hello: helloAuth(chain, self, verifier, () => pairs.committee, keys),
     access,
-    join: joinDesk(() => opened.core, () => systemClock.wall_ms()),
+    join: joinDesk(() => opened.core, systemClock),
     log,
   });
   closers.push(() => network.stop());
@@ -198,7 +199,8 @@ async function assemble(
   const unfollow = followOwnKeys(core, self, data.keyring, log);
   closers.push(() => Promise.resolve(unfollow()));
   core.attach();
-  reachValidators(core, network, self.actor, log);
+  const endReach = reachValidators(core, network, self.actor, log);
+  closers.push(() => Promise.resolve(endReach()));
   const endReview = reviewUnknown(core, network, systemClock);
   closers.push(async () => endReview());
   const joiner = new Joiner({
@@ -288,6 +290,8 @@ async function assemble(
   core.start();
   posture.start();
   joiner.start();
+  const endWord = sayFirstWord(core, network, self.actor, log);
+  closers.push(() => Promise.resolve(endWord()));
   closers.push(() => identity.close());
   await identity.start();
   const url = await api.listen();

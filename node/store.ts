@@ -1,6 +1,6 @@
 import { Level } from 'level';
 import { X0tError, fail } from '#ledger/errors.ts';
-import type { BlockStore, StoreOp, StoreRange } from '#ledger/ports.ts';
+import type { BlockStore, FrozenRows, StoreOp, StoreRange } from '#ledger/ports.ts';
 
 /** Blocks of LevelDB's cache and of its memtable: the bulk of what a node keeps is read once. */
 const CACHE_BYTES = 16 * 1024 * 1024;
@@ -9,9 +9,7 @@ const WRITE_BUFFER_BYTES = 8 * 1024 * 1024;
 const FILE_BYTES_MAX = 8 * 1024 * 1024;
 
 /** A store that stands still. */
-export interface FrozenStore extends Pick<BlockStore, 'get' | 'range'> {
-  close(): Promise<void>;
-}
+export interface FrozenStore extends FrozenRows, Pick<BlockStore, 'range'> {}
 
 /** The store on LevelDB (`level`). */
 export class LevelStore implements BlockStore {
@@ -99,8 +97,8 @@ export class LevelStore implements BlockStore {
   }
 
   /**
-   * The store as it is now, to read while it is written on: an audit's view. Close it, since what
-   * is deleted meanwhile is kept for it.
+   * The store as it is now, to read while it is written on: an audit's view, and the fold's while a
+   * snapshot is put in place. Close it, since what is deleted meanwhile is kept for it.
    */
   frozen(): FrozenStore {
     const snapshot = this.#level.snapshot();

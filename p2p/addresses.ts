@@ -15,6 +15,10 @@ export interface Target {
   origin: Origin;
   /** Multiaddrs as text, the last one that worked first. */
   addrs: string[];
+  /** Those of them that were added as bootstrap addresses. */
+  named: readonly string[];
+  /** Those of them that the ledger gives. */
+  told: readonly string[];
   /** Dials in a row that ended without an admitted peer. */
   failures: number;
   /** Monotonic time before which it is not dialled. */
@@ -46,7 +50,11 @@ export class Addresses {
     return this.#targets.get(peer) ?? this.all().find((target) => target.peer === peer);
   }
 
-  /** Adds or extends a row; the strongest origin stays. New addresses come after those known. */
+  /**
+   * Adds or extends a row; the strongest origin stays. New addresses come after the last one that
+   * worked, those that were named and those of the ledger: a peer that moves pushes out only what
+   * it said before.
+   */
   add(peer: PeerName | undefined, addrs: readonly string[], origin: Origin, next_ms: number): void {
     const key = peer ?? addrs[0];
     if (key === undefined) return;
@@ -58,6 +66,8 @@ export class Addresses {
         peer,
         origin,
         addrs: addrs.slice(0, ADDRESSES_PER_PEER_MAX),
+        named: origin === 'bootstrap' ? addrs : [],
+        told: [],
         failures: 0,
         next_ms,
         dialling: false,
@@ -67,14 +77,49 @@ export class Addresses {
       return;
     }
     if (rank(origin) > rank(known.origin)) known.origin = origin;
-    known.addrs = [...new Set([...known.addrs, ...addrs])].slice(0, ADDRESSES_PER_PEER_MAX);
+    if (origin === 'bootstrap') known.named = bounded([...known.named, ...addrs]);
+    const { named, told } = known;
+    const worked = known.addrs.slice(0, 1);
+    known.addrs = bounded([...worked, ...named, ...told, ...addrs, ...known.addrs]);
+  }
+
+  /**
+   * What the ledger says of where a peer is, in the place of what it said before. Makes a row only
+   * where `isSought`. Who is told to be elsewhere is dialled at once.
+   */
+  tell(peer: PeerName, addrs: readonly string[], isSought: boolean, now_ms: number): void {
+    const known = this.get(peer);
+    if (known === undefined) {
+      if (!isSought || addrs.length === 0) return;
+      this.add(peer, addrs, 'bootstrap', now_ms);
+      const made = this.get(peer);
+      if (made) Object.assign(made, { told: addrs, named: [] });
+      return;
+    }
+    if (isSought && addrs.length > 0) known.origin = 'bootstrap';
+    const over = new Set(known.told).difference(new Set([...addrs, ...known.named]));
+    const isMoved = addrs.some((addr) => !known.addrs.includes(addr));
+    const [first, ...others] = known.addrs.filter((addr) => !over.has(addr));
+    const head = first === undefined ? [] : [first];
+    known.told = addrs;
+    known.addrs = bounded([...head, ...known.named, ...addrs, ...others]);
+    if (known.addrs.length === 0) this.remove(known);
+    else if (isMoved) Object.assign(known, { next_ms: now_ms, failures: 0 });
+  }
+
+  /** Leaves these addresses alone; none: the row goes. */
+  keepOnly(target: Target, isKept: (addr: string) => boolean): void {
+    target.addrs = target.addrs.filter(isKept);
+    target.named = target.named.filter(isKept);
+    target.told = target.told.filter(isKept);
+    if (target.addrs.length === 0) this.remove(target);
   }
 
   /** Moves the address that led to the peer to the front; it survives newer ones. */
   worked(peer: PeerName, addr: string): void {
     const known = this.get(peer);
     if (known === undefined) return;
-    known.addrs = [...new Set([addr, ...known.addrs])].slice(0, ADDRESSES_PER_PEER_MAX);
+    known.addrs = bounded([addr, ...known.addrs]);
   }
 
   remove(target: Target): void {
@@ -93,6 +138,10 @@ export class Addresses {
     this.remove(worst);
     return true;
   }
+}
+
+function bounded(addrs: readonly string[]): string[] {
+  return [...new Set(addrs)].slice(0, ADDRESSES_PER_PEER_MAX);
 }
 
 function rank(origin: Origin): number {

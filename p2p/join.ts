@@ -10,7 +10,7 @@ import { codeOf, X0tError } from '#ledger/errors.ts';
 import { EVENT_BYTES_MAX, FRAME_BYTES_MAX } from '#ledger/limits.ts';
 import type { Clock, Log, PeerName } from '#ledger/ports.ts';
 import { Shares } from '#ledger/shares.ts';
-import { Bucket, TokenBuckets } from '#ledger/token-buckets.ts';
+import { TokenBuckets } from '#ledger/token-buckets.ts';
 import type { Rate } from '#ledger/token-buckets.ts';
 import type { Connection, Stream } from '@libp2p/interface';
 import { noise } from '@libp2p/noise';
@@ -33,11 +33,17 @@ const JOIN_MS_MAX = 10_000;
 /** Who has nothing to say after this time is sent away. */
 const FIRST_FRAME_MS = 2_000;
 /** Requests that are read and answered at once, shared among the hosts that they come from. */
-const AT_ONCE_MAX = 16;
-/** Requests taken of one host, and of all together: anybody can ask, an invite is not needed. */
+const AT_ONCE_MAX = 64;
+/**
+ * Requests read of one host: anybody can ask, an invite is not needed. What all may ask together is
+ * the handler's affair, which sees who holds an invite: else a few hosts would keep out the others.
+ */
 const OF_HOST: Rate = { perSecond: 5, burst: 20 };
-const PER_S = 25;
-const BURST = 100;
+/** What may still come after the answer: the rest of a request that was refused before its end. */
+const DRAIN_BYTES_MAX = REQUEST_BYTES_MAX;
+
+/** What an empty frame counts as. */
+const FRAME_COST_BYTES = 64;
 
 /** Answers a request, or throws the coded refusal. */
 export type JoinHandler = (message: Uint8Array, peer: PeerName) => Promise<Uint8Array>;
@@ -53,13 +59,11 @@ export interface JoinParts {
 /** The side of a member. */
 export class JoinDesk {
   readonly #parts: JoinParts;
-  readonly #bucket: Bucket;
   readonly #hosts: TokenBuckets;
   readonly #places = new Shares(AT_ONCE_MAX);
 
   constructor(parts: JoinParts) {
     this.#parts = parts;
-    this.#bucket = new Bucket(parts.clock, { perSecond: PER_S, burst: BURST });
     this.#hosts = new TokenBuckets(OF_HOST, parts.clock);
   }
 
@@ -70,7 +74,7 @@ export class JoinDesk {
   async serve(stream: Stream, connection: Connection): Promise<void> {
     const { counters, handler, log } = this.#parts;
     const host = hostOf(connection.remoteAddr);
-    if (handler !== undefined && this.#hosts.take(host) && this.#bucket.take()) {
+    if (handler !== undefined && this.#hosts.take(host)) {
       if (this.#places.take(host)) {
         await this.#visit(stream, connection.remotePeer.toString(), handler, () =>
           this.#places.give(host),
@@ -104,7 +108,8 @@ export class JoinDesk {
       const { code } = coded(error, limit.signal, peer);
       counters.add('joins_total', code);
       log.info({ peer, code }, 'a join was refused');
-      penalise(peer, 'join_refused');
+      // who is asked to come again did nothing wrong
+      if (code !== 'join_busy') penalise(peer, 'join_refused');
       await this.#refuse(frames, codeOf(error), limit.signal);
     } finally {
       await drained(frames, limit.signal);
@@ -130,11 +135,16 @@ export class JoinDesk {
   }
 }
 
-/** Waits until the other side has read and closed; gives up with the signal. */
+/** Waits until the other side has read and closed; gives up with the signal, or on a flood. */
 async function drained(frames: FrameStream, signal: AbortSignal): Promise<void> {
   try {
     await frames.stream.close({ signal });
-    while ((await frames.read(REQUEST_BYTES_MAX, signal)) !== undefined);
+    for (let left = DRAIN_BYTES_MAX; ; ) {
+      const frame = await frames.read(left, signal);
+      if (frame === undefined) return;
+      left -= frame.payload.length + FRAME_COST_BYTES;
+      if (left < 0) throw new X0tError('frame_unexpected', 'Too much came after the answer.');
+    }
   } catch (error) {
     resetStream(frames.stream, coded(error, signal, ''));
   }

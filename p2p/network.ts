@@ -10,6 +10,7 @@ import type {
 } from '#ledger/ports.ts';
 import { multiaddr } from '@multiformats/multiaddr';
 import { AccessControl } from './access.ts';
+import { peerIn } from './addresses.ts';
 import { Admission } from './admission.ts';
 import type { CloseReason } from './admission.ts';
 import { Counters } from './counters.ts';
@@ -269,6 +270,13 @@ class Libp2pNetwork implements ManagedNetwork {
     this.#supervisor.bootstrap(addr);
   }
 
+  tellAddresses(peer: PeerName, addrs: readonly string[], isSought: boolean): string[] {
+    const full = addrs.map((addr) => (peerIn(addr) === undefined ? `${addr}/p2p/${peer}` : addr));
+    const fits = full.filter((addr) => peerIn(addr) === peer && isAddr(addr));
+    this.#supervisor.tell(peer, fits, isSought);
+    return full.filter((addr) => !fits.includes(addr));
+  }
+
   setUndialled(peers: ReadonlySet<PeerName>): void {
     this.#supervisor.setUndialled(peers);
   }
@@ -360,13 +368,19 @@ function regossip(gate: GatedRegistrar, { links }: LinkedPeer): void {
 }
 
 function checkAddr(addr: string): void {
+  if (isAddr(addr)) return;
+  fail(
+    'address_invalid',
+    'This is no multiaddr; write it like /ip4/192.0.2.7/tcp/4101/p2p/12D3Koo...',
+    { addr },
+  );
+}
+
+function isAddr(addr: string): boolean {
   try {
     multiaddr(addr);
+    return true;
   } catch {
-    fail(
-      'address_invalid',
-      'This is no multiaddr; write it like /ip4/192.0.2.7/tcp/4101/p2p/12D3Koo...',
-      { addr },
-    );
+    return false;
   }
 }

@@ -79,6 +79,14 @@ export class Supervisor {
     this.addresses.add(peer, [addr], 'bootstrap', this.#parts.clock.monotonic_ms());
   }
 
+  /** Where the ledger says that a peer is: full multiaddrs. See `Addresses.tell`. */
+  tell(peer: PeerName, addrs: readonly string[], isSought: boolean): void {
+    if (peer === this.#parts.self) return;
+    if (isSought && addrs.length > 0) this.#undialled.delete(peer);
+    if (this.#undialled.has(peer)) return;
+    this.addresses.tell(peer, addrs, isSought, this.#parts.clock.monotonic_ms());
+  }
+
   /** Forgets where these peers listen, but for what is configured; those of before are free. */
   setUndialled(peers: ReadonlySet<PeerName>): void {
     this.#undialled.clear();
@@ -91,8 +99,7 @@ export class Supervisor {
     if (!isConfigured && this.#undialled.size < TABLE_MAX) this.#undialled.add(peer);
     const target = this.addresses.get(peer);
     if (target === undefined) return;
-    target.addrs = target.addrs.filter((addr) => configured.has(addr));
-    if (target.addrs.length === 0) this.addresses.remove(target);
+    this.addresses.keepOnly(target, (addr) => configured.has(addr));
   }
 
   /** Addresses at which `peer` says that it listens, or where mDNS saw it. */

@@ -124,9 +124,15 @@ export interface ManagedNetwork extends Network {
   /** Adds a bootstrap address while running; one that names its peer can be dropped. */
   addBootstrap(addr: string): void;
   /**
-   * Dials these peers no more, until `addBootstrap` names one or a later call leaves it out; what
-   * `NetworkOptions.bootstrap` names stays. Links that are there stay too, and they may dial this
-   * node.
+   * Where the ledger says that a peer is, in the place of what it said before; multiaddrs with or
+   * without the peer's name. It is dialled from then on where `isSought`, else only where it is
+   * known already. Returns those that cannot be read or name another peer.
+   */
+  tellAddresses(peer: PeerName, addrs: readonly string[], isSought: boolean): string[];
+  /**
+   * Dials these peers no more, until `addBootstrap` or `tellAddresses` names one or a later call
+   * leaves it out; what `NetworkOptions.bootstrap` names stays. Links that are there stay too, and
+   * they may dial this node.
    */
   setUndialled(peers: ReadonlySet<PeerName>): void;
 }

@@ -48,7 +48,8 @@ export interface InviteRow {
  * may concern an old one; keys only where one is not the first), `next` → [actor...] only inside a
  * commit that changes the committee, `evidence/<epoch>/<author>` → [number of the event, round],
  * `peer/<peer id>` → the actor whose node has it now, `invites` → [id...] in the order of their
- * coming, `invite/<64 hex digits>` → InviteRow. Those of keys: `member-keys.ts`.
+ * coming, `invite/<64 hex digits>` → InviteRow. Those of keys: `member-keys.ts`; of who is
+ * new to the committee: `members-unseen.ts`.
  */
 export const EPOCH = 'epoch';
 export const NEXT = 'next';

@@ -16,8 +16,12 @@ import {
   putRow, rowOf,
 } from './members-rows.ts';
 import type { Reading, Row } from './members-rows.ts';
+import { markSeen, putWaiting, renewUnseen, standingOf, waitingIn } from './members-unseen.ts';
 
 /** Who sits in the committee, and how that changes. */
+
+/** A newcomer that nobody is. */
+const SOMEBODY = '';
 
 type SeatsRow = readonly [
   id: Uint8Array,
@@ -34,12 +38,21 @@ export function seat(rows: Rows, epoch: number, validators: readonly Validator[]
   rows.put(EPOCH, encode(epoch));
 }
 
-/** Makes the changes of this commit the next epoch's committee; false where there are none. */
-export function seatNext(rows: Rows): boolean {
-  const next = rows.get(NEXT);
-  if (!next) return false;
+/**
+ * The end of a commit that holds blocks of these authors. Makes its changes the next epoch's
+ * committee, with those of the waiting for whom there is room by now; false where there are none.
+ */
+export function seatNext(rows: Rows, authors: ReadonlySet<number>): boolean {
+  const epoch = epochOf(rows);
+  const present = actorsOf(rows, epoch);
+  markSeen(rows, new Set(present.filter((_, author) => authors.has(author))));
+  seatWaiting(rows);
+  const row = rows.get(NEXT);
+  if (!row) return false;
   rows.remove(NEXT);
-  seat(rows, epochOf(rows) + 1, idsOf(next).map((actor) => validatorOf(rows, actor)));
+  const next = idsOf(row);
+  renewUnseen(rows, present, next);
+  seat(rows, epoch + 1, next.map((actor) => validatorOf(rows, actor)));
   return true;
 }
 
@@ -79,12 +92,30 @@ export function change(
   if (after.length < 1 || after.length > COMMITTEE_MAX) return 'committee_bounds';
   const isOver = listOf(rows).length + strangers.size > MEMBERS_MAX;
   if (strangers.size > 0 && isOver) return 'member_bounds';
+  if (!keepsQuorum(rows, before, after)) return 'committee_quorum';
   for (const [actor, row] of strangers) {
     enlist(rows, actor);
     putRow(rows, actor, row);
   }
   rows.put(NEXT, encode(after.map(bytesOf)));
+  waitNoMore(rows, after);
   return 'applied';
+}
+
+function waitNoMore(rows: Rows, actors: readonly Id[]): void {
+  const waiting = waitingIn(rows);
+  const others = waiting.filter((actor) => !actors.includes(actor));
+  if (others.length < waiting.length) putWaiting(rows, others);
+}
+
+/**
+ * Whether a quorum of those who were seen at work is left (`members-unseen.ts`), or a change of an
+ * unsafe committee makes it safer: who does not run can be taken out again.
+ */
+function keepsQuorum(rows: Reading, before: readonly Id[], after: readonly Id[]): boolean {
+  const present = actorsOf(rows, epochOf(rows));
+  const { unseen, most } = standingOf(rows, present, after);
+  return unseen <= most || unseen < standingOf(rows, present, before).unseen;
 }
 
 /**
@@ -120,8 +151,9 @@ export function isLastValidator(rows: Reading, actor: Id): boolean {
   return next.length === 1 && next[0] === actor;
 }
 
-/** Takes the seat of one who has one, at the end of the epoch. */
+/** Takes the seat of one who has one, at the end of the epoch; who waits for one gets none. */
 export function unseat(rows: Rows, actor: Id): void {
+  waitNoMore(rows, [actor]);
   const before = nextActors(rows);
   const after = before.filter((one) => one !== actor);
   if (after.length < before.length) rows.put(NEXT, encode(after.map(bytesOf)));
@@ -143,14 +175,37 @@ function unseatUnlessLast(rows: Rows, actor: Id): void {
   if (!isLastValidator(rows, actor)) unseat(rows, actor);
 }
 
-/** Gives a member with a node a seat from the next epoch on, where there is room and no bar. */
+/** Who was invited as a validator is ready: it gets a seat as soon as there is room. */
 export function takeSeat(rows: Rows, actor: Id): void {
-  const row = rowOf(rows, actor);
-  const before = nextActors(rows);
-  const isFree = before.length < COMMITTEE_MAX && !before.includes(actor) && !row?.barred;
-  const isAlone = !before.some((one) => rowOf(rows, one)?.peer === row?.peer);
-  if (!row?.peer || !isFree || !isAlone) return;
-  rows.put(NEXT, encode([...before, actor].map(bytesOf)));
+  putWaiting(rows, [...waitingIn(rows), actor]);
+  seatWaiting(rows);
+}
+
+/**
+ * Gives seats to those who wait, in order, as long as a quorum of those who were seen is left. The
+ * cordoned wait on, and who has no key; who is barred waits no more.
+ */
+function seatWaiting(rows: Rows): void {
+  const waiting = waitingIn(rows);
+  const next = nextActors(rows);
+  const present = actorsOf(rows, epochOf(rows));
+  const hasRoom = (): boolean => {
+    const { unseen, most } = standingOf(rows, present, [...next, SOMEBODY]);
+    return next.length < COMMITTEE_MAX && unseen <= most;
+  };
+  if (waiting.length === 0 || !hasRoom()) return;
+  const staying = waiting.filter((actor) => {
+    const row = rowOf(rows, actor);
+    const isAble = row?.state === undefined || row.state === 'cordoned';
+    if (!isAble || row?.peer === undefined || row.barred || next.includes(actor)) return false;
+    const isFit = row.state === undefined && keyOf(actor, rows) !== undefined;
+    if (!isFit || !hasRoom()) return true;
+    next.push(actor);
+    return false;
+  });
+  if (staying.length === waiting.length) return;
+  putWaiting(rows, staying);
+  if (next.length > nextActors(rows).length) rows.put(NEXT, encode(next.map(bytesOf)));
 }
 
 /** The first evidence for an epoch and author counts; its signatures are part of its validity. */

@@ -8,6 +8,7 @@ import type { MemberState } from './transitions.ts';
 import { inviteOf, invitesIn, listOf, ofActor, rowOf } from './members-rows.ts';
 import type { InviteRow, Reading } from './members-rows.ts';
 import { actorsOf, epochOf } from './members-seats.ts';
+import { waitingIn } from './members-unseen.ts';
 
 /** Members and invites as the projection shows them. */
 
@@ -28,7 +29,7 @@ export interface Member {
   readonly barred?: true;
   /** Its keys, oldest first, where they were changed; else it has its first alone. */
   readonly keys?: readonly MemberKey[];
-  /** It was invited as a validator, and gets a seat once it is ready. */
+  /** It was invited as a validator, and gets a seat once it is ready and there is room. */
   readonly seeksSeat?: true;
   /** `name=value` texts. */
   readonly labels?: readonly string[];
@@ -54,13 +55,22 @@ export interface InviteView extends Pick<
 
 /** One member, or `undefined`. */
 export function readMember(rows: Reading, actor: Id): Member | undefined {
-  return shownAs(rows, actor, actorsOf(rows, epochOf(rows)));
+  return shownAs(rows, actor, seatedIn(rows));
 }
 
 /** All members in the order of their coming: the committee and operators of the genesis first. */
 export function listMembers(rows: Reading): readonly Member[] {
-  const seated = actorsOf(rows, epochOf(rows));
+  const seated = seatedIn(rows);
   return listOf(rows).flatMap((actor) => shownAs(rows, actor, seated) ?? []);
+}
+
+interface Seated {
+  readonly actors: readonly Id[];
+  readonly waiting: ReadonlySet<Id>;
+}
+
+function seatedIn(rows: Reading): Seated {
+  return { actors: actorsOf(rows, epochOf(rows)), waiting: new Set(waitingIn(rows)) };
 }
 
 /** The invites that are remembered, in the order of their coming, as they stand at `now_ms`. */
@@ -78,13 +88,15 @@ export function readInvite(rows: Reading, id: Id, now_ms: number): InviteView | 
   return { ...view, notAfter_ms, ...(usedBy && { usedBy: usedBy.toHex() }) };
 }
 
-function shownAs(rows: Reading, actor: Id, seated: readonly Id[]): Member | undefined {
+function shownAs(rows: Reading, actor: Id, seated: Seated): Member | undefined {
   const row = rowOf(rows, actor);
   if (!row) return undefined;
   const { isOperator, peer, addrs, barred, labels, capabilities, invite, reason } = row;
-  const author = seated.indexOf(actor);
+  const author = seated.actors.indexOf(actor);
   const keys = keysOf(actor, rows);
   const state = stateOf(row);
+  const isComing = state === 'joining' && row.roles?.includes('validator') === true;
+  const seeks = isComing || seated.waiting.has(actor);
   const given = (row.roles ?? []).filter((role) => role !== 'validator');
   const roles: Role[] = [
     ...(author >= 0 ? (['validator'] as const) : []),
@@ -100,7 +112,7 @@ function shownAs(rows: Reading, actor: Id, seated: readonly Id[]): Member | unde
     ...(addrs && { addrs }),
     ...(barred && { barred }),
     ...((keys.length > 1 || keys[0]?.state !== 'present') && { keys }),
-    ...(state === 'joining' && row.roles?.includes('validator') && { seeksSeat: true as const }),
+    ...(seeks && { seeksSeat: true as const }),
     ...(labels && { labels }),
     ...(capabilities && { capabilities }),
     ...(invite && { invite: invite.toHex() }),

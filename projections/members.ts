@@ -19,6 +19,7 @@ import {
 import { standing } from './members-view.ts';
 
 export { listInvites, listMembers, readInvite, readMember } from './members-view.ts';
+export { isUnseen } from './members-unseen.ts';
 export type { Member } from './members-view.ts';
 
 /**

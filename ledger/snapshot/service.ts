@@ -3,7 +3,7 @@ import type { Chain } from '#ledger/chain.ts';
 import type { Checkpoint } from '#ledger/checkpoint.ts';
 import { codeOf } from '#ledger/errors.ts';
 import type { Self } from '#ledger/held-keys.ts';
-import type { BlockStore, Clock, Log, Network, Verifier } from '#ledger/ports.ts';
+import type { BlockStore, Clock, FrozenRows, Log, Network, Verifier } from '#ledger/ports.ts';
 import type { PoolLimits } from '#ledger/pool.ts';
 import { rememberedBy } from '#ledger/reducer.ts';
 import type { Schema } from '#ledger/reducer.ts';
@@ -47,6 +47,8 @@ export class SnapshotService {
   readonly #server: SnapshotServer;
   readonly #parts: SnapshotServiceParts;
   #isInstalling = false;
+  /** The store before a snapshot that is being put in place. */
+  #before: FrozenRows | undefined;
 
   constructor(parts: SnapshotServiceParts) {
     this.#parts = parts;
@@ -76,7 +78,10 @@ export class SnapshotService {
     );
   }
 
-  /** While a snapshot is put in place, what is read of the store is neither old nor new. */
+  /**
+   * While a snapshot is put in place, what is read of the store is neither old nor new; the fold's
+   * rows are the old ones.
+   */
   get isInstalling(): boolean {
     return this.#isInstalling;
   }
@@ -103,10 +108,15 @@ export class SnapshotService {
   }
 
   async #install({ head }: Offer): Promise<void> {
-    const { replica, certifier, installed } = this.#parts;
+    const { replica, certifier, installed, ports } = this.#parts;
+    const { fold } = replica;
     this.#isInstalling = true;
     await replica.reload(() => this.#load());
     this.#isInstalling = false;
+    // nobody should ask the old fold any more; who does must not find a view that is closed
+    fold.readFrom(ports.store);
+    await this.#before?.close();
+    this.#before = undefined;
     await this.shelf.open();
     certifier.adopt(head.certificate);
     installed();
@@ -117,6 +127,9 @@ export class SnapshotService {
     const { chain, schema, self, config, ports, replica } = this.#parts;
     this.shelf.cancel();
     const bare = [...replica.pool.values()].filter(({ entry }) => !entry.sign1);
+    // members, keys and authorities are asked for meanwhile: as they were
+    this.#before = ports.store.frozen?.();
+    if (this.#before) replica.fold.readFrom(this.#before);
     await install(ports.store);
     const restored = await restore(chain, schema, self.actor, config.pool, ports);
     const { fold, pool } = restored;

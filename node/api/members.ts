@@ -22,7 +22,7 @@ const MemberReply = Type.Object(
       Type.Boolean({ description: 'it signed two blocks for one slot: no seat any more' }),
     ),
     seeksSeat: Type.Optional(
-      Type.Boolean({ description: 'it gets a seat once it is ready' }),
+      Type.Boolean({ description: 'it gets a seat once it is ready and there is room' }),
     ),
     labels: Type.Optional(Type.Array(Type.String(), { description: 'name=value' })),
     capabilities: Type.Optional(Texts),

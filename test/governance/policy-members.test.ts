@@ -34,7 +34,7 @@ test('validators and operators have their roles; a seat that is lost takes its r
   // the seat is its own until the epoch ends
   t.true(may(leaving));
   const schema = schemaFor(genesis);
-  t.true(schema.members.endCommit(reducer.rowsOf('members')));
+  t.true(schema.members.endCommit(reducer.rowsOf('members'), new Set()));
   t.deepEqual([validator, leaving].map(may), [true, false]);
 });
 

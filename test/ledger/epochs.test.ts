@@ -11,6 +11,7 @@ import {
   joining,
   logOf,
   newcomer,
+  showAtWork,
 } from '#test/support/epochs.ts';
 
 /** The committee changes by final events: one log goes on over all epochs. */
@@ -58,6 +59,7 @@ test('4, 7, 4 under load: one log, one state, all that was acknowledged once', a
     ids.push(await changeCommittee(cluster, i, [joining(who, `peer-${4 + i}`)]));
     await load(6, 4);
     t.true(await cluster.until(() => areIn(cluster, i + 1), 10_000), `epoch ${i + 1}`);
+    ids.push(await showAtWork(cluster, 4 + i));
   }
   t.is(cluster.at(6).core.replica.committee.size, 7);
   await load(20, 7);
@@ -102,15 +104,16 @@ test('a laggard that was away over two epochs comes back into the third', async 
     for (let j = 0; j < 4; j++) await cluster.put(j % 3, `k${j}`, `${i}`);
     await changeCommittee(cluster, 0, [joining(who, node.name)]);
     t.true(await cluster.until(() => areIn(cluster, i + 1, [0, 1, 2, 4]), 5000));
+    await showAtWork(cluster, 4 + i);
   }
   t.is(epochOf(cluster.at(3)), 0);
   for (let j = 0; j < 4; j++) await cluster.put(j % 3, `l${j}`);
   cluster.hub.healAll();
-  t.true(await cluster.until(() => cluster.haveFinal(15), 20_000));
+  t.true(await cluster.until(() => cluster.haveFinal(17), 20_000));
   t.true(areIn(cluster, 2));
   t.is(cluster.at(3).core.replica.author, 3);
   await cluster.put(3, 'back again', 'x', false);
-  t.true(await cluster.until(() => cluster.haveFinal(16), 5000));
+  t.true(await cluster.until(() => cluster.haveFinal(18), 5000));
   t.is(new Set(cluster.summaries()).size, 1);
   t.deepEqual(cluster.troubles(), []);
   await cluster.stop();
@@ -124,9 +127,10 @@ test('a new observer takes the log over all epochs from the start', async (t) =>
     await cluster.put(0, `k${i}`);
     await changeCommittee(cluster, 0, [joining(node.who, node.name)]);
     t.true(await cluster.until(() => areIn(cluster, i + 1), 5000));
+    await showAtWork(cluster, 1 + i);
   }
   await cluster.join('late', newcomer(9));
-  t.true(await cluster.until(() => cluster.haveFinal(6) && areIn(cluster, 3), 20_000));
+  t.true(await cluster.until(() => cluster.haveFinal(9) && areIn(cluster, 3), 20_000));
   t.is(new Set(cluster.summaries()).size, 1);
   t.deepEqual(cluster.troubles(), []);
   await cluster.stop();
@@ -175,9 +179,10 @@ test('receipts of every epoch verify offline from the genesis', async (t) => {
     ids.push(await cluster.put(0, `signed-${i}`), await cluster.put(0, `bare-${i}`, 'x', false));
     ids.push(await changeCommittee(cluster, 0, [joining(node.who, node.name)]));
     t.true(await cluster.until(() => areIn(cluster, i + 1), 5000));
+    ids.push(await showAtWork(cluster, 1 + i));
   }
   ids.push(await cluster.put(3, 'bare in the last', 'x', false));
-  t.true(await cluster.until(() => cluster.haveFinal(10), 5000));
+  t.true(await cluster.until(() => cluster.haveFinal(13), 5000));
   await cluster.run(5000);
   const { genesisBytes } = cluster.net.chain;
   const verifier = await directVerifier();

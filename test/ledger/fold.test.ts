@@ -44,6 +44,7 @@ test('verdicts have the numbers of the wire format', (t) => {
     key_present: 524,
     key_not_permitted: 525,
     key_bounds: 526,
+    committee_quorum: 527,
     member_unknown: 561,
     member_transition: 562,
     member_not_permitted: 563,

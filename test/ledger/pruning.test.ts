@@ -3,7 +3,7 @@ import type { ExecutionContext } from 'ava';
 import { ReceiptMaker } from '#ledger/receipt-maker.ts';
 import { verifyReceipt } from '#ledger/receipt-check.ts';
 import { directVerifier } from '#test/support/cluster.ts';
-import { areIn, changeCommittee, joining, newcomer } from '#test/support/epochs.ts';
+import { areIn, changeCommittee, joining, newcomer, showAtWork } from '#test/support/epochs.ts';
 import { SimCluster } from '#test/support/sim-cluster.ts';
 import type { SimNode } from '#test/support/sim-cluster.ts';
 import { fill } from '#test/support/snapshots.ts';
@@ -143,12 +143,13 @@ test('pruning goes on over epochs, and receipts lead back to the genesis', async
     await live(cluster, 4);
     await changeCommittee(cluster, 0, [joining(node.who, node.name)]);
     t.true(await cluster.until(() => areIn(cluster, i + 1), 10_000));
+    await showAtWork(cluster, 1 + i);
   }
   await live(cluster, 6, [0, 1, 2]);
   await assertPruned(t, cluster.at(0));
   t.false([...cluster.at(0).store.rows.keys()].some((key) => key.startsWith('b/0')));
   const late = await cluster.join('late', newcomer(9));
-  t.true(await cluster.until(() => cluster.haveFinal(282), 60_000));
+  t.true(await cluster.until(() => cluster.haveFinal(284), 60_000));
   t.is(late.core.replica.committee.epoch, 2);
   await live(cluster, 5, [0, 1, 2]);
   await assertPruned(t, late);

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { actorOfPeer } from '#projections/members-rows.ts';
 import { SimCluster } from '#test/support/sim-cluster.ts';
 import { areIn, changeCommittee, joining, newcomer } from '#test/support/epochs.ts';
 import { fill } from '#test/support/snapshots.ts';
@@ -16,6 +17,35 @@ test('a fresh observer joins four validators by a snapshot and goes on with them
   t.is(new Set(cluster.summaries()).size, 1);
   t.is(observer.core.log.at(248)?.entry.id, cluster.at(0).core.log.at(248)?.entry.id);
   t.throws(() => observer.core.log.at(3), { message: /log from number \d+ on/ });
+  t.deepEqual(cluster.troubles(), []);
+  await cluster.stop();
+});
+
+test('while a snapshot is put in place members are who they were', async (t) => {
+  const cluster = await SimCluster.start({ validators: 4, seed: 54 });
+  const config = { sync: 'snapshot' } as const;
+  const observer = await cluster.join('late', newcomer(0), [], config);
+  await fill(cluster, 8, [0, 1, 2, 3], 4);
+  t.true(await cluster.until(() => observer.core.replica.fold.size === 8, 10_000));
+  const rows = await cluster.crash(4);
+  await fill(cluster, 240, [0, 1, 2, 3], 4);
+  await cluster.restart(4, rows);
+  const { core, store } = cluster.at(4);
+  const write = store.write.bind(store);
+  const seen: (string | undefined)[] = [];
+  store.write = async (ops, options) => {
+    await write(ops, options);
+    // a row that nothing has read before
+    if (!core.snapshots.isInstalling) return;
+    seen.push(actorOfPeer(core.rows('members', 'final'), 'peer-2'));
+  };
+  t.true(await cluster.until(() => core.replica.fold.size === 248, 30_000));
+  t.true(core.replica.counters.finals < 240, 'a snapshot was taken');
+  t.true(seen.length > 1);
+  t.deepEqual([...new Set(seen)], [cluster.net.validators[2]?.actor]);
+  await fill(cluster, 8, [0, 1, 2, 3], 4);
+  t.true(await cluster.until(() => cluster.haveFinal(256), 10_000));
+  t.is(new Set(cluster.summaries()).size, 1);
   t.deepEqual(cluster.troubles(), []);
   await cluster.stop();
 });

@@ -73,19 +73,49 @@ test('one host that opens streams and says nothing does not shut out another', a
 
 test('who says nothing loses its place after two seconds, who lingers at once', async (t) => {
   const { clock, visit, joins } = rig();
-  const idle = Array.from({ length: 11 }, () => visit('/ip4/192.0.2.1'));
+  const idle = Array.from({ length: 20 }, () => visit('/ip4/192.0.2.1'));
   await turn();
   t.is(visit('/ip4/192.0.2.1').status, 'aborted');
   t.true(idle.every(({ status }) => status === 'open'));
   await clock.run(2_100);
   await turn();
-  t.is(joins()['join_timeout'], 11);
+  t.is(joins()['join_timeout'], 20);
   const again = Array.from({ length: 8 }, () => visit('/ip4/192.0.2.1'));
   for (const one of again) one.ask();
   await turn();
   // answered, and none of them has closed its side
   t.is(joins()['ok'], 8);
   t.is(visit('/ip4/192.0.2.1').status, 'open');
+});
+
+test('many hosts that ask as fast as they may keep out nobody', async (t) => {
+  const { visit, joins } = rig();
+  for (let i = 0; i < 40; i++) {
+    for (let j = 0; j < 4; j++) visit(`/ip4/198.51.100.${i}`).ask();
+    await turn();
+  }
+  const honest = visit('/ip4/192.0.2.2');
+  honest.ask();
+  await turn();
+  t.is(honest.sent.length, 1);
+  t.is(joins()['join_busy'], undefined);
+});
+
+test('who goes on to send after its answer is cut off', async (t) => {
+  const { visit } = rig();
+  const stream = visit('/ip4/192.0.2.1');
+  stream.ask();
+  await turn();
+  t.is(stream.sent.length, 1);
+  const frame = new Uint8Array(5 + 16 * 1024);
+  new DataView(frame.buffer).setUint32(0, 1 + 16 * 1024);
+  let sent = 0;
+  for (; sent < 20 && stream.status === 'closing'; sent++) {
+    stream.dispatchEvent(Object.assign(new Event('message'), { data: frame }));
+    await turn();
+  }
+  t.is(stream.status, 'aborted');
+  t.true(sent <= 7, `${sent}`);
 });
 
 test('hosts are told apart by address, of IPv6 by network', (t) => {

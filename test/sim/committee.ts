@@ -12,13 +12,13 @@ export interface Change {
 }
 
 /**
- * Verdicts of an operator's change: applied, or refused since it came too late or twice. Seats are
- * never too few or too many, and no two nodes have one name. Observers of the genesis are members
- * without a node, and so are refused.
+ * Verdicts of an operator's change: applied, or refused since it came too late or twice, or while
+ * newcomers were not seen at work yet. Seats are never too few or too many, and no two nodes have
+ * one name. Observers of the genesis are members without a node, and so are refused.
  */
-const CHANGED: readonly number[] = [0, 513, 514, 517, 520, 567, 569];
-/** Applied, or the validator had lost its seat before. */
-const LEFT: readonly number[] = [0, 514];
+const CHANGED: readonly number[] = [0, 513, 514, 517, 520, 527, 567, 569];
+/** Applied, or the validator had lost its seat before, or newcomers were not seen at work yet. */
+const LEFT: readonly number[] = [0, 514, 527];
 /** Applied, or after another rotation of the same node. */
 const ROTATED: readonly number[] = [0, 520];
 

@@ -1,5 +1,6 @@
 import { signEvent } from '#ledger/event.ts';
 import type { Body, Entry } from '#ledger/event.ts';
+import { isUnseen } from '#projections/index.ts';
 import type { TestActor } from './cluster.ts';
 import { seededActor } from './seeded-actor.ts';
 import type { SimCluster, SimNode } from './sim-cluster.ts';
@@ -73,6 +74,18 @@ export function areIn(
   indexes = cluster.nodes.map((_, i) => i),
 ): boolean {
   return indexes.every((i) => epochOf(cluster.at(i)) === epoch);
+}
+
+/**
+ * A new validator authors something and is seen at work by that; resolves with the event's id.
+ * Until then the committee takes no other.
+ */
+export async function showAtWork(cluster: SimCluster, index: number): Promise<string> {
+  const { core, who } = cluster.at(index);
+  const id = await cluster.put(index, `at work: ${index}`, '', false);
+  const isSeen = () => !isUnseen(core.rows('members', 'final'), who.actor);
+  if (!(await cluster.until(isSeen, 10_000))) throw new Error(`${index} was not seen at work`);
+  return id;
 }
 
 /** The ids of a node's final log, in order. */

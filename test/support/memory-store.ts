@@ -1,4 +1,4 @@
-import type { BlockStore, StoreOp, StoreRange } from '#ledger/ports.ts';
+import type { BlockStore, FrozenRows, StoreOp, StoreRange } from '#ledger/ports.ts';
 
 /**
  * A store in memory with the contract of the port; writes apply at once. Keys sort as UTF-16, which
@@ -36,6 +36,15 @@ export class MemoryStore implements BlockStore {
     return (async function* rows() {
       yield* found;
     })();
+  }
+
+  frozen(): FrozenRows {
+    const rows = new Map(this.rows);
+    const close = (): Promise<void> => {
+      rows.clear();
+      return Promise.resolve();
+    };
+    return { get: (key) => rows.get(key), close };
   }
 
   async close(): Promise<void> {}

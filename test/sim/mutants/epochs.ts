@@ -8,9 +8,9 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'ledger/fold.ts',
-        find: '    if (members.endCommit(this.reducer.rowsOf(members.name))) {\n',
+        find: '    if (members.endCommit(this.reducer.rowsOf(members.name), authors)) {\n',
         replace:
-          '    if (members.endCommit(this.reducer.rowsOf(members.name))) {\n' +
+          '    if (members.endCommit(this.reducer.rowsOf(members.name), authors)) {\n' +
           '      this.forgotten = this.size;\n',
       },
       {

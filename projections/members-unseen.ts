@@ -1,0 +1,80 @@
+import { encode } from '#ledger/codec.ts';
+import { thresholdsOf } from '#ledger/committee.ts';
+import type { Id } from '#ledger/ports.ts';
+import type { Rows } from '#ledger/projection.ts';
+import { idsOf } from './members-rows.ts';
+import type { Reading } from './members-rows.ts';
+
+/**
+ * Validators that nobody has seen at work yet: those who take their seats with the next epoch, and
+ * those who took them and of whom no block was ordered since, in a commit with a final event.
+ * Perhaps they do not run. As many of them as the next committee may have faulty ones (f), and no
+ * more, leave it a quorum of validators that have been seen: else one change could end all
+ * finality, and the change that undoes it could not become final either.
+ *
+ * Below four validators f is 0, and a network could neither grow nor shrink while somebody is new.
+ * There one unseen one is borne, at the network's own risk: all of two and of three are needed.
+ */
+
+/** A committee of fewer tolerates nobody that is down. */
+const TOLERANT_MIN = 4;
+
+/** Row: [actor...] who sit in the present committee and were not seen; none where it is empty. */
+const UNSEEN = 'unseen';
+/** Row: [actor...] who were invited as validators and wait for their seat, in order. */
+const WAITING = 'waiting';
+
+/** How a committee would stand: who was not seen of it, and how many of these there may be. */
+export interface Standing {
+  readonly unseen: number;
+  readonly most: number;
+}
+
+export function standingOf(rows: Reading, present: readonly Id[], next: readonly Id[]): Standing {
+  const seated = new Set(present);
+  const unseen = new Set(listIn(rows, UNSEEN));
+  const { validity } = thresholdsOf(next.length);
+  const faulty = validity - 1;
+  const isSmall = Math.min(present.length, next.length) < TOLERANT_MIN;
+  return {
+    unseen: next.filter((actor) => !seated.has(actor) || unseen.has(actor)).length,
+    most: isSmall ? Math.max(1, faulty) : faulty,
+  };
+}
+
+/** Blocks of these were ordered. */
+export function markSeen(rows: Rows, actors: ReadonlySet<Id>): void {
+  const before = listIn(rows, UNSEEN);
+  const after = before.filter((actor) => !actors.has(actor));
+  if (after.length < before.length) putList(rows, UNSEEN, after);
+}
+
+/** The next committee takes its seats. */
+export function renewUnseen(rows: Rows, present: readonly Id[], next: readonly Id[]): void {
+  const seated = new Set(present);
+  const before = listIn(rows, UNSEEN);
+  const after = next.filter((actor) => !seated.has(actor) || before.includes(actor));
+  if (before.length > 0 || after.length > 0) putList(rows, UNSEEN, after);
+}
+
+export function isUnseen(rows: Reading, actor: Id): boolean {
+  return listIn(rows, UNSEEN).includes(actor);
+}
+
+export function waitingIn(rows: Reading): Id[] {
+  return listIn(rows, WAITING);
+}
+
+export function putWaiting(rows: Rows, actors: readonly Id[]): void {
+  putList(rows, WAITING, actors);
+}
+
+function listIn(rows: Reading, name: string): Id[] {
+  const row = rows.get(name);
+  return row ? idsOf(row) : [];
+}
+
+function putList(rows: Rows, name: string, actors: readonly Id[]): void {
+  if (actors.length === 0) rows.remove(name);
+  else rows.put(name, encode(actors.map((actor) => Uint8Array.fromHex(actor))));
+}
