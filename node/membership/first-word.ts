@@ -3,7 +3,7 @@ import { codeOf } from '#ledger/errors.ts';
 import type { Id, Log } from '#ledger/ports.ts';
 import type { ManagedNetwork } from '#p2p/index.ts';
 import { isUnseen, readMember } from '#projections/index.ts';
-import { addressesOf } from './own-addresses.ts';
+import { addressesOf } from './addresses.ts';
 
 /**
  * A validator that took its seat says where it is, or what the ledger says of that: the block that

@@ -130,7 +130,8 @@ test('a validator restarted late in an epoch seals its first block there', async
   const who = cluster.net.validators[3];
   if (!who) throw new Error('no validator');
   const { core } = cluster.at(0);
-  const isLate = () => core.replica.orderer.dag.horizon > 0;
+  // by some rounds: the store may lack what was written last
+  const isLate = () => core.replica.orderer.dag.horizon > 4;
   for (let i = 0; !isLate() && i < 200; i++) {
     await cluster.put(i % 3, `${i}`);
     await cluster.until(() => cluster.haveFinal(i + 1), 3000);
