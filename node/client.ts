@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { submissionOf } from '#governance/participant.ts';
-import { codeOf, fail } from '#ledger/errors.ts';
+import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import type { Level } from '#ledger/core.ts';
 import type { CheckpointJson } from '#node/api/checkpoints.ts';
 import type { Readiness } from '#node/api/health.ts';
@@ -15,6 +15,7 @@ import type {
 } from './client-answers.ts';
 import type { ClientAuth } from './client-auth.ts';
 import { errorOf, foreign, unreachable } from './client-errors.ts';
+import type { DirectFetch, DirectRequest } from './exchange.ts';
 import { messagesOf } from './event-stream.ts';
 import { loopbackFetch } from './loopback-fetch.ts';
 
@@ -40,6 +41,11 @@ export interface ClientOptions {
   readonly signal?: AbortSignal;
   /** How requests prove who sends them; without it only `ready` is answered. */
   readonly auth?: ClientAuth;
+  /**
+   * Sends to https addresses, to no server but the node: `spiffeFetch`. Without it they are refused
+   * with `server_trust_missing`.
+   */
+  readonly secureFetch?: DirectFetch;
 }
 
 type Query = Readonly<Record<string, string | number | undefined>>;
@@ -76,12 +82,15 @@ export class Client {
   readonly #timeout_ms: number;
   readonly #signal: AbortSignal | undefined;
   readonly #auth: ClientAuth | undefined;
+  readonly #secureFetch: DirectFetch | undefined;
 
-  constructor(url: string, { timeout_ms = TIMEOUT_MS, signal, auth }: ClientOptions = {}) {
+  constructor(url: string, options: ClientOptions = {}) {
+    const { timeout_ms = TIMEOUT_MS, signal, auth, secureFetch } = options;
     this.url = baseOf(url);
     this.#timeout_ms = timeout_ms;
     this.#signal = signal;
     this.#auth = auth;
+    this.#secureFetch = secureFetch;
   }
 
   status(): Promise<NodeStatus> {
@@ -100,6 +109,11 @@ export class Client {
   /** Throws `identity_inactive` in a network without identities on its ledger. */
   identities(): Promise<IdentitiesJson> {
     return this.#json('/v1/identity');
+  }
+
+  /** The bundle of the network's trust domain, a SPIFFE bundle document (JSON). */
+  async identityBundle(): Promise<Uint8Array> {
+    return (await this.#send('/v1/identity/bundle', {})).bytes();
   }
 
   /** Throws `no_such_member`. */
@@ -276,6 +290,7 @@ export class Client {
     try {
       return (await response.json()) as T;
     } catch (cause) {
+      if (cause instanceof X0tError) throw cause;
       throw foreign(this.url, response.status, cause);
     }
   }
@@ -296,23 +311,32 @@ export class Client {
     const auth = isOpen ? undefined : this.#auth;
     const proved = (await auth?.({ method, url: target, headers, body })) ?? headers;
     const signals = [signal, this.#signal].filter((one) => one !== undefined);
+    const given = signals.length > 0 && { signal: AbortSignal.any(signals) };
     try {
-      const given = signals.length > 0 && { signal: AbortSignal.any(signals) };
-      if (isLoopbackUrl(target)) {
-        const direct = { method, headers: proved, ...(body && { body }), ...given };
-        return await loopbackFetch(target, direct);
-      }
-      return await fetch(target, {
-        method,
-        headers: { ...proved },
-        redirect: 'error',
-        ...(body && { body: body as Uint8Array<ArrayBuffer> }),
-        ...given,
-      });
+      const sent = { method, headers: proved, ...(body && { body }), ...given };
+      return await this.#fetchFor(target)(target, sent);
     } catch (error) {
       throw unreachable(this.url, error);
     }
   }
+
+  #fetchFor(target: URL): DirectFetch {
+    if (target.protocol !== 'https:') return isLoopbackUrl(target) ? loopbackFetch : plainFetch;
+    const message =
+      'Nothing says who is to be believed at an https address: give the bundle of the trust ' +
+      'domain with --trust-bundle FILE, or a Workload API.';
+    return this.#secureFetch ?? fail('server_trust_missing', message, { url: this.url });
+  }
+}
+
+/** By way of the proxy, where the environment names one. */
+function plainFetch(url: URL, { headers, body, ...rest }: DirectRequest): Promise<Response> {
+  return fetch(url, {
+    ...rest,
+    headers: { ...headers },
+    redirect: 'error',
+    ...(body && { body: body as Uint8Array<ArrayBuffer> }),
+  });
 }
 
 function baseOf(url: string): string {

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { fail } from '#ledger/errors.ts';
 import type { Body } from '#ledger/event.ts';
 import { ADDRS_MAX } from '#ledger/invite.ts';
-import { Client } from '#node/client.ts';
+import type { Client } from '#node/client.ts';
 import type { MemberJson, MembersJson } from '#node/client.ts';
 import { addCommand } from './command.ts';
 import { registerLifecycle } from './member-steps.ts';
@@ -10,7 +10,7 @@ import { presentOfNode } from './own-key.ts';
 import { actorOf, operate } from './operate.ts';
 import { columns } from './output.ts';
 import { withSignature } from '#node/client-auth.ts';
-import { clientAt, clientOf } from './client.ts';
+import { clientAt, clientOf, clientWith } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { LANE_BESIDE_NODE, readSigningKey, signingKey, submitSigned } from './signing.ts';
@@ -95,7 +95,7 @@ function registerSeats(group: Command): void {
 
 async function joinerAt(url: string, options: NodeOptions): Promise<Client> {
   const key = await signingKey(options);
-  return key ? new Client(url, { auth: withSignature(key) }) : clientAt(url, options);
+  return key ? clientWith(withSignature(key), url, options) : clientAt(url, options);
 }
 
 /** What a node says of itself, as `committee.change/1` takes it; it must be of the same network. */
