@@ -71,6 +71,8 @@ const RECEIPT_TIMEOUT_MS = 15_000;
 const MARGIN_MS = 5000;
 const POLL_MS_MIN = 10;
 const POLL_MS_MAX = 250;
+/** Between two streams. */
+const AGAIN_MS = 1000;
 
 /**
  * A client of one node's HTTP API. Throws `ApiError` with the code that the node sent,
@@ -264,17 +266,29 @@ export class Client {
 
   /**
    * Final events as they come, from a number on or from the present end; ends with `signal` or with
-   * the node.
+   * the node. Where a proof of either side has ended on an open stream, it is gone on with by a new
+   * one, from the same place.
    */
   async *follow(from: number | undefined, signal?: AbortSignal): AsyncIterable<EventJson> {
     const headers = { accept: 'text/event-stream' };
-    try {
-      const response = await this.#fetch('/v1/log/stream', { query: { from }, headers }, signal);
-      if (!response.ok) throw await errorOf(response, this.url);
-      if (!response.body) return;
-      for await (const data of messagesOf(response.body)) yield JSON.parse(data) as EventJson;
-    } catch (error) {
-      if (!signal?.aborted) throw unreachable(this.url, error);
+    let next = from;
+    for (let isOpen = false; ; isOpen = false) {
+      try {
+        const query = { from: next };
+        const response = await this.#fetch('/v1/log/stream', { query, headers }, signal);
+        if (!response.ok) throw await errorOf(response, this.url);
+        if (!response.body) return;
+        isOpen = true;
+        for await (const { id, data } of messagesOf(response.body)) {
+          if (id !== undefined) next = id + 1;
+          if (data !== undefined) yield JSON.parse(data) as EventJson;
+        }
+        return;
+      } catch (error) {
+        if (signal?.aborted) return;
+        if (!isOpen || codeOf(error) !== 'svid_expired') throw unreachable(this.url, error);
+      }
+      await sleep(AGAIN_MS, undefined, signal && { signal }).catch(() => undefined);
     }
   }
 
