@@ -322,13 +322,14 @@ export class Client {
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) target.searchParams.set(name, `${value}`);
     }
+    const send = this.#fetchFor(target);
     const auth = isOpen ? undefined : this.#auth;
     const proved = (await auth?.({ method, url: target, headers, body })) ?? headers;
     const signals = [signal, this.#signal].filter((one) => one !== undefined);
     const given = signals.length > 0 && { signal: AbortSignal.any(signals) };
     try {
       const sent = { method, headers: proved, ...(body && { body }), ...given };
-      return await this.#fetchFor(target)(target, sent);
+      return await send(target, sent);
     } catch (error) {
       throw unreachable(this.url, error);
     }

@@ -96,10 +96,12 @@ export async function startTlsNode(t: ExecutionContext): Promise<TlsNode> {
   const seats = [seededActor('svid validator')];
   const net = netOf(seats, [operator], 'svids', newGenesisSchema());
   const trust = new HeldTrust();
-  const node = await startSingleNode({ net, trust: async () => trust });
+  const names: string[] = [];
+  const node = await startSingleNode({ net, trust: async () => trust, names });
   const svid = new HeldSvid(served(own));
   const options = { host: '127.0.0.1', port: 0, own: svid, log: quietLog };
   const listener = await TlsListener.open(node.api, options);
+  names.push(`127.0.0.1:${listener.port}`);
   t.teardown(async () => {
     await listener.close();
     await node.close();
