@@ -253,6 +253,7 @@ async function assemble(
   await ensureTokens(directory, systemEntropy);
   const api = await NodeApi.create({
     directory,
+    actor: self.actor,
     config: config.api,
     core,
     store,

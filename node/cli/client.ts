@@ -9,7 +9,7 @@ import { dataPaths } from '#node/data-paths.ts';
 import { onlyToOwner } from './listener.ts';
 import { apiUrl } from './places.ts';
 import type { NodeOptions } from './places.ts';
-import { secureFetchFor } from './server-trust.ts';
+import { namedNode, secureFetchFor } from './server-trust.ts';
 import { readSigningKey, signingKey } from './signing.ts';
 import type { SigningKey } from './signing.ts';
 
@@ -56,7 +56,7 @@ async function authFor(url: string, options: NodeOptions): Promise<ClientAuth | 
   }
   if (key === undefined && !isDataGiven) return undefined;
   const found = (await signingKey(options)) ?? (await nodeKey(options));
-  return found && withSignature(found);
+  return found && withSignature(found, namedNode(options));
 }
 
 /** Sent to the node on this machine, and not to who took its port after it ended. */

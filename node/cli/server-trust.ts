@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { codeOf, fail } from '#ledger/errors.ts';
+import type { Id } from '#ledger/ports.ts';
 import { addressFile } from '#node/address-file.ts';
 import { tokenFile } from '#node/auth/tokens.ts';
 import { withToken } from '#node/client-auth.ts';
@@ -42,6 +43,11 @@ export function withServer(command: Command): Command {
 interface Options extends ServerOptions {
   readonly data: string;
   readonly url?: string;
+}
+
+/** The actor of the one node that `--server-id` names; other IDs do not tell it. */
+export function namedNode({ serverId = '' }: ServerOptions): Id | undefined {
+  return /^spiffe:\/\/[^/]+\/node\/([0-9a-f]{64})$/.exec(serverId)?.[1];
 }
 
 type Trust = Pick<SpiffePeers, 'authorities' | 'servers'>;

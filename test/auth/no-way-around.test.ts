@@ -144,7 +144,7 @@ test('no cheating hooks: what it needs is no optional package; TLS is told nothi
   t.regex(client, /!== 'https:'\) return [^;]*;[^}]*return this\.#secureFetch \?\? fail\(/);
 });
 
-const own = { names: [], listeners: [{ host: '127.0.0.1', port: 1 }] };
+const own = { actor: 'a'.repeat(64), names: [], listeners: [{ host: '127.0.0.1', port: 1 }] };
 const failing = {
   clock: new VirtualClock(1_800_000_000_000),
   keyOf: () => undefined,
@@ -199,7 +199,7 @@ test('no cheating hooks: an engine that answers nothing verifies nothing', async
       clock,
       keyOf: () => me.actor,
       work: new VerificationWork(failing.failures, clock),
-      own: () => ({ names: ['node.test'], listeners: [{ host: '0.0.0.0', port: 8420 }] }),
+      own: () => ({ ...own, names: ['node.test'], listeners: [{ host: '0.0.0.0', port: 8420 }] }),
     });
     const parts = partsOf(me, () => clock.wall_ms());
     const sent = await signed(parts, 'http://node.test:8420/v1/status', { method: 'GET' });
