@@ -4,7 +4,7 @@ import { isIP } from 'node:net';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect } from 'node:tls';
-import type { ConnectionOptions, TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { X0tError, fail } from '#ledger/errors.ts';
 import type { Clock } from '#ledger/ports.ts';
 import { ProvedSockets } from '#node/identity/proved-sockets.ts';
@@ -13,6 +13,8 @@ import type { X509Authorities } from '#node/identity/x509-svid.ts';
 import type { SpiffeId } from '#projections/spiffe-id.ts';
 import { exchange } from './exchange.ts';
 import type { DirectFetch } from './exchange.ts';
+
+type Shown = Pick<ServedSvid, 'cert' | 'key'>;
 
 /** Whom a client takes for the node behind an https address, and what it shows of itself. */
 export interface SpiffePeers {
@@ -24,7 +26,7 @@ export interface SpiffePeers {
    * The client's own certificate, the same object for as long as it is the same; without it none is
    * shown. Throws where there is none that holds.
    */
-  readonly own?: () => Pick<ServedSvid, 'cert' | 'key'>;
+  readonly own?: () => Shown;
   readonly clock: Pick<Clock, 'wall_ms'>;
 }
 
@@ -49,13 +51,13 @@ const OF_TLS = /^(?:ERR_SSL_|ERR_TLS_|EPROTO$)/;
  * `tls_failed`, those of `peers`, and as `fetch` does.
  */
 export function spiffeFetch(peers: SpiffePeers): DirectFetch {
-  const connections = new Connections(peers);
+  const connections = new Connections();
   const proofs = new ProvedSockets(peers.authorities, peers.clock);
   const assertServer = (socket: Socket): void => {
     assertExpected(proofs.assert(socket as TLSSocket).id, peers.servers);
   };
-  return (url, { method, headers, body, signal }) => {
-    connections.keepThose(assertServer);
+  return async (url, { method, headers, body, signal }) => {
+    connections.show(peers.own?.(), assertServer);
     const given = signal && { signal };
     const sent = request(url, { method, headers, agent: connections, ...given });
     return exchange(sent, { ...(body && { body }), ...given }, (socket) => {
@@ -90,21 +92,24 @@ function asRefusal(error: unknown, url: string): unknown {
 
 /** Connections that are handed over when their handshake has ended. */
 class Connections extends Agent {
-  readonly #own: SpiffePeers['own'];
+  #own: Shown | undefined;
   /** What was shown on each. */
-  readonly #shown = new WeakMap<Socket, object>();
+  readonly #shown = new WeakMap<Socket, Shown>();
 
-  constructor({ own }: SpiffePeers) {
+  constructor() {
     // of free connections the first is taken, and destroyed ones before it are passed over
     super({ keepAlive: true, maxCachedSessions: 0, scheduling: 'fifo' });
-    this.#own = own;
   }
 
-  /** Ends free connections on which another certificate was shown, or of which `assert` throws. */
-  keepThose(assert: (socket: Socket) => void): void {
+  /**
+   * From now on `own` is shown. Ends free connections on which something else was, or of which
+   * `assert` throws.
+   */
+  show(own: Shown | undefined, assert: (socket: Socket) => void): void {
+    this.#own = own;
     for (const socket of Object.values(this.freeSockets).flatMap((sockets) => sockets ?? [])) {
       try {
-        if (this.#shown.get(socket) !== this.#own?.()) socket.destroy();
+        if (this.#shown.get(socket) !== own) socket.destroy();
         else assert(socket);
       } catch {
         socket.destroy();
@@ -116,14 +121,17 @@ class Connections extends Agent {
     { host, port }: ClientRequestArgs,
     done?: (error: Error | null, socket: Duplex) => void,
   ): undefined {
-    this.#open({ ...(host != null && { host }), port: Number(port) }).then(
-      (socket) => done?.(null, socket),
-      (error: Error) => done?.(error, undefined as unknown as Duplex),
-    );
+    const socket = this.#open(host ?? 'localhost', Number(port));
+    socket.setTimeout(CONNECT_MS, () => socket.destroy(timedOut()));
+    socket.once('error', (error) => done?.(asTlsFailure(error), socket));
+    socket.once('secureConnect', () => {
+      socket.setTimeout(0);
+      done?.(null, socket);
+    });
   }
 
-  async #open({ host = 'localhost', port }: ConnectionOptions): Promise<TLSSocket> {
-    const own = this.#own?.();
+  #open(host: string, port: number): TLSSocket {
+    const own = this.#own;
     const socket = connect({
       host,
       port,
@@ -136,14 +144,6 @@ class Connections extends Agent {
       ...(own && { cert: own.cert, key: own.key }),
     });
     if (own) this.#shown.set(socket, own);
-    await new Promise<void>((resolve, reject) => {
-      socket.setTimeout(CONNECT_MS, () => socket.destroy(timedOut()));
-      socket.once('error', (error) => reject(asTlsFailure(error)));
-      socket.once('secureConnect', () => {
-        socket.setTimeout(0);
-        resolve();
-      });
-    });
     return socket;
   }
 }

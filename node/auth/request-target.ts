@@ -95,9 +95,9 @@ export function targetOf(request: IncomingMessage, own: OwnNames): string {
     const message = 'The request is signed for another node, or this one does not know the name: ';
     fail('signature_other_node', `${message}api.names in its configuration lists them.`, { host });
   }
-  const node = headers[NODE_HEADER] ?? own.actor;
+  const node = String(headers[NODE_HEADER] ?? own.actor);
   if (node !== own.actor) {
-    fail('signature_other_node', 'The request is signed for another node.', { node: `${node}` });
+    fail('signature_other_node', 'The request is signed for another node.', { node });
   }
   return `${scheme}://${host}${target}`;
 }

@@ -57,7 +57,7 @@ type Trust = Pick<SpiffePeers, 'authorities' | 'servers'>;
  * else by those of the Workload API, else by that of the data directory's node, where it runs;
  * `undefined` where there is none of them. `isProved`: requests prove otherwise who sends them;
  * else the SVID of the Workload API is shown. Throws `usage` where such options are given beside
- * `--url` with another address, `spiffe_id_invalid`, and the codes of bundles and of the Workload API.
+ * `--url` with another address, `spiffe_id_invalid`, and the codes of bundles and of Workload APIs.
  */
 export async function secureFetchFor(
   url: string,

@@ -91,7 +91,8 @@ test('commands ask a node by TLS: with a bundle and a key, or with an SVID', asy
   const entry = ['identity', 'entry', 'own', id, '--selector', `unix:uid:${process.getuid?.()}`];
   t.is((await at(...entry, '--wait', ...KEY, ...BUNDLE)).code, 0);
   refused(t, await at('status', '--workload-api', workloads), 4, 'policy_denied', 'not permitted');
-  writeFileSync(join(away, 'own.cedar'), `permit (principal == Spiffe::"${id}", action, resource);`);
+  const policy = `permit (principal == Spiffe::"${id}", action, resource);`;
+  writeFileSync(join(away, 'own.cedar'), policy);
   t.is((await at('policy', 'put', 'own.cedar', '--wait', ...KEY, ...BUNDLE)).code, 0);
   rmSync(join(away, 'me.key'));
   rmSync(join(away, 'bundle.json'));
