@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { parseEntry } from '#projections/identity-entries.ts';
 import type { IdentitiesJson } from '#node/api/identity.ts';
+import { isLoopbackUrl } from '#node/auth/request-target.ts';
 import { replaceFile } from '#node/private-file.ts';
 import { addCommand, collect, wholeNumber } from './command.ts';
 import { actorOf, operate } from './operate.ts';
@@ -51,7 +52,9 @@ export function registerIdentity(program: Command): void {
   );
   withNode(bundle.command).option('-o, --out <file>', 'write it here, over what is there');
   bundle.does(async (out, options) => {
-    const document = await (await clientOf(options)).identityBundle();
+    const client = await clientOf(options);
+    assertProved(client.url);
+    const document = await client.identityBundle();
     const text = new TextDecoder().decode(document);
     if (options.out === undefined) out.show(JSON.parse(text) as object, () => text);
     else await saveBundle(out, options.out, text);
@@ -59,6 +62,16 @@ export function registerIdentity(program: Command): void {
 
   registerEntry(group);
   registerTrust(group);
+}
+
+/** Who answers says whom to believe: throws `usage` where that could be anybody. */
+function assertProved(url: string): void {
+  const parsed = new URL(url);
+  if (parsed.protocol === 'https:' || isLoopbackUrl(parsed)) return;
+  const message =
+    'At a plain address anybody could answer: fetch the bundle on the machine of the node, or at ' +
+    'an https address.';
+  fail('usage', message, { url });
 }
 
 /** The file is never seen half written: commands that run may read it. */

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer as createHttpServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -178,7 +179,13 @@ async function opened(t: ExecutionContext, server: Server): Promise<number> {
 }
 
 test('TLS 1.2, no TLS and nobody are told from each other', async (t) => {
-  const { cert, key } = served(own);
+  // the right server but for its version; TLS 1.2 would need an EC key on a group that is offered
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const spki = new Uint8Array(rsa.publicKey.export({ format: 'der', type: 'spki' }));
+  const cert = certPem(await craftLeaf(root, { ...TIMES, uris: [NODE_ID], spki }));
+  const key = rsa.privateKey.export({ format: 'pem', type: 'pkcs8' });
+  const now = createHttpsServer({ cert, key }, (_request, response) => response.end('{}'));
+  t.is(await codeAt(await opened(t, now)), 'ok');
   const old = createHttpsServer({ cert, key, maxVersion: 'TLSv1.2' }, () => t.fail('asked'));
   t.is(await codeAt(await opened(t, old)), 'tls_failed');
   const plain = createHttpServer(() => t.fail('asked'));
@@ -249,7 +256,7 @@ test('on a connection that is kept, the server is asked for each request', async
   t.is(await code(), 'ok');
   t.is(connections.size, 3, 'another certificate is shown on another connection');
   // whole seconds, and the minute by which clocks may differ
-  const end_ms = (Math.floor(Date.now() / 1000) + 2) * 1000;
+  const end_ms = (Math.floor(Date.now() / 1000) + 4) * 1000;
   const short = { uris: [NODE_ID], from_ms: NOW_MS - HOUR_MS, to_ms: end_ms - CLOCK_SKEW_MS };
   svid.set(served(await craftLeaf(root, short)));
   shown = served(web, WEB);
@@ -290,7 +297,7 @@ test('events come over TLS; the stream ends when the server is believed no more'
 test('a stream is gone on with where the SVID of the server has been renewed', async (t) => {
   const { node, port, svid } = await startSigned(t);
   const auth = withSignature(node.operator);
-  const end_ms = (Math.floor(Date.now() / 1000) + 3) * 1000;
+  const end_ms = (Math.floor(Date.now() / 1000) + 5) * 1000;
   const short = { uris: [NODE_ID], from_ms: NOW_MS - HOUR_MS, to_ms: end_ms - CLOCK_SKEW_MS };
   svid.set(served(await craftLeaf(root, short)));
   const ended = new AbortController();
@@ -311,4 +318,31 @@ test('a stream is gone on with where the SVID of the server has been renewed', a
   }
   await reading;
   t.deepEqual(seen, ['a', 'b', 'c']);
+});
+
+test('a stream is gone on with where the SVID of its reader has been renewed', async (t) => {
+  const { node, port, permit } = await startSigned(t);
+  await permit(`permit (principal == Spiffe::"${WEB}", action in Action::"read", resource);`);
+  const writer = clientAt(port, { auth: withSignature(node.operator) });
+  const put = (key: string) => writer.putKv(key, Uint8Array.of(1), undefined, { isFinal: true });
+  const { seq: first = 0 } = await put('a');
+  const end_ms = (Math.floor(Date.now() / 1000) + 5) * 1000;
+  const short = { uris: [WEB], from_ms: NOW_MS - HOUR_MS, to_ms: end_ms - CLOCK_SKEW_MS };
+  let shown = served(await craftLeaf(root, short), WEB);
+  const reader = clientAt(port, { secureFetch: trusting(new HeldTrust(), { own: () => shown }) });
+  const ended = new AbortController();
+  const seen: (number | undefined)[] = [];
+  const reading = (async () => {
+    for await (const { seq } of reader.follow(first, ended.signal)) {
+      seen.push(seq);
+      if (seq === first + 1) ended.abort();
+    }
+  })();
+  await sleep(end_ms - Date.now() - 500);
+  t.deepEqual(seen, [first]);
+  shown = served(web, WEB);
+  await sleep(1000);
+  await put('b');
+  await reading;
+  t.deepEqual(seen, [first, first + 1]);
 });
