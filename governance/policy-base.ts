@@ -32,6 +32,9 @@ export const API_ACTIONS = {
 } as const;
 export type ApiAction = keyof typeof API_ACTIONS;
 
+/** Roles and labels by operators, addresses by the member itself. */
+const DESCRIBE_KIND = 'member.describe/1';
+
 /** What a member says of its own membership: it may when it may do little else. */
 const OWN_MEMBERSHIP: ReadonlySet<string> = new Set([
   'committee.leave/1',
@@ -41,6 +44,7 @@ const OWN_MEMBERSHIP: ReadonlySet<string> = new Set([
   'member.retire/1',
   'member.rotate/1',
   'member.revoke/1',
+  DESCRIBE_KIND,
 ]);
 
 /** Kinds that change policies; roles have their own resource. */
@@ -70,13 +74,15 @@ const MEMBERSHIP_KINDS = new Set([
   'member.uncordon/1',
   'member.remove/1',
   'member.rekey/1',
+  DESCRIBE_KIND,
 ]);
 
-function groupOf(kind: string): string {
-  if (kind === 'committee.change/1') return 'committee';
-  if (OWN_MEMBERSHIP.has(kind)) return 'own';
-  if (MEMBERSHIP_KINDS.has(kind)) return 'membership';
-  return GROUP_OF[familyOf(kind)] ?? 'protocol';
+function groupsOf(kind: string): string[] {
+  if (kind === 'committee.change/1') return ['committee'];
+  const isOwn = OWN_MEMBERSHIP.has(kind);
+  const isOthers = MEMBERSHIP_KINDS.has(kind);
+  if (isOwn || isOthers) return [...(isOwn ? ['own'] : []), ...(isOthers ? ['membership'] : [])];
+  return [GROUP_OF[familyOf(kind)] ?? 'protocol'];
 }
 
 const PRINCIPALS = '[Actor, Spiffe, Local, Anonymous]';
@@ -84,7 +90,7 @@ const PRINCIPALS = '[Actor, Spiffe, Local, Anonymous]';
 /** The schema of the network's kinds, in Cedar's own notation. */
 export function baseSchema(kinds: readonly string[]): string {
   const events = kinds.toSorted().map(
-    (kind) => `action "${kind}" in ["${groupOf(kind)}"] appliesTo {
+    (kind) => `action "${kind}" in ["${groupsOf(kind).join('", "')}"] appliesTo {
   principal: [Actor, Spiffe],
   resource: [${resourceTypeOf(kind)}],
   context: { time_ms: Long, onBehalfOf?: String },

@@ -142,7 +142,10 @@ function membersIn(kind: string, body: Event['body'], author: string): string[] 
   if (KEY_KINDS.has(kind)) {
     return [body['actor'] instanceof Uint8Array ? body['actor'].toHex() : author];
   }
-  const added = listIn(body, 'add').flatMap((one) => actorOfKey((one as { key?: unknown }).key));
+  const added = listIn(body, 'add').flatMap((one) => {
+    const { actor, key } = one as { readonly actor?: unknown; readonly key?: unknown };
+    return actor instanceof Uint8Array ? [actor.toHex()] : actorOfKey(key);
+  });
   const removed = listIn(body, 'remove').flatMap((one) =>
     one instanceof Uint8Array ? one.toHex() : [],
   );

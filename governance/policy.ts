@@ -30,7 +30,7 @@ type Reading = Pick<Rows, 'get'>;
 /** What a genesis lists of it. */
 export const POLICY: Pick<Projection, 'name' | 'version' | 'kinds'> = {
   name: 'policy',
-  version: 2,
+  version: 3,
   kinds: [
     {
       kind: 'policy.assign/1',

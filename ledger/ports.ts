@@ -116,6 +116,12 @@ export interface PolicyProgram {
   readonly warnings: readonly string[];
   /** Never throws; the same answer for the same question, always and everywhere. */
   decide(request: PolicyRequest): PolicyDecision;
+  /**
+   * The set as it is to be reckoned with where nothing is known of an attribute of the context:
+   * what it permits, the whole set permits whatever the attribute is. Permits that look at it are
+   * left out, forbids that look at it lose those clauses.
+   */
+  regardlessOf(attribute: string): PolicyProgram;
   /** Ids of a type that the scopes and conditions of its policies name, sorted. */
   mentioned(type: string): readonly string[];
 }

@@ -29,7 +29,7 @@ interface Scope {
   readonly fits: (subject: PolicySubject) => boolean;
 }
 
-interface LooksAt {
+export interface LooksAt {
   readonly principal: boolean;
   readonly resource: boolean;
   /** Names of attributes. */
@@ -140,7 +140,7 @@ function noteEntities(part: unknown, mentions: Map<string, string[]>): void {
   for (const inner of Object.values(part)) noteEntities(inner, mentions);
 }
 
-function looksOf(conditions: PolicyJson['conditions']): LooksAt {
+export function looksOf(conditions: PolicyJson['conditions']): LooksAt {
   const vars = new Set<string>();
   const names = new Set<string>();
   for (const { body } of conditions) noteVars(body, vars, names);

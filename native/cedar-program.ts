@@ -5,6 +5,7 @@ import type * as Cedar from '@cedar-policy/cedar-wasm/nodejs';
 import type { Checked } from './cedar-compiler.ts';
 import type { Footprint } from './cedar-footprint.ts';
 import type { CedarModule } from './cedar-module.ts';
+import { regardless } from './cedar-regardless.ts';
 
 /** Answers that are kept for one policy set; then they are asked for again. */
 const ANSWERS_MAX = 4096;
@@ -20,7 +21,7 @@ interface Narrowed {
 export class Program implements PolicyProgram {
   readonly warnings: readonly string[];
   readonly #cedar: CedarModule;
-  readonly #prints: readonly Footprint[];
+  readonly #prints: readonly Checked[];
   /** The groups that an action is in, itself included. */
   readonly #groups: ReadonlyMap<string, ReadonlySet<string>>;
   readonly #byAction = new Map<string, Narrowed>();
@@ -41,6 +42,11 @@ export class Program implements PolicyProgram {
   mentioned(type: string): readonly string[] {
     const ids = this.#prints.flatMap(({ mentions }) => mentions.get(type) ?? []);
     return [...new Set(ids)].toSorted();
+  }
+
+  regardlessOf(attribute: string): PolicyProgram {
+    const prints = this.#prints.flatMap((one) => regardless(this.#cedar, one, attribute));
+    return new Program(this.#cedar, prints, this.#groups);
   }
 
   decide(request: PolicyRequest): PolicyDecision {

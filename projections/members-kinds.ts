@@ -50,18 +50,25 @@ const Join = Type.Object(
   { additionalProperties: false },
 );
 
-/** One validator to be, as `committee.change/1` brings it. */
-export interface Joining {
-  readonly key: Uint8Array;
-  readonly peer: string;
-  readonly stake: number;
-  readonly addrs?: readonly string[];
-}
+/** A member gets a seat as it stands on the ledger. */
+const Named = Type.Object({ actor: Actor }, { additionalProperties: false });
+
+/** One validator to be, as `committee.change/1` brings it: a member, or who is none yet. */
+export type Joining =
+  | { readonly actor: Uint8Array }
+  | {
+      readonly key: Uint8Array;
+      readonly peer: string;
+      readonly stake: number;
+      readonly addrs?: readonly string[];
+    };
 
 /** `committee.change/1`: all of it happens, or nothing. */
 const CommitteeChange = Type.Object(
   {
-    add: Type.Optional(Type.Array(Join, { minItems: 1, maxItems: COMMITTEE_MAX })),
+    add: Type.Optional(
+      Type.Array(Type.Union([Named, Join]), { minItems: 1, maxItems: COMMITTEE_MAX }),
+    ),
     remove: Type.Optional(Type.Array(Actor, { minItems: 1, maxItems: COMMITTEE_MAX })),
   },
   { additionalProperties: false, minProperties: 1 },

@@ -8,13 +8,14 @@ import { COMMITTEE_MAX } from '#ledger/limits.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { OrderedEvent, Rows, Seats } from '#ledger/projection.ts';
 import type { VerdictName } from '#ledger/verdicts.ts';
-import { actorOfKey, isAccusing, keyState } from './member-keys.ts';
+import { actorOfKey, isAccusing, keyOf, keyState } from './member-keys.ts';
 import type { Committees } from './member-keys.ts';
 import type { Joining } from './members-kinds.ts';
 import {
-  EPOCH, MEMBERS_MAX, NEXT, enlist, idsOf, listOf, ofActor, ofEpoch, ofEvidence, putRow, rowOf,
+  EPOCH, MEMBERS_MAX, NEXT, actorOfPeer, enlist, idsOf, listOf, ofActor, ofEpoch, ofEvidence,
+  putRow, rowOf,
 } from './members-rows.ts';
-import type { Reading } from './members-rows.ts';
+import type { Reading, Row } from './members-rows.ts';
 
 /** Who sits in the committee, and how that changes. */
 
@@ -61,41 +62,56 @@ export function change(
   }
   const after = before.filter((actor) => !leaving.has(actor));
   const peers = new Set(after.map((actor) => rowOf(rows, actor)?.peer));
-  let strangers = 0;
-  for (const { key, peer } of add) {
-    const actor = joinerOf(rows, key);
-    const row = rowOf(rows, actor);
-    const state = row && keyState(actor, keyId(key), rows);
-    if (state === 'retired') return 'key_retired';
-    if (state === 'revoked') return 'key_revoked';
+  const strangers = new Map<Id, Row>();
+  for (const joining of add) {
+    const found = joinerOf(rows, joining);
+    if (typeof found === 'string') return found;
+    const [actor, row] = found;
     if (after.includes(actor)) return 'already_validator';
-    if (row?.barred) return 'member_barred';
+    if (row.barred) return 'member_barred';
     // a seat wants a node that works
-    if (row?.state !== undefined && row.state !== 'active') return 'member_transition';
-    if (peers.has(peer)) return 'peer_taken';
-    peers.add(peer);
+    if (row.state !== undefined && row.state !== 'active') return 'member_transition';
+    if (peers.has(row.peer)) return 'peer_taken';
+    peers.add(row.peer);
     after.push(actor);
-    if (!row) strangers += 1;
+    if (!rowOf(rows, actor)) strangers.set(actor, row);
   }
   if (after.length < 1 || after.length > COMMITTEE_MAX) return 'committee_bounds';
-  if (strangers > 0 && listOf(rows).length + strangers > MEMBERS_MAX) return 'member_bounds';
-  for (const joining of add) enrol(rows, joining);
+  const isOver = listOf(rows).length + strangers.size > MEMBERS_MAX;
+  if (strangers.size > 0 && isOver) return 'member_bounds';
+  for (const [actor, row] of strangers) {
+    enlist(rows, actor);
+    putRow(rows, actor, row);
+  }
   rows.put(NEXT, encode(after.map(bytesOf)));
   return 'applied';
 }
 
-/** Whose key it is; one that is nobody's makes a new actor. */
-function joinerOf(rows: Reading, key: Uint8Array): Id {
+/**
+ * Who is to get a seat, as it stands on the ledger. A key that is nobody's makes a new member with
+ * the peer id that its operator names. The pair of who is a member stays: it was vouched for.
+ */
+function joinerOf(rows: Reading, joining: Joining): readonly [Id, Row] | VerdictName {
+  if ('actor' in joining) {
+    const actor = joining.actor.toHex();
+    const row = rowOf(rows, actor);
+    if (!row) return 'member_unknown';
+    if (keyOf(actor, rows) === undefined) return 'key_revoked';
+    return row.peer === undefined ? 'member_roles' : [actor, row];
+  }
+  const { key, peer, addrs = [] } = joining;
   const id = keyId(key);
-  return actorOfKey(id, rows) ?? id;
-}
-
-function enrol(rows: Rows, { key, peer, addrs = [] }: Joining): void {
-  const actor = joinerOf(rows, key);
-  const known = rowOf(rows, actor);
-  if (!known) enlist(rows, actor);
-  const { addrs: _before, ...kept } = known ?? {};
-  putRow(rows, actor, { ...kept, key, peer, ...(addrs.length > 0 && { addrs }) });
+  const actor = actorOfKey(id, rows) ?? id;
+  const row = rowOf(rows, actor);
+  const holder = actorOfPeer(rows, peer) ?? actor;
+  if (!row) {
+    const made = { key, peer, ...(addrs.length > 0 && { addrs }) };
+    return holder === actor ? [actor, made] : 'peer_taken';
+  }
+  const state = keyState(actor, id, rows);
+  if (state !== 'present') return state === 'revoked' ? 'key_revoked' : 'key_retired';
+  // with other keys than at first it is named by its actor
+  return row.peer === peer && id === actor ? [actor, row] : 'member_known';
 }
 
 /** Whether it would leave an empty committee behind. */

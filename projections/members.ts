@@ -31,7 +31,7 @@ export type { Member } from './members-view.ts';
  */
 export const members: Projection & Membership = {
   name: 'members',
-  version: 3,
+  version: 4,
   kinds: [...COMMITTEE_KINDS, ...KEY_KIND_SPECS, ...LIFECYCLE_KINDS],
 
   start(genesis: Genesis, rows: Rows): void {

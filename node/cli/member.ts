@@ -1,9 +1,6 @@
 import type { Command } from 'commander';
 import { fail } from '#ledger/errors.ts';
-import type { Body } from '#ledger/event.ts';
-import { ADDRS_MAX } from '#ledger/invite.ts';
-import type { Client } from '#node/client.ts';
-import type { MemberJson, MembersJson } from '#node/client.ts';
+import type { Client, MemberJson, MembersJson } from '#node/client.ts';
 import { addCommand } from './command.ts';
 import { registerLifecycle } from './member-steps.ts';
 import { presentOfNode } from './own-key.ts';
@@ -47,14 +44,17 @@ export function registerMember(program: Command): void {
 function registerSeats(group: Command): void {
   const add = addCommand<WritingOptions>(
     group,
-    'add <url...>',
-    'nodes, by their APIs, become validators at the end of this epoch; by an operator',
-    ['x0t member add http://192.0.2.9:8420 --wait'],
+    'add <member...>',
+    'members become validators at the end of this epoch: actors, or the URLs of their APIs, ' +
+      'which also tell whether they are in step; by an operator',
+    ['x0t member add 4f2a… --wait', 'x0t member add http://192.0.2.9:8420 --wait'],
   );
   withWriting(add.command);
-  add.does(async (out, options, ...urls) => {
-    const joining = await Promise.all(urls.flat().map((url) => joiningAt(url, options)));
-    await operate(out, options, 'committee.change/1', { add: joining });
+  add.does(async (out, options, ...places) => {
+    const actors = await Promise.all(places.flat().map((place) => joiningAt(place, options)));
+    await operate(out, options, 'committee.change/1', {
+      add: actors.map((actor) => ({ actor: actorOf(actor) })),
+    });
   });
 
   const unseat = addCommand<WritingOptions>(
@@ -98,9 +98,15 @@ async function joinerAt(url: string, options: NodeOptions): Promise<Client> {
   return key ? clientWith(withSignature(key), url, options) : clientAt(url, options);
 }
 
-/** What a node says of itself, as `committee.change/1` takes it; it must be of the same network. */
-async function joiningAt(url: string, options: NodeOptions): Promise<Body> {
-  const { chain, commits } = await (await clientOf(options)).status();
+/**
+ * The member that is to get a seat. What its node says of itself is compared with what the ledger
+ * says: whoever else answers there gets nothing.
+ */
+async function joiningAt(place: string, options: NodeOptions): Promise<string> {
+  if (!/^https?:/.test(place)) return place;
+  const url = place;
+  const client = await clientOf(options);
+  const { chain, commits } = await client.status();
   // that node is another one, which knows members by their keys
   const joiner = await (await joinerAt(url, options)).status();
   if (joiner.chain !== chain) {
@@ -113,13 +119,13 @@ async function joiningAt(url: string, options: NodeOptions): Promise<Body> {
       present: commits,
     });
   }
-  const addrs = joiner.addrs.slice(0, ADDRS_MAX);
-  return {
-    key: Uint8Array.fromBase64(joiner.key),
-    peer: joiner.peer,
-    stake: 1,
-    ...(addrs.length > 0 && { addrs }),
-  };
+  const { actor } = joiner;
+  const { peer } = await client.member(actor);
+  if (peer !== joiner.peer) {
+    const message = "That node's libp2p key is not the one that the ledger has of this member.";
+    fail('pair_differs', message, { url, actor, peer: joiner.peer });
+  }
+  return actor;
 }
 
 /** Commits that a joiner may lack: they are made while it is asked. */

@@ -23,7 +23,7 @@ test('the version stands for these rows', (t) => {
     for (const [key, value] of bench.rows.rows) hash.replace(key, undefined, value);
     return hash.root().toHex();
   };
-  t.is(POLICY.version, 2);
+  t.is(POLICY.version, 3);
   t.is(root(), '8a516f2c02de91add993d77aeb8419cb50a0511c8fec987edbd693b81e1c0b54');
   const text = 'forbid (principal, action, resource == Key::"x");';
   t.is(bench.apply('policy.put/1', { id: 'one', text }), 'applied');

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { Fold } from '#ledger/fold.ts';
-import type { Event } from '#ledger/event.ts';
+import type { Body, Event } from '#ledger/event.ts';
 import { newGenesisSchema, schemaFor } from '#node/schema.ts';
 import { MemoryStore } from '#test/support/memory-store.ts';
 import { seededNet } from '#test/support/seeded-actor.ts';
@@ -50,4 +50,24 @@ test('a change of the committee needs its members permitted, each of them', (t) 
   };
   t.true(may(validator)?.isAllowed);
   t.deepEqual(may(validator, leaving)?.reasons, ['stays']);
+});
+
+test('who gets a seat is asked for by its actor, and who is described as a member', (t) => {
+  const { reducer } = new Fold(new MemoryStore(), genesis, schemaFor(genesis));
+  const put = (id: string, text: string, seq: number) => {
+    const event = { ...eventOf(operator, 'policy.put/1', { id, text }), seq };
+    t.is(reducer.apply({ id: `${seq}`.padStart(64, '0'), event, seq, ts_ms: seq }), 'applied');
+  };
+  const actor = Uint8Array.fromHex(leaving);
+  const add = { add: [{ actor }] };
+  const describe = { actor, roles: ['auditor'] };
+  const ask = (kind: string, body: Body) => reducer.permission(eventOf(operator, kind, body), 1);
+  t.true(ask('committee.change/1', add)?.isAllowed);
+  t.true(ask('member.describe/1', describe)?.isAllowed);
+  put('no-seat', `forbid (principal, action, resource == Member::"${leaving}")
+    unless { action in Action::"membership" };`, 1);
+  t.deepEqual(ask('committee.change/1', add)?.reasons, ['no-seat']);
+  t.true(ask('member.describe/1', describe)?.isAllowed);
+  put('no-changes', 'forbid (principal, action in Action::"membership", resource);', 2);
+  t.deepEqual(ask('member.describe/1', describe)?.reasons, ['no-changes']);
 });

@@ -135,6 +135,24 @@ const TEXTS: readonly (readonly [what: string, verdict: string, text: string])[]
     'forbid(principal, action in Action::"policy", resource) when { context.time_ms > 5000 };',
   ],
   [
+    'a forbid that begins later and ends before the end of time',
+    'policy_lockout',
+    `forbid(principal, action, resource)
+     when { context.time_ms > 4102444800000 && context.time_ms < 9007199254740991 };`,
+  ],
+  [
+    'a forbid that looks at the time in one of its clauses',
+    'policy_lockout',
+    `forbid(principal, action in Action::"policy", resource)
+     when { principal in Role::"operator" } unless { context.time_ms < 5000 };`,
+  ],
+  [
+    'a forbid that looks at the whole context',
+    'policy_lockout',
+    `forbid(principal, action == Action::"api.event.submit", resource)
+     when { context == { time_ms: 5000, operation: "submitEvent" } };`,
+  ],
+  [
     'a policy that nobody may replace',
     'policy_lockout',
     'forbid(principal, action in Action::"policy", resource == Policy::"mine");',
@@ -153,6 +171,22 @@ const BAD: readonly (readonly [string, string, Record<string, unknown>, string])
     'changes for one who is no member',
     'policy.put/1',
     put(NOBODY, 'default.policy'),
+    'policy_lockout',
+  ],
+  [
+    'changes for some time only',
+    'policy.put/1',
+    put(`permit(principal in Role::"operator", action in Action::"policy", resource)
+         when { context.time_ms < 4102444800000 };`, 'default.policy'),
+    'policy_lockout',
+  ],
+  [
+    // each of these may be removed, and their roles with them
+    'changes for one operator, and for a role that is assigned',
+    'policy.put/1',
+    put(`permit(principal, action in Action::"policy", resource)
+         when { principal == Actor::"${OPERATOR}" || principal in Role::"keepers" };`,
+    'default.policy'),
     'policy_lockout',
   ],
   [
@@ -195,6 +229,15 @@ for (const [what, kind, body, verdict] of BAD) {
     t.is(codeIn(() => one.policy.assertFits(event, 1000, one.rows, standingOf)), verdict);
   });
 }
+
+test('a rule may look at the time where operators are not concerned', (t) => {
+  const one = bench();
+  const night = `forbid(principal, action, resource) when { context.time_ms > 5000 }
+    unless { principal in Role::"operator" };`;
+  t.is(one.apply('policy.put/1', put(night)), 'applied');
+  const some = 'permit(principal, action, resource) when { context.time_ms < 9 };';
+  t.is(one.apply('policy.put/1', put(some, 'some')), 'applied');
+});
 
 test('a schema may add groups, and policies that use them hold it in place', (t) => {
   const one = bench();

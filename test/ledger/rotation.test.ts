@@ -173,7 +173,7 @@ test('a revoked validator key: no seat, no events; an operator binds a new one',
   t.true(await cluster.until(() => cluster.haveFinal(3), 5000));
   const id = await cluster.put(3, 'by the new key');
   t.true(await cluster.until(() => verdictOf(cluster.at(2), id) === 'applied', 5000));
-  const add = [{ key: next.coseKey, peer: 'peer-3', stake: 1 }];
+  const add = [{ actor: Uint8Array.fromHex(who.actor) }];
   await hand(
     cluster, 0,
     await eventBy(cluster, operator.actor, operator, 'committee.change/1', { add }), operator,

@@ -1,6 +1,6 @@
 import test from 'ava';
 import { reachValidators } from '#node/validators.ts';
-import { areIn, changeCommittee, joining, newcomer } from '#test/support/epochs.ts';
+import { areIn, changeCommittee, joining, newcomer, operate } from '#test/support/epochs.ts';
 import { silentLog } from '#test/support/cluster.ts';
 import { SimCluster } from '#test/support/sim-cluster.ts';
 
@@ -31,7 +31,9 @@ test('who joins is dialled, who is removed is not, and who comes back is again',
   await changeCommittee(cluster, 0, [], [node.who]);
   t.true(await cluster.until(() => areIn(cluster, 4), 10_000));
   t.deepEqual(told.splice(0), ['not peer-4']);
-  await changeCommittee(cluster, 0, [{ ...joining(node.who, 'peer-4'), addrs: [] }]);
+  const describe = { actor: Uint8Array.fromHex(node.who.actor), addrs: [] };
+  await operate(cluster, 0, 'member.describe/1', describe);
+  await changeCommittee(cluster, 0, [joining(node.who, 'peer-4')]);
   t.true(await cluster.until(() => areIn(cluster, 5), 10_000));
   t.deepEqual(told.splice(0), ['not '], 'without an address, but dialled where it was seen');
   await cluster.stop();

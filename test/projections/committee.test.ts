@@ -57,12 +57,14 @@ test('the changes of one commit are one set; what is refused takes no part', (t)
     leave(bob),
     change({ remove: [hex(newcomer(1).actor)] }),
     change({ remove: [hex(ada)] }),
+    // a peer id stays its member's, also without the seat
     change({ add: [join(2, 'peer-0')], remove: [hex(ada)] }),
+    change({ add: [join(2)], remove: [hex(ada)] }),
   ];
   t.deepEqual(verdicts(hand, entries), [
     'not_operator',
     'applied',
-    'already_validator',
+    'member_known',
     'peer_taken',
     'peer_taken',
     'not_validator',
@@ -71,6 +73,7 @@ test('the changes of one commit are one set; what is refused takes no part', (t)
     'not_validator',
     'applied',
     'committee_bounds',
+    'peer_taken',
     'applied',
   ]);
   t.is(hand.fold.seats.epoch, 1);
@@ -106,17 +109,34 @@ test('a refused change ends no epoch and leaves no trace', (t) => {
   t.is(root(), before);
 });
 
-test('a seat may move to another node of the same actor', (t) => {
+test('a member gets a seat as the ledger has it: by its actor, with its pair', (t) => {
   const hand = new HandFold();
+  t.deepEqual(verdicts(hand, [change({ remove: [hex(ada)] })]), ['applied']);
   const key = net.validators[0]?.coseKey as Uint8Array;
-  const moved = { key, peer: 'elsewhere', stake: 1, addrs: ['/ip4/192.0.2.1/tcp/4001'] };
-  t.deepEqual(verdicts(hand, [change({ add: [moved], remove: [hex(ada)] })]), ['applied']);
+  const addrs = ['/ip4/192.0.2.1/tcp/4001'];
+  const named = { actor: hex(ada) };
+  const entries = [
+    change({ add: [{ key, peer: 'elsewhere', stake: 1, addrs }] }),
+    change({ add: [{ actor: hex(newcomer(7).actor) }] }),
+    change({ add: [{ actor: hex(operator) }] }),
+    change({ add: [{ ...named, peer: 'elsewhere' }] }),
+    change({ add: [named, named] }),
+    change({ add: [named] }),
+    change({ add: [named] }),
+  ];
+  t.deepEqual(verdicts(hand, entries), [
+    'member_known',
+    'member_unknown',
+    'member_roles',
+    'bad_body',
+    'already_validator',
+    'applied',
+    'already_validator',
+  ]);
   t.deepEqual(seatsOf(hand), [bob, ada]);
-  t.like(readMember(hand.fold.reducer.rowsOf('members'), ada), {
-    author: 1,
-    peer: 'elsewhere',
-    addrs: ['/ip4/192.0.2.1/tcp/4001'],
-  });
+  const member = readMember(hand.fold.reducer.rowsOf('members'), ada);
+  t.like(member, { author: 1, peer: 'peer-0' });
+  t.is(member?.addrs, undefined);
 });
 
 test('a committee has at most 128 validators', (t) => {

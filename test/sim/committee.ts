@@ -26,8 +26,11 @@ const KINDS = {
   committee: async (world, op) => {
     const { add, remove } = op.change ?? { add: [], remove: [] };
     const joining = add.map((index) => {
-      const { name } = world.at(index);
-      return { key: world.presentKey(index, op.node).coseKey, peer: name, stake: 1 };
+      const { name, who } = world.at(index);
+      // who has rotated is a member
+      const isMember = world.presentKey(index, op.node) !== who;
+      if (isMember) return { actor: Uint8Array.fromHex(who.actor) };
+      return { key: who.coseKey, peer: name, stake: 1 };
     });
     const leaving = remove.map((index) => Uint8Array.fromHex(world.at(index).who.actor));
     const body = {

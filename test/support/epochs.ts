@@ -48,7 +48,17 @@ export async function changeCommittee(
     ...(add.length > 0 && { add }),
     ...(remove.length > 0 && { remove: remove.map(({ actor }) => Uint8Array.fromHex(actor)) }),
   };
-  const entry = await operatorEvent(cluster, 'committee.change/1', body);
+  return operate(cluster, index, 'committee.change/1', body);
+}
+
+/** Submits an event of the operator at a node; resolves with its id when it is accepted. */
+export async function operate(
+  cluster: SimCluster,
+  index: number,
+  kind: string,
+  body: Body,
+): Promise<string> {
+  const entry = await operatorEvent(cluster, kind, body);
   const key = cluster.net.operators[0]?.coseKey as Uint8Array;
   await cluster.during(cluster.at(index).core.submit(entry.bytes, key));
   return entry.id;
