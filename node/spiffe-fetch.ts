@@ -85,8 +85,10 @@ function assertExpected(id: SpiffeId, servers: readonly SpiffeId[]): void {
 /** The code of what is wrong, and where. */
 function asRefusal(error: unknown, url: string): unknown {
   if (!(error instanceof X0tError)) return error;
+  const isOld = error.code === 'svid_untrusted';
+  const hint = isOld ? ' If it is the node, the bundle is from before its last start.' : '';
   const reason = error.message.replace(/\.$/, '');
-  const message = `The server there does not prove that it is the node: ${reason}.`;
+  const message = `The server there does not prove that it is the node: ${reason}.${hint}`;
   return new X0tError(error.code, message, { ...error.data, url }, { cause: error });
 }
 

@@ -9,8 +9,8 @@ import type { X509Authorities } from './x509-svid.ts';
 /**
  * A bundle document that somebody trusts, of the trust domain `named`; else of the one that its
  * authorities name, since the document itself names none. Throws `bundle_invalid`,
- * `bundle_domain_unknown` where they name none or several, and `bundle_other_domain` where they
- * name another.
+ * `bundle_domain_unknown` where they name none or several, or there are none, and
+ * `bundle_other_domain` where they name another.
  */
 export function readTrustBundle(document: Uint8Array, named: string | undefined): Bundle {
   const bundle = parseBundle(named ?? '', document);
@@ -18,7 +18,10 @@ export function readTrustBundle(document: Uint8Array, named: string | undefined)
   const [own] = names;
   if (named === undefined) {
     if (own !== undefined && names.size === 1) return { ...bundle, trustDomain: own };
-    const message = 'The bundle does not say of which trust domain it is: give the ID of the node.';
+    const message =
+      bundle.x509.length === 0
+        ? 'The bundle has no X.509 authorities: no node of its network issues identities now.'
+        : 'The bundle does not say of which trust domain it is: give the ID of the node.';
     return fail('bundle_domain_unknown', message, { found: [...names].join(', ') });
   }
   if (own !== undefined && !(names.size === 1 && own === named)) {
