@@ -160,11 +160,14 @@ export class Policies implements Projection, Permission {
     const count = isOfMany(kind) ? resourcesOf(event, rolesIn(present)).length : 1;
     let decision = ALLOWED;
     for (const name of speakers) {
+      const speaker = principalNamed(name);
+      // a node speaks for members and for workloads
+      if (speaker.type === 'Actor' && !standingOf(name)) return NOBODY_MAY;
       for (let i = 0; i < count; i++) {
         let resource: PolicySubject | undefined;
         decision = present.program.decide({
           action: kind,
-          principal: () => present.principals.of(principalNamed(name), standingOf),
+          principal: () => present.principals.of(speaker, standingOf),
           resource: () => (resource ??= resourceOf(resourceAt(i), present.prefixes)),
           context,
         });

@@ -413,8 +413,8 @@ export class Core {
   }
 
   /** Authors an event as this node. See `Submissions.author`. */
-  author(kind: string, body: Body, isSigned: boolean): Promise<Entry> {
-    return this.#counted(this.submissions.author(kind, body, isSigned));
+  author(kind: string, body: Body, isSigned: boolean, onBehalfOf?: string): Promise<Entry> {
+    return this.#counted(this.submissions.author(kind, body, isSigned, onBehalfOf));
   }
 
   async #counted(entry: Promise<Entry>): Promise<Entry> {

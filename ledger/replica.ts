@@ -285,6 +285,14 @@ export class Replica {
     return this.#offered.bytes;
   }
 
+  /**
+   * Resolves when all that the fold holds now is written: before, a crash may undo it, where it
+   * rests on an own block that nobody else has. Rejects where it could not be written.
+   */
+  written(): Promise<void> {
+    return this.#turns.over();
+  }
+
   /** Resolves when no turn is under way. */
   settled(): Promise<void> {
     return this.#turns.settled();

@@ -146,9 +146,15 @@ export class Submissions {
   /**
    * Authors an event as this node. With `isSigned` it is kept and stands by itself, so that it may
    * be acknowledged; else it rides in an own block, and nothing may be said of it before it is
-   * final (validators only).
+   * final (validators only). `onBehalfOf`: the actor or SPIFFE ID that this node speaks for, whom
+   * policies must permit it, too.
    */
-  async author(kind: string, body: Body, isSigned: boolean): Promise<Entry> {
+  async author(
+    kind: string,
+    body: Body,
+    isSigned: boolean,
+    onBehalfOf?: string,
+  ): Promise<Entry> {
     const { actor } = this.#self;
     // a store that began anew has learned since what its node authored before
     const { reducer } = this.#replica.fold;
@@ -158,6 +164,7 @@ export class Submissions {
       chain: this.#chain.id,
       actor,
       ...(key !== actor && { key }),
+      ...(onBehalfOf !== undefined && onBehalfOf !== actor && { onBehalfOf }),
       lane: NODE_LANE,
       seq: this.#freeSeq(),
       kind,

@@ -6,6 +6,7 @@ export class Turns {
   readonly #step: () => Promise<void>;
   readonly #failed: (error: unknown) => void;
   #current: Promise<void> | undefined;
+  #underWay: Promise<void> | undefined;
   #isWoken = false;
   #isInTurn = false;
   #isStopped = false;
@@ -36,12 +37,22 @@ export class Turns {
     try {
       while (this.#isWoken && !this.#isStopped) {
         this.#isWoken = false;
-        await this.#step();
+        this.#underWay = this.#step();
+        await this.#underWay;
+        this.#underWay = undefined;
       }
     } catch (error) {
       this.#isStopped = true;
       this.#failed(error);
     }
+  }
+
+  /**
+   * Resolves when the turn under way is over, at once where there is none; rejects where it or one
+   * before has failed.
+   */
+  async over(): Promise<void> {
+    await this.#underWay;
   }
 
   /** Resolves when no turn is under way. */

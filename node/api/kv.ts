@@ -100,7 +100,8 @@ export async function kvRoutes(app: Api, parts: LedgerParts): Promise<void> {
       const type = request.headers['content-type'];
       const ifSeq = ifSeqOf(request.query.ifSeq, request.headers);
       const body = { key: request.params['*'], value, ...(type && { type }), ...ifSeq };
-      return write(parts, 'kv.put/1', body, request.query, reply);
+      const whom = parts.speaksFor(request);
+      return write(parts, 'kv.put/1', body, request.query, whom, reply);
     },
   );
 
@@ -118,7 +119,8 @@ export async function kvRoutes(app: Api, parts: LedgerParts): Promise<void> {
     },
     (request, reply) => {
       const body = { key: request.params['*'], ...ifSeqOf(request.query.ifSeq, request.headers) };
-      return write(parts, 'kv.delete/1', body, request.query, reply);
+      const whom = parts.speaksFor(request);
+      return write(parts, 'kv.delete/1', body, request.query, whom, reply);
     },
   );
 
@@ -202,10 +204,11 @@ async function write(
   kind: string,
   body: Body,
   { wait, timeout_ms = TIMEOUT_MS }: Write,
+  onBehalfOf: string | undefined,
   reply: FastifyReply,
 ): Promise<WriteResult> {
   const start_ms = finality.now_ms();
-  const entry = await core.author(kind, body, wait !== 'final');
+  const entry = await core.author(kind, body, wait !== 'final', onBehalfOf);
   finality.started(entry.id, start_ms);
   const id = textOf(entry.id);
   const links = linksOf(entry.id);

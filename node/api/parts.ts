@@ -1,5 +1,5 @@
 import type {
-  FastifyBaseLogger, FastifyInstance, RawReplyDefaultExpression, RawRequestDefaultExpression,
+  FastifyBaseLogger, FastifyInstance, FastifyRequest, RawReplyDefaultExpression, RawRequestDefaultExpression,
   RawServerDefault,
 } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
@@ -28,6 +28,8 @@ export interface LedgerParts {
   readonly metrics: NodeMetrics;
   readonly view: ReadView;
   readonly stopping: Stopping;
+  /** The member or workload that a request makes the node speak for. */
+  readonly speaksFor: (request: FastifyRequest) => string | undefined;
   /** In a network with policies on its ledger: which keys a caller may read. */
   readonly keysFor?: KeyFilter;
   /** Events of callers under verification at once. */

@@ -138,6 +138,8 @@ function describe({
   if (commit !== undefined && ts_ms !== undefined)
     rows.push(['commit', `${commit}, ${utc(ts_ms)}`]);
   if (block) rows.push(['block', `round ${block.round}, author ${block.author}, ${block.id}`]);
+  const { onBehalfOf } = event as { readonly onBehalfOf?: string };
+  if (onBehalfOf !== undefined) rows.push(['for', onBehalfOf]);
   rows.push(['signed', signed ? 'by its actor' : "by its block's author, who is its actor"]);
   return `${columns(rows)}${JSON.stringify(event, undefined, 2)}\n`;
 }

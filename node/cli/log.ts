@@ -61,10 +61,21 @@ async function follow(client: Client, out: Output, { from }: Options): Promise<v
   }
 }
 
+interface Shown {
+  readonly kind: string;
+  readonly actor: string;
+  /** An actor or a SPIFFE ID. */
+  readonly onBehalfOf?: string;
+}
+
+const brief = (name: string): string =>
+  name.startsWith('spiffe://') ? name : name.slice(0, ACTOR_CHARS);
+
 function show(out: Output, event: EventJson): void {
   out.show(event, () => {
-    const { kind, actor } = event.event as { kind: string; actor: string };
+    const { kind, actor, onBehalfOf } = event.event as Shown;
     const { seq = 0, ts_ms = 0, verdict = '', id } = event;
-    return [seq, utc(ts_ms), verdict, kind, actor.slice(0, ACTOR_CHARS), id].join('  ');
+    const whom = onBehalfOf === undefined ? '' : ` for ${brief(onBehalfOf)}`;
+    return [seq, utc(ts_ms), verdict, kind, `${brief(actor)}${whom}`, id].join('  ');
   });
 }
