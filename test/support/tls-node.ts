@@ -1,5 +1,6 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import type { ExecutionContext } from 'ava';
+import type { Clock } from '#ledger/ports.ts';
 import { TlsListener } from '#node/api/tls-listener.ts';
 import type { SvidSource } from '#node/api/tls-listener.ts';
 import type { SpiffeTrust } from '#node/auth/svid-callers.ts';
@@ -7,6 +8,7 @@ import type { Certificate } from '#node/identity/certificate.ts';
 import type { JwtAuthority } from '#node/identity/jwt-svid.ts';
 import type { ServedSvid } from '#node/identity/own-svid.ts';
 import { newGenesisSchema } from '#node/schema.ts';
+import { systemClock } from '#node/system.ts';
 import { parseSpiffeId } from '#projections/spiffe-id.ts';
 import { craftCa, craftLeaf } from '#test/identity/craft.ts';
 import type { Crafted } from '#test/identity/craft.ts';
@@ -80,6 +82,13 @@ export const served = (leaf: Crafted, id = NODE_ID): ServedSvid => ({
   notAfter_ms: NOW_MS + HOUR_MS,
 });
 
+/** The system's clock, but that its wall is ahead. */
+export const aheadBy = (ahead_ms: () => number): Clock => ({
+  monotonic_ms: () => systemClock.monotonic_ms(),
+  wall_ms: () => systemClock.wall_ms() + ahead_ms(),
+  after: (delay_ms, act) => systemClock.after(delay_ms, act),
+});
+
 export interface TlsNode {
   readonly node: SingleNode;
   readonly trust: HeldTrust;
@@ -91,13 +100,18 @@ export interface TlsNode {
 
 let seq = 0;
 
-export async function startTlsNode(t: ExecutionContext): Promise<TlsNode> {
+/** `ahead_ms`: by how much the clock is ahead by which callers are judged. */
+export async function startTlsNode(
+  t: ExecutionContext,
+  ahead_ms: () => number = () => 0,
+): Promise<TlsNode> {
   const operator = seededActor('svid operator');
   const seats = [seededActor('svid validator')];
   const net = netOf(seats, [operator], 'svids', newGenesisSchema());
   const trust = new HeldTrust();
   const names: string[] = [];
-  const node = await startSingleNode({ net, trust: async () => trust, names });
+  const clock = aheadBy(ahead_ms);
+  const node = await startSingleNode({ net, trust: async () => trust, names, clock });
   const svid = new HeldSvid(served(own));
   const options = { host: '127.0.0.1', port: 0, own: svid, log: quietLog };
   const listener = await TlsListener.open(node.api, options);
