@@ -161,8 +161,9 @@ export class Policies implements Projection, Permission {
     let decision = ALLOWED;
     for (const name of speakers) {
       const speaker = principalNamed(name);
-      // a node speaks for members and for workloads
-      if (speaker.type === 'Actor' && !standingOf(name)) return NOBODY_MAY;
+      // a node speaks for members and for workloads; who joins speaks for itself
+      const isMember = speaker.type !== 'Actor' || standingOf(name) !== undefined;
+      if (name === onBehalfOf && !isMember) return NOBODY_MAY;
       for (let i = 0; i < count; i++) {
         let resource: PolicySubject | undefined;
         decision = present.program.decide({

@@ -97,20 +97,25 @@ export const VERDICTS = {
   policy_lockout: 774,
   /** Nobody could author any event besides changes of policies. */
   policy_denies_everyone: 775,
-  /** Only an operator changes entries, issuers and federation, or revokes what is another's. */
+  /**
+   * Only an operator changes entries, issuers and federation, or revokes what is another's; only a
+   * sitting validator refreshes foreign bundles.
+   */
   identity_not_permitted: 1024,
   /** Only issuers publish authorities of the trust domain. */
   identity_not_issuer: 1025,
-  /** A registration entry, trust domain or authority does not hold. */
+  /** A registration entry, trust domain, authority, bundle or endpoint does not hold. */
   identity_invalid: 1026,
   /** An entry lies outside the trust domain, or the own one was to be federated with. */
   identity_other_domain: 1027,
-  /** What is to be removed is not there. */
+  /** What is to be removed or refreshed is not there. */
   identity_unknown: 1028,
   /** What is to be added is there. */
   identity_known: 1029,
-  /** There would be too many entries, issuers or foreign trust domains. */
+  /** There would be too many entries, issuers, authorities or foreign trust domains. */
   identity_bounds: 1030,
+  /** The bundle is not newer than the held one, or the relationship was set anew since. */
+  identity_stale: 1031,
   /** Validators report and isolate by rule; operators by their own right. */
   posture_not_permitted: 1280,
   /** Of whom is spoken is no member, or is not isolated. */

@@ -12,6 +12,7 @@ import { dataPaths, finishDataDir, isInitialised, makeGenesis } from './data-dir
 import type { NodeKeys } from './data-dir.ts';
 import { inviteAhead } from '#node/membership/invite-ahead.ts';
 import { writePendingJoin } from '#node/membership/join-file.ts';
+import { noteNetwork } from './key-network.ts';
 import { createKeyFile, readKeyFile } from './keys.ts';
 import type { ActorKey } from './keys.ts';
 import { replaceFile, writeNewFile } from './private-file.ts';
@@ -79,8 +80,10 @@ export async function prepareNetwork(plan: NetworkPlan): Promise<PlannedNetwork>
   const seats = await keysOf(directory, validators);
   const others = await keysOf(directory, observers);
   const offices: ActorKey[] = [];
+  const files: string[] = [];
   for (let i = 1; i <= plan.operators; i++) {
     const file = join(directory, OPERATORS, `operator-${i}.key`);
+    files.push(file);
     offices.push(existsSync(file) ? await readKeyFile(file) : await createKeyFile(file));
   }
   const operators = offices.map(({ actor }) => actor);
@@ -95,6 +98,7 @@ export async function prepareNetwork(plan: NetworkPlan): Promise<PlannedNetwork>
   }
   const genesis = await readFile(file);
   const chain = openChain(genesis);
+  for (const operator of files) await noteNetwork(operator, chain.id);
   const isSeated = new Set(chain.committee.validators.map(({ actor }) => actor));
   for (const [i, { actor }] of seats.entries()) {
     if (isSeated.has(actor)) continue;

@@ -249,6 +249,7 @@ async function assemble(
     actor: self.actor,
     log,
     registry: metrics.registry,
+    fallback_ms: config.fallback_ms,
   });
   await ensureTokens(directory, systemEntropy);
   const api = await NodeApi.create({

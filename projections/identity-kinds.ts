@@ -12,6 +12,8 @@ export const AUTHORITY_BYTES_MAX = 4096;
 /** Bytes of a foreign bundle: with its envelope it fits into an event. */
 export const FOREIGN_BUNDLE_BYTES_MAX = 60 * 1024;
 const KID_CHARS_MAX = 64;
+/** Characters of an endpoint's URL. */
+const ENDPOINT_CHARS_MAX = 1024;
 
 const bytes = (about: string, min: number, max: number) =>
   Type.Refine(
@@ -80,11 +82,37 @@ export const IdentityRevocation = Type.Object(
   plain,
 );
 
-/** `identity.federation/1`: sets the bundle of a foreign trust domain, or without it removes it. */
+const ForeignBundle = bytes('SPIFFE bundle, JSON', 2, FOREIGN_BUNDLE_BYTES_MAX);
+
+/**
+ * `identity.federation/1`: sets the relationship with a foreign trust domain as a whole. Without
+ * `bundle` the held one stays, without `bundle` and `endpoint` the relationship ends.
+ */
 export const IdentityFederation = Type.Object(
   {
     trustDomain: TrustDomain,
-    bundle: Type.Optional(bytes('SPIFFE bundle, JSON', 2, FOREIGN_BUNDLE_BYTES_MAX)),
+    bundle: Type.Optional(ForeignBundle),
+    endpoint: Type.Optional(
+      Type.Object(
+        {
+          url: Type.String({ minLength: 9, maxLength: ENDPOINT_CHARS_MAX }),
+          profile: Type.Enum(['https_web', 'https_spiffe']),
+          id: Type.Optional(Type.String({ minLength: 1, maxLength: SPIFFE_ID_BYTES_MAX })),
+        },
+        { ...plain, description: 'where validators fetch the bundle again; none: nobody does' },
+      ),
+    ),
+  },
+  plain,
+);
+
+/** `identity.refresh/1`: what its author fetched from the endpoint of a relationship. */
+export const IdentityRefresh = Type.Object(
+  {
+    trustDomain: TrustDomain,
+    basis: bytes('id of the event that set the relationship', 32, 32),
+    digest: bytes('SHA-256 of the bundle', 32, 32),
+    bundle: Type.Optional(ForeignBundle),
   },
   plain,
 );

@@ -1,28 +1,38 @@
 import { decode, encode } from '#ledger/codec.ts';
-import { X0tError } from '#ledger/errors.ts';
 import type { Genesis } from '#ledger/genesis.ts';
 import { bytesOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
 import { REVOKE_KIND } from '#ledger/rotation.ts';
-import type { OrderedEvent, Projection, Rows, StandingOf } from '#ledger/projection.ts';
+import type { OrderedEvent, Projection, Rows, Seats, StandingOf } from '#ledger/projection.ts';
 import type { VerdictName } from '#ledger/verdicts.ts';
+import { attempt } from './attempt.ts';
 import { parseEntry } from './identity-entries.ts';
 import type { EntryText, RegistrationEntry } from './identity-entries.ts';
+import {
+  REFRESH_KIND, bundleOf, federate, federationsIn, refresh,
+} from './identity-federation.ts';
+import type { Federation, FederationBody, RefreshBody } from './identity-federation.ts';
 import {
   IdentityAuthority,
   IdentityEntry,
   IdentityFederation,
   IdentityIssuer,
+  IdentityRefresh,
   IdentityRevocation,
 } from './identity-kinds.ts';
-import { parseTrustDomain } from './spiffe-id.ts';
 
 /** An entry costs every caller of a node's socket a comparison. */
 export const ENTRIES_MAX = 1024;
-/** Rotation needs two; a node that restarts makes new ones. */
-export const AUTHORITIES_OF_ACTOR_MAX = 4;
-export const ISSUERS_MAX = 64;
-export const FEDERATIONS_MAX = 64;
+/**
+ * Authorities of the trust domain: its bundle holds them all, and who reads a bundle, a workload or
+ * another network, takes as many certificates and as many keys for tokens.
+ */
+export const AUTHORITIES_MAX = 64;
+/** Rotation needs two; a node that restarts makes new ones, and where there is room keeps four. */
+const AUTHORITIES_OF_ACTOR = { min: 2, max: 4 } as const;
+export const ISSUERS_MAX = AUTHORITIES_MAX / AUTHORITIES_OF_ACTOR.min;
+/** By a clock that is so far behind the commits' an authority that has ended counts still. */
+const ENDED_MS = 60_000;
 /** An authority that claims to hold longer counts for no longer. */
 export const AUTHORITY_LIFE_MS_MAX = 30 * 24 * 3_600_000;
 
@@ -44,19 +54,16 @@ interface EntryBody extends Omit<EntryText, 'id' | 'nodes'> {
 
 /**
  * Rows: `domain` → name of the trust domain, `issuers` → [actor...], `entries` → [id...] in
- * the order of their coming, `entry/<id>` → body, `authorities/<actor>` → {held}, `federations` →
- * [name...], `federation/<name>` → document, `sequence` → number of the event that last changed the
- * bundle.
+ * the order of their coming, `entry/<id>` → body, `authorities/<actor>` → {held}, `sequence` →
+ * number of the event that last changed the bundle; and those of `identity-federation.ts`.
  */
 const row = {
   domain: 'domain',
   issuers: 'issuers',
   entries: 'entries',
-  federations: 'federations',
   sequence: 'sequence',
   entry: (id: string) => `entry/${id}`,
   authorities: (actor: Id) => `authorities/${actor}`,
-  federation: (name: string) => `federation/${name}`,
 } as const;
 
 type Reading = Pick<Rows, 'get'>;
@@ -64,11 +71,12 @@ type Reading = Pick<Rows, 'get'>;
 /**
  * Who has which SPIFFE identity: registration entries, the authorities of the nodes that issue, and
  * the bundles of foreign trust domains. Operators change entries, issuers and federation; issuers,
- * at first the validators of the genesis, publish their own authorities.
+ * at first the validators of the genesis, publish their own authorities; validators keep foreign
+ * bundles current.
  */
 export const identity: Projection = {
   name: 'identity',
-  version: 1,
+  version: 2,
   kinds: [
     {
       kind: 'identity.authority/1',
@@ -82,13 +90,18 @@ export const identity: Projection = {
     },
     {
       kind: 'identity.federation/1',
-      about: 'The bundle of a foreign trust domain; by an operator.',
+      about: 'A foreign trust domain, its bundle and where that is found; by an operator.',
       body: IdentityFederation,
     },
     {
       kind: 'identity.issuer/1',
       about: 'Who may publish authorities; by an operator. Who may not any more loses its own.',
       body: IdentityIssuer,
+    },
+    {
+      kind: REFRESH_KIND,
+      about: 'What a validator fetched as the bundle of a foreign trust domain.',
+      body: IdentityRefresh,
     },
     {
       kind: 'identity.revocation/1',
@@ -105,15 +118,17 @@ export const identity: Projection = {
   },
 
   apply(
-    { event, seq, ts_ms }: OrderedEvent,
+    { event, id, seq, ts_ms }: OrderedEvent,
     rows: Rows,
     standingOf: StandingOf = () => undefined,
+    seatsOf: () => Seats = () => ({ epoch: 0, validators: [] }),
   ): VerdictName {
     const { actor, kind } = event;
     const body = event.body as unknown;
     if (kind === 'identity.authority/1') {
       return publish(actor, body as AuthorityRow, seq, ts_ms, rows);
     }
+    if (kind === REFRESH_KIND) return refresh(actor, body as RefreshBody, ts_ms, rows, seatsOf());
     const isOperator = standingOf(actor)?.roles.includes('operator') === true;
     if (kind === 'identity.revocation/1') {
       const { actor: owner, kid } = body as { actor: Uint8Array; kid: string };
@@ -126,7 +141,7 @@ export const identity: Projection = {
       const { actor: issuer, allowed } = body as { actor: Uint8Array; allowed: boolean };
       return allow(issuer.toHex(), allowed, seq, rows);
     }
-    return federate(body as Parameters<typeof federate>[0], rows);
+    return federate(body as FederationBody, { id, ts_ms }, domainIn(rows), rows);
   },
 
   watches: [REVOKE_KIND],
@@ -159,10 +174,26 @@ function publish(
   const end_ms = Math.min(notAfter_ms, ts_ms + AUTHORITY_LIFE_MS_MAX);
   const living = authoritiesOf(rows, actor).filter((one) => one.notAfter_ms > ts_ms);
   if (living.some((one) => one.jwt.kid === jwt.kid)) return 'identity_known';
-  const held = [...living, { x509, jwt, notAfter_ms: end_ms }].slice(-AUTHORITIES_OF_ACTOR_MAX);
+  const count = Math.min(living.length + 1, roomFor(actor, ts_ms, rows));
+  if (count < Math.min(living.length + 1, AUTHORITIES_OF_ACTOR.min)) return 'identity_bounds';
+  const held = [...living, { x509, jwt, notAfter_ms: end_ms }].slice(-count);
   rows.put(row.authorities(actor), encode({ held }));
   rows.put(row.sequence, encode(seq));
   return 'applied';
+}
+
+/**
+ * Authorities that an issuer may have: what others leave of all, and no more than its share, so
+ * that those who restart often leave everybody else two.
+ */
+function roomFor(actor: Id, ts_ms: number, rows: Rows): number {
+  const issuers = actorsIn(rows, row.issuers);
+  const others = issuers
+    .filter((one) => one !== actor)
+    .flatMap((one) => authoritiesOf(rows, one))
+    .filter(({ notAfter_ms }) => notAfter_ms > ts_ms - ENDED_MS);
+  const share = Math.floor(AUTHORITIES_MAX / issuers.length);
+  return Math.min(AUTHORITIES_OF_ACTOR.max, share, AUTHORITIES_MAX - others.length);
 }
 
 function revoke(
@@ -216,27 +247,6 @@ function enter(
   return 'applied';
 }
 
-function federate(
-  { trustDomain, bundle }: { readonly trustDomain: string; readonly bundle?: Uint8Array },
-  rows: Rows,
-): VerdictName {
-  const parsed = attempt(() => parseTrustDomain(trustDomain));
-  if (parsed?.trustDomain !== trustDomain) return 'identity_invalid';
-  if (trustDomain === domainIn(rows)) return 'identity_other_domain';
-  const names = textsIn(rows, row.federations);
-  const isKnown = names.includes(trustDomain);
-  if (!bundle) {
-    if (!isKnown) return 'identity_unknown';
-    rows.remove(row.federation(trustDomain));
-    rows.put(row.federations, encode(names.filter((one) => one !== trustDomain)));
-    return 'applied';
-  }
-  if (!isKnown && names.length >= FEDERATIONS_MAX) return 'identity_bounds';
-  if (!isKnown) rows.put(row.federations, encode([...names, trustDomain]));
-  rows.put(row.federation(trustDomain), bundle);
-  return 'applied';
-}
-
 /** What the rows say: of a trust domain's own bundle the parts, of foreign ones the documents. */
 export interface IdentityView {
   readonly trustDomain: string;
@@ -246,7 +256,7 @@ export interface IdentityView {
   readonly authorities: readonly (AuthorityRow & { readonly actor: Id })[];
   /** Of the own bundle: grows whenever that changes. */
   readonly sequence: number;
-  readonly federations: readonly { readonly trustDomain: string; readonly bundle: Uint8Array }[];
+  readonly federations: readonly (Federation & { readonly bundle: Uint8Array })[];
 }
 
 /** Reads the rows; `undefined` in a network whose genesis does not have this projection. */
@@ -264,24 +274,14 @@ export function readIdentity(rows: Reading): IdentityView | undefined {
       authoritiesOf(rows, actor).map((held) => ({ ...held, actor })),
     ),
     sequence: sequence ? (decode(sequence) as number) : 0,
-    federations: textsIn(rows, row.federations).map((trustDomain) => ({
-      trustDomain,
-      bundle: rows.get(row.federation(trustDomain)) as Uint8Array,
-    })),
+    federations: federationsIn(rows).map((one) => {
+      return { ...one, bundle: bundleOf(rows, one.trustDomain) };
+    }),
   };
 }
 
 function entryOf(id: string, { nodes = [], ...entry }: EntryBody): RegistrationEntry {
   return parseEntry({ ...entry, id, nodes: nodes.map((actor) => actor.toHex()) });
-}
-
-function attempt<T>(parse: () => T): T | undefined {
-  try {
-    return parse();
-  } catch (error) {
-    if (error instanceof X0tError) return undefined;
-    throw error;
-  }
 }
 
 function authoritiesOf(rows: Reading, actor: Id): readonly AuthorityRow[] {

@@ -2,8 +2,10 @@ import { Type } from 'typebox';
 import type { Static } from 'typebox';
 import { fail } from '#ledger/errors.ts';
 import { readIdentity, identity as projection } from '#projections/identity.ts';
+import type { IdentityView } from '#projections/identity.ts';
 import { selectorText } from '#projections/identity-entries.ts';
 import type { RegistrationEntry } from '#projections/identity-entries.ts';
+import type { FetchStatus } from '#node/identity/federation-parts.ts';
 import type { Api, LedgerParts } from './parts.ts';
 import * as schemas from './schemas.ts';
 
@@ -31,9 +33,32 @@ const Identities = Type.Object(
       { description: 'keys that sign identities now' },
     ),
     sequence: Type.Integer({ description: 'event that last changed the own bundle' }),
-    federations: Type.Array(Type.Object({ trustDomain: Text, bytes: Type.Integer() }), {
-      description: 'foreign trust domains whose bundles are held',
-    }),
+    federations: Type.Array(
+      Type.Object({
+        trustDomain: Text,
+        bytes: Type.Integer({ description: 'of the bundle' }),
+        endpoint: Type.Optional(
+          Type.Object(
+            { url: Text, profile: Text, id: Type.Optional(Text) },
+            { description: 'where validators fetch it; none: nobody does' },
+          ),
+        ),
+        sequence: Type.Optional(Type.String({ description: 'decimal digits, up to 128 bits' })),
+        changed_ms: Type.Integer({ description: 'when the bundle last changed here' }),
+        pending: Type.Integer({ description: 'validators that vouch for another bundle' }),
+        fetch: Type.Optional(
+          Type.Object(
+            {
+              interval_s: Type.Integer({ description: 'between two polls' }),
+              checked_ms: Type.Optional(Type.Integer({ description: 'last success' })),
+              failure: Type.Optional(Type.Object({ at_ms: Type.Integer(), code: Text })),
+            },
+            { description: 'how this node fares with the endpoint, while it is a validator' },
+          ),
+        ),
+      }),
+      { description: 'foreign trust domains whose bundles are held' },
+    ),
   },
   { description: 'Who has which SPIFFE identity' },
 );
@@ -44,6 +69,8 @@ export type IdentitiesJson = Static<typeof Identities>;
 export interface IdentityApi {
   /** The own trust domain's bundle (JSON); `undefined` in a network without identities. */
   bundle(): Promise<string | undefined>;
+  /** How this node fares with the endpoints of foreign bundles. */
+  readonly fetches: readonly FetchStatus[];
 }
 
 /**
@@ -100,9 +127,7 @@ export async function identityRoutes(
           return { actor, kid, notAfter_ms };
         }),
         sequence,
-        federations: federations.map((one) => {
-          return { trustDomain: one.trustDomain, bytes: one.bundle.length };
-        }),
+        federations: federations.map((one) => federationShown(one, identity.fetches)),
       };
     },
   );
@@ -110,6 +135,24 @@ export async function identityRoutes(
 
 function inactive(): never {
   return fail('identity_inactive', 'this network has no identities on its ledger');
+}
+
+function federationShown(
+  one: IdentityView['federations'][number],
+  fetches: readonly FetchStatus[],
+): IdentitiesJson['federations'][number] {
+  const { trustDomain, endpoint, sequence, changed_ms, pending } = one;
+  const status = fetches.find((each) => each.trustDomain === trustDomain);
+  const { trustDomain: _, ...fetch } = status ?? {};
+  return {
+    trustDomain,
+    bytes: one.bundle.length,
+    ...(endpoint && { endpoint }),
+    ...(sequence !== undefined && { sequence: String(sequence) }),
+    changed_ms,
+    pending: pending.length,
+    ...(status && { fetch: { interval_s: status.interval_s, ...fetch } }),
+  };
 }
 
 function shown(entry: RegistrationEntry): IdentitiesJson['entries'][number] {

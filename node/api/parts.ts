@@ -1,6 +1,6 @@
 import type {
-  FastifyBaseLogger, FastifyInstance, FastifyRequest, RawReplyDefaultExpression, RawRequestDefaultExpression,
-  RawServerDefault,
+  FastifyBaseLogger, FastifyInstance, FastifyRequest, RawReplyDefaultExpression,
+  RawRequestDefaultExpression, RawServerDefault,
 } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import type { Core } from '#ledger/core.ts';

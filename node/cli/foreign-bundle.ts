@@ -1,6 +1,7 @@
 import { fail } from '#ledger/errors.ts';
 import { systemClock } from '#node/system.ts';
 import { parseSpiffeId } from '#projections/spiffe-id.ts';
+import type { EndpointParameters } from '#projections/identity-federation.ts';
 import type { BundleEndpoint } from '#node/identity/bundle-fetch.ts';
 import { readInput } from './files.ts';
 
@@ -11,6 +12,12 @@ export interface EndpointOptions {
   readonly bundle?: string;
 }
 
+/** What goes into the event: how the bundle is found again is told with it. */
+export interface ForeignBundle {
+  readonly bundle: Uint8Array;
+  readonly endpoint?: EndpointParameters;
+}
+
 /**
  * The bundle of a foreign trust domain: from its endpoint where the source is a URL, else from a
  * file. What is no bundle is refused here, before it gets a place in the log.
@@ -19,17 +26,21 @@ export async function foreignBundle(
   trustDomain: string,
   source: string,
   options: EndpointOptions,
-): Promise<Uint8Array> {
-  const { parseBundle } = await import('#node/identity/bundle.ts');
+): Promise<ForeignBundle> {
+  const { ledgerDocument, parseBundle } = await import('#node/identity/bundle.ts');
+  const { assertOwn, fetchBundle } = await import('#node/identity/bundle-fetch.ts');
   if (!/^[a-z]+:\/\//.test(source)) {
-    const document = readInput(source === '-' ? 0 : source);
-    parseBundle(trustDomain, document);
-    return document;
+    const bundle = parseBundle(trustDomain, readInput(source === '-' ? 0 : source));
+    assertOwn(bundle);
+    return { bundle: ledgerDocument(bundle) };
   }
-  const { fetchBundle } = await import('#node/identity/bundle-fetch.ts');
   const profile = await profileOf(options);
   const fetched = await fetchBundle({ url: source, trustDomain, profile }, systemClock.wall_ms());
-  return fetched.document;
+  const { endpointId: id } = options;
+  return {
+    bundle: ledgerDocument(fetched.bundle),
+    endpoint: { url: source, profile: profile.type, ...(id !== undefined && { id }) },
+  };
 }
 
 async function profileOf({

@@ -6,7 +6,7 @@ import { isLoopbackUrl } from '#node/auth/request-target.ts';
 import { replaceFile } from '#node/private-file.ts';
 import { addCommand, collect, wholeNumber } from './command.ts';
 import { actorOf, operate } from './operate.ts';
-import { columns, utc } from './output.ts';
+import { columns, counted, utc } from './output.ts';
 import type { Output } from './output.ts';
 import { clientOf } from './client.ts';
 import { withNode } from './places.ts';
@@ -159,7 +159,8 @@ function registerTrust(group: Command): void {
   const federate = addCommand<FederateOptions>(
     group,
     'federate <domain> [source]',
-    'hold the bundle of a foreign trust domain, from its endpoint or a file (-: stdin)',
+    'hold the bundle of a foreign trust domain: from its endpoint, where validators fetch it ' +
+      'again from time to time, or from a file (-: stdin)',
     [
       'x0t identity federate other.example https://other.example/bundle.json --wait',
       'x0t identity federate other.example https://192.0.2.7:8443/ ' +
@@ -174,9 +175,8 @@ function registerTrust(group: Command): void {
   federate.does(async (out, options, trustDomain = '', source) => {
     const { end = false } = options;
     if (end === (source !== undefined)) fail('usage', 'Give a source of the bundle, or --end.');
-    const bundle = source && (await foreignBundle(trustDomain, source, options));
-    const body = { trustDomain, ...(bundle && { bundle }) };
-    await operate(out, options, 'identity.federation/1', body);
+    const found = source === undefined ? {} : await foreignBundle(trustDomain, source, options);
+    await operate(out, options, 'identity.federation/1', { trustDomain, ...found });
   });
 }
 
@@ -192,8 +192,10 @@ function describe(shown: IdentitiesJson): string {
     ...authorities.map(({ actor, kid, notAfter_ms }) => {
       return ['keys', `${kid} of ${actor.slice(0, 8)}… until ${utc(notAfter_ms)}`] as const;
     }),
-    ...federations.map((one) => ['federated', one.trustDomain] as const),
   ];
+  const foreign = federations.map((one) => {
+    return `\n# ${one.trustDomain}, federated\n${columns(federationLines(one))}`;
+  });
   const texts = entries.map(({ id, spiffeId, selectors, x509Ttl_s, jwtTtl_s, nodes }) => {
     const lines = [
       ['id', spiffeId] as const,
@@ -203,5 +205,22 @@ function describe(shown: IdentitiesJson): string {
     ];
     return `\n# ${id}\n${columns(lines)}`;
   });
-  return columns(rows) + texts.join('');
+  return columns(rows) + texts.join('') + foreign.join('');
 }
+
+function federationLines(one: IdentitiesJson['federations'][number]): [string, string][] {
+  const { endpoint, sequence, changed_ms, pending, fetch } = one;
+  const id = endpoint?.id === undefined ? '' : `, ${endpoint.id}`;
+  const where = endpoint ? `${endpoint.url} (${endpoint.profile}${id})` : 'none: not refreshed';
+  const failure = fetch?.failure && `${utc(fetch.failure.at_ms)}, ${fetch.failure.code}`;
+  return [
+    ['endpoint', where],
+    ['sequence', sequence ?? 'none'],
+    ['refreshed', utc(changed_ms)],
+    ...(pending > 0 ? [['pending', counted(pending, 'validator')] as [string, string]] : []),
+    ...(fetch ? [['fetched', `${time(fetch.checked_ms)} by this node`] as [string, string]] : []),
+    ...(failure === undefined ? [] : [['failed', `${failure} on this node`] as [string, string]]),
+  ];
+}
+
+const time = (at_ms: number | undefined): string => (at_ms === undefined ? 'never' : utc(at_ms));

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
-import { openChain } from '#ledger/chain.ts';
 import { keyId } from '#ledger/cose.ts';
 import { fail } from '#ledger/errors.ts';
 import { ADDRS_MAX, INVITE_MS_MAX, INVITE_ROLES, inviteId } from '#ledger/invite.ts';
@@ -16,8 +15,7 @@ import { addCommand, collect } from './command.ts';
 import { columns, utc } from './output.ts';
 import { assertNew } from './files.ts';
 import { clientOf } from './client.ts';
-
-import { signingKey, submitSigned } from './signing.ts';
+import { chainOf, signingKey, submitSigned } from './signing.ts';
 import { withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
 
@@ -55,7 +53,7 @@ export function registerInvite(program: Command): void {
       (await signingKey(options)) ?? fail('usage', "Name an operator's key with --key FILE.");
     const client = await clientOf(options);
     assertNew(options.output);
-    const chain = openChain(await client.genesis()).id;
+    const chain = await chainOf(client, key);
     const addrs = options.addr ?? addressesOf((await client.status()).addrs);
     if (addrs.length === 0 || addrs.length > ADDRS_MAX || peersIn(addrs).size === 0) {
       const form = '/ip4/192.0.2.7/tcp/4420/p2p/12D3Koo…';

@@ -60,10 +60,10 @@ function registerRotate(group: Command): void {
   withWriting(rotate.command).option('-o, --out <file>', 'with --key: the new key file');
   rotate.does(async (out, options) => {
     const client = await clientOf(options);
-    const chain = await chainOf(client);
     const { present, next, file, lane } = await (options.key === undefined
       ? keysOfNode(client, options)
       : keysOfFile(client, options.key, options));
+    const chain = await chainOf(client, present);
     const about = { chain, actor: present.actor, key: keyId(present.coseKey) };
     const body = await rotateBody(about, next);
     await write(out, options, client, { key: present, kind: ROTATE_KIND, body, lane }, {

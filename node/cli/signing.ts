@@ -7,6 +7,7 @@ import type { Body, Entry } from '#ledger/event.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Client, Written } from '#node/client.ts';
 import { ApiError } from '#node/client.ts';
+import { assertNetwork } from '#node/key-network.ts';
 import { readKeyFile } from '#node/keys.ts';
 import type { ActorKey } from '#node/keys.ts';
 import { passphraseOf } from './passphrases.ts';
@@ -62,9 +63,14 @@ function withKeyFile(error: unknown, keyFile: string): unknown {
   return new ApiError(status, { code, message, detail: { ...data, keyFile }, requestId });
 }
 
-/** The id of the network that a node serves, from the genesis object that it sends. */
-export async function chainOf(client: Client): Promise<Id> {
-  return openChain(await client.genesis()).id;
+/**
+ * The id of the network that a node serves, from the genesis object that it sends. Throws
+ * `key_of_other_network` where the key signs for another one.
+ */
+export async function chainOf(client: Client, { file }: Pick<SigningKey, 'file'>): Promise<Id> {
+  const { id } = openChain(await client.genesis());
+  await assertNetwork(file, id);
+  return id;
 }
 
 /**
@@ -82,7 +88,7 @@ export async function submitSigned(
   timeout_ms?: number,
   lane = LANE,
 ): Promise<Written> {
-  const chain = await chainOf(client);
+  const chain = await chainOf(client, key);
   let seq = freshSeq();
   for (let tries = 1; ; tries++) {
     const entry = await signAs(key, chain, seq, kind, body, lane);
@@ -99,11 +105,11 @@ export async function submitSigned(
 /** Signs an event for the network of a node without sending it. */
 export async function signOnly(
   client: Client,
-  key: ActorKey,
+  key: SigningKey,
   kind: string,
   body: Body,
 ): Promise<Entry> {
-  return signAs(key, await chainOf(client), freshSeq(), kind, body);
+  return signAs(key, await chainOf(client, key), freshSeq(), kind, body);
 }
 
 /** Others that use the key in the same second most likely take another number. */

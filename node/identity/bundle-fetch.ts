@@ -2,10 +2,10 @@ import { request } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { X0tError, fail } from '#ledger/errors.ts';
+import { BUNDLE_BYTES_MAX } from '#projections/bundle-head.ts';
 import type { SpiffeId } from '#projections/spiffe-id.ts';
 import { parseBundle } from './bundle.ts';
 import type { Bundle } from './bundle.ts';
-import { BUNDLE_BYTES_MAX } from './limits.ts';
 import { chainOf } from './tls-chain.ts';
 import { validateX509Svid } from './x509-svid.ts';
 import type { X509Authorities } from './x509-svid.ts';
@@ -44,7 +44,7 @@ const FETCH_MS_MAX = 15_000;
  * says which one's it is. Redirections are not followed (SPIFFE Federation, 7.5.1). Throws
  * `bundle_endpoint_invalid` for a URL that is none, `bundle_endpoint_untrusted` where the server is
  * not who it should be, `bundle_endpoint_failed` where it does not answer with a bundle, and the
- * codes of the validation and of `parseBundle`.
+ * codes of the validation, of `parseBundle` and of `assertOwn`.
  */
 export async function fetchBundle(
   { url, trustDomain, profile }: BundleEndpoint,
@@ -52,7 +52,24 @@ export async function fetchBundle(
 ): Promise<FetchedBundle> {
   const target = endpointUrl(url);
   const document = await get(target, (socket) => assertServer(socket, profile, now_ms), profile);
-  return { bundle: parseBundle(trustDomain, document), document };
+  const bundle = parseBundle(trustDomain, document);
+  assertOwn(bundle);
+  return { bundle, document };
+}
+
+/**
+ * A document does not name its trust domain, but its certificates may: fails with
+ * `bundle_other_domain` where one has the SPIFFE ID of another (Federation, 7.3).
+ */
+export function assertOwn({ trustDomain, x509 }: Bundle): void {
+  const own = `spiffe://${trustDomain}`;
+  const isForeign = (uri: string) => uri.startsWith('spiffe://') && uri !== own;
+  const found = x509.flatMap(({ uris }) => uris).find(isForeign);
+  if (found === undefined) return;
+  fail('bundle_other_domain', 'The bundle holds a certificate of another trust domain.', {
+    trustDomain,
+    found,
+  });
 }
 
 /** SPIFFE Federation, 5.2.1.1 and 5.2.2.1. */

@@ -1,9 +1,12 @@
 import type { JWK } from 'jose';
 import { fail } from '#ledger/errors.ts';
+import { isNewer, readBundleHead, refuseBundle } from '#projections/bundle-head.ts';
+import type { Json } from '#projections/bundle-head.ts';
+import { FOREIGN_BUNDLE_BYTES_MAX } from '#projections/identity-kinds.ts';
+import { AUTHORITIES_MAX } from '#projections/identity.ts';
 import { readCertificate } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
 import type { JwtAuthority } from './jwt-svid.ts';
-import { BUNDLE_BYTES_MAX, BUNDLE_KEYS_MAX } from './limits.ts';
 
 /**
  * The authorities of one trust domain (Trust Domain and Bundle, sections 3 and 4). An empty bundle
@@ -29,23 +32,17 @@ const MEMBERS: Readonly<Record<string, readonly string[]>> = {
 /** TypeScript's library does not know it yet. */
 const { rawJSON } = JSON as typeof JSON & { rawJSON(this: void, text: string): object };
 
-type Json = Readonly<Record<string, unknown>>;
-
 /**
  * Reads a bundle document of a trust domain, which the caller knows: the document does not name it.
  * Entries of an unknown type or use, or that cannot be read, are left out, as section 4 demands;
  * `bundle_invalid` where the document as a whole is none.
  */
 export function parseBundle(trustDomain: string, document: Uint8Array | string): Bundle {
-  const { keys, ...parameters } = parseJwks(document);
+  const { keys, sequence, refreshHint_s } = readBundleHead(document);
   const entries = keys.filter(({ kty }) => typeof kty === 'string' && Object.hasOwn(MEMBERS, kty));
-  return {
-    trustDomain,
-    x509: entries.flatMap((entry) => (entry.use === 'x509-svid' ? certificateOf(entry) : [])),
-    jwt: entries.flatMap((entry) => (entry.use === 'jwt-svid' ? authorityOf(entry) : [])),
-    sequence: sequenceOf(parameters),
-    refreshHint_s: refreshHintOf(parameters),
-  };
+  const x509 = entries.flatMap((entry) => (entry.use === 'x509-svid' ? certificateOf(entry) : []));
+  const jwt = entries.flatMap((entry) => (entry.use === 'jwt-svid' ? authorityOf(entry) : []));
+  return { trustDomain, x509: bounded(x509), jwt: bounded(jwt), sequence, refreshHint_s };
 }
 
 /**
@@ -53,9 +50,16 @@ export function parseBundle(trustDomain: string, document: Uint8Array | string):
  * that `use` may be missing (Workload API, 6.2.2).
  */
 export function parseJwtBundle(document: Uint8Array | string): readonly JwtAuthority[] {
-  return parseJwks(document).keys.flatMap((entry) =>
+  const keys = readBundleHead(document).keys.flatMap((entry) =>
     entry.use === undefined || entry.use === 'jwt-svid' ? authorityOf(entry) : [],
   );
+  return bounded(keys);
+}
+
+/** What is handed on to workloads has to be what they take. */
+function bounded<T>(authorities: readonly T[]): readonly T[] {
+  if (authorities.length <= AUTHORITIES_MAX) return authorities;
+  return refuseBundle('count', 'a bundle has too many authorities');
 }
 
 /** The document of a bundle; the same bundle gives the same text. */
@@ -68,11 +72,35 @@ export function serialiseBundle({ x509, jwt, sequence, refreshHint_s }: Bundle):
     })),
     ...jwt.map(jwtEntry),
   ];
-  const head = {
+  return JSON.stringify({ keys, ...headOf({ sequence, refreshHint_s }) });
+}
+
+function headOf({ sequence, refreshHint_s }: Pick<Bundle, 'sequence' | 'refreshHint_s'>): object {
+  return {
     ...(sequence !== undefined && { spiffe_sequence: rawJSON(String(sequence)) }),
     ...(refreshHint_s !== undefined && { spiffe_refresh_hint: refreshHint_s }),
   };
-  return JSON.stringify({ keys, ...head });
+}
+
+/**
+ * The document as it stands on the ledger: the same bundle gives the same bytes, in whatever order
+ * its endpoint names the keys. The key of a certificate is not told twice. Fails with
+ * `bundle_invalid` for one that fits into no event.
+ */
+export function ledgerDocument({ x509, jwt, sequence, refreshHint_s }: Bundle): Uint8Array {
+  const keys = [
+    ...x509.map(({ der, publicKey: { asymmetricKeyType: type } }) => {
+      const kty = type === 'ec' ? 'EC' : type?.startsWith('rsa') === true ? 'RSA' : 'OKP';
+      return { use: 'x509-svid', kty, x5c: [der.toBase64()] };
+    }),
+    ...jwt.map((one) => ({ ...jwtEntry(one), ...(one.jwk.alg && { alg: one.jwk.alg }) })),
+  ];
+  const byText = new Map(keys.map((one) => [JSON.stringify(one), one]));
+  const sorted = [...byText].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, one]) => one);
+  const text = JSON.stringify({ keys: sorted, ...headOf({ sequence, refreshHint_s }) });
+  const document = new TextEncoder().encode(text);
+  if (document.length <= FOREIGN_BUNDLE_BYTES_MAX) return document;
+  return refuseBundle('size', 'the bundle is too large for the ledger');
 }
 
 /** The JWK set of the JWT keys alone, as the Workload API gives it. */
@@ -92,41 +120,12 @@ export function newerBundle(held: Bundle | undefined, fetched: Bundle): Bundle {
       fetched: fetched.trustDomain,
     });
   }
-  if (held.sequence === undefined || fetched.sequence === undefined) return fetched;
-  return fetched.sequence > held.sequence ? fetched : held;
+  return isNewer(held.sequence, fetched.sequence) ? fetched : held;
 }
 
 function jwtEntry({ kid, jwk }: JwtAuthority): Json {
   return { use: 'jwt-svid', kid, ...publicMembers(jwk) };
 }
-
-function parseJwks(document: Uint8Array | string): Json & { readonly keys: readonly Json[] } {
-  if (document.length > BUNDLE_BYTES_MAX) return refuse('size', 'a bundle is too large');
-  const text = typeof document === 'string' ? document : new TextDecoder().decode(document);
-  const value = parseJson(text);
-  if (!isObject(value)) return refuse('json', 'a bundle is a JSON object');
-  const { keys } = value;
-  if (!Array.isArray(keys)) return refuse('keys', 'a bundle has the parameter keys, an array');
-  if (keys.length > BUNDLE_KEYS_MAX) return refuse('count', 'a bundle has too many keys');
-  return { ...value, keys: keys.filter(isObject) };
-}
-
-/** Whole numbers that a double cannot hold come as `bigint`. */
-function parseJson(text: string): unknown {
-  const exact = (_key: string, value: unknown, context?: { readonly source?: string }): unknown => {
-    const source = context?.source;
-    const isLarge = typeof value === 'number' && !Number.isSafeInteger(value);
-    return isLarge && source !== undefined && /^-?\d+$/.test(source) ? BigInt(source) : value;
-  };
-  try {
-    return JSON.parse(text, exact);
-  } catch {
-    return refuse('json', 'a bundle is JSON');
-  }
-}
-
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** X509-SVID, 6.2: the first value of `x5c` counts; without one the entry is ignored. */
 function certificateOf({ x5c }: Json): Certificate[] {
@@ -153,23 +152,4 @@ function publicMembers(jwk: object): JWK {
   const { kty } = jwk as JWK;
   const names = ['kty', ...(MEMBERS[kty ?? ''] ?? [])];
   return Object.fromEntries(names.map((name) => [name, (jwk as Json)[name]]));
-}
-
-function sequenceOf({ spiffe_sequence: value }: Json): bigint | undefined {
-  if (value === undefined) return undefined;
-  const isWhole = typeof value === 'bigint' || Number.isSafeInteger(value);
-  if (!isWhole) return refuse('sequence', 'the sequence of a bundle is an integer');
-  const sequence = BigInt(value as number | bigint);
-  return sequence >= 0n ? sequence : refuse('sequence', 'the sequence of a bundle is not negative');
-}
-
-function refreshHintOf({ spiffe_refresh_hint: value }: Json): number | undefined {
-  if (value === undefined) return undefined;
-  return Number.isSafeInteger(value) && (value as number) >= 0
-    ? (value as number)
-    : refuse('refresh_hint', 'the refresh hint of a bundle is a number of seconds');
-}
-
-function refuse(rule: string, message: string): never {
-  return fail('bundle_invalid', message, { rule });
 }

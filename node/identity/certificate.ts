@@ -3,11 +3,12 @@ import type { KeyObject } from 'node:crypto';
 import { AsnConvert } from '@peculiar/asn1-schema';
 import * as asn1 from '@peculiar/asn1-x509';
 import { X0tError, fail } from '#ledger/errors.ts';
+import { AUTHORITIES_MAX } from '#projections/identity.ts';
 
 /** Bytes of one certificate: an SVID with a few names has about 600. */
 export const CERTIFICATE_BYTES_MAX = 16 * 1024;
-/** Certificates in one chain or authorities in one bundle. */
-export const CERTIFICATES_MAX = 64;
+/** Certificates one behind the other: the authorities of a bundle; a chain has far fewer. */
+const CERTIFICATES_MAX = AUTHORITIES_MAX;
 
 export type KeyUse = 'digitalSignature' | 'keyCertSign' | 'cRLSign';
 

@@ -1,4 +1,7 @@
 import type { SpiffeTrust } from '#node/auth/svid-callers.ts';
+import { systemClock, systemEntropy } from '#node/system.ts';
+import type { FetchStatus } from './federation-parts.ts';
+import { FederationService } from './federation.ts';
 import type { IdentityOptions } from './open.ts';
 import type { OwnIdentity } from './own-svid.ts';
 import type { IdentityService, IdentityStatus } from './service.ts';
@@ -12,14 +15,19 @@ export class LazyIdentity {
   readonly #options: IdentityOptions;
   #opening: Promise<IdentityService> | undefined;
   #service: IdentityService | undefined;
+  readonly #federation: FederationService;
 
   constructor(options: IdentityOptions) {
     this.#options = options;
+    const { actor: self } = options;
+    const ports = { clock: systemClock, entropy: systemEntropy };
+    this.#federation = new FederationService({ ...options, ...ports, self });
   }
 
   /** Opens what the configuration or the environment names. Fails as `IdentityService.open`. */
   async start(): Promise<void> {
     const { config, environment } = this.#options;
+    this.#federation.start();
     const isWanted =
       config.isServed === true ||
       config.endpoint !== undefined ||
@@ -43,6 +51,11 @@ export class LazyIdentity {
     return (await this.#open()).bundleDocument;
   }
 
+  /** How this node fares with the endpoints of foreign bundles. */
+  get fetches(): readonly FetchStatus[] {
+    return this.#federation.status;
+  }
+
   /** Whose SVIDs this node believes; `undefined` where it knows of no trust domain. */
   async trust(): Promise<SpiffeTrust | undefined> {
     return (await this.#open()).trust;
@@ -54,6 +67,7 @@ export class LazyIdentity {
   }
 
   async close(): Promise<void> {
+    this.#federation.close();
     await (await this.#opening)?.close();
   }
 

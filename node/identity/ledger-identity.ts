@@ -50,6 +50,8 @@ export class LedgerIdentity implements IdentityState {
   readonly #listeners = new Set<() => void>();
   /** By the bytes of certificate and key, of those in the view: a row is read once. */
   #read = new Map<string, ReadAuthority | undefined>();
+  /** By name and digest, of those in the view. */
+  #foreignRead = new Map<string, readonly Bundle[]>();
   #view: IdentityView;
   /** Of the authorities that counted last, and the sequence since. */
   #counted = '';
@@ -108,8 +110,19 @@ export class LedgerIdentity implements IdentityState {
       trustDomain: parseTrustDomain(trustDomain),
       entries: entries.filter(({ nodes }) => nodes.length === 0 || nodes.includes(actor)),
       bundle: this.#bundle(),
-      federated: this.#view.federations.flatMap((one) => this.#foreign(one)),
+      federated: this.#federated(),
     };
+  }
+
+  /** One that did not change is not read again: any validator may cause events of federation. */
+  #federated(): readonly Bundle[] {
+    const read = new Map<string, readonly Bundle[]>();
+    for (const one of this.#view.federations) {
+      const name = `${one.trustDomain} ${one.digest}`;
+      read.set(name, this.#foreignRead.get(name) ?? this.#foreign(one));
+    }
+    this.#foreignRead = read;
+    return [...read.values()].flat();
   }
 
   #bundle(): Bundle {

@@ -8,10 +8,6 @@ export const JWT_CHARS_MAX = 8 * 1024;
 export const AUDIENCES_MAX = 16;
 /** Characters of an audience: it may be a SPIFFE ID. */
 export const AUDIENCE_CHARS_MAX = 2048;
-/** Bytes of a bundle document: 256 authorities of 4 KiB. */
-export const BUNDLE_BYTES_MAX = 1024 * 1024;
-/** Keys in a bundle, of all uses. */
-export const BUNDLE_KEYS_MAX = 256;
 /** Trust domains whose bundles are held at once. */
 export const TRUST_DOMAINS_MAX = 256;
 /** Identities that one workload has at once. */

@@ -3,8 +3,7 @@ import type { Registry } from 'prom-client';
 import type { Core } from '#ledger/core.ts';
 import type { Id, Log } from '#ledger/ports.ts';
 import { systemClock, systemEntropy } from '#node/system.ts';
-import { identity, readIdentity } from '#projections/identity.ts';
-import { isOfIdentity, isOfStanding, mayIssue } from './may-issue.ts';
+import { identityLedger } from './identity-ledger.ts';
 import { IdentityService } from './service.ts';
 import type { IdentityConfig } from './service.ts';
 import { locateEndpoint } from './workload-endpoint.ts';
@@ -25,6 +24,8 @@ export interface IdentityOptions {
   readonly actor: Id;
   readonly log: Log;
   readonly registry: Registry;
+  /** What other validators are given before this node does what is theirs by rank. */
+  readonly fallback_ms: number;
 }
 
 /** SPIFFE of a running node: its final log, the machine's clock and entropy, its metrics. */
@@ -36,22 +37,10 @@ export async function openIdentity(options: IdentityOptions): Promise<IdentitySe
     labelNames: ['code'],
     registers: [registry],
   });
-  const isActive = core.chain.genesis.projections.some(([name]) => name === identity.name);
   const service = await IdentityService.open(
     { ...config, agent: locateEndpoint(config.agent, environment) },
     {
-      ledger: {
-        view: () => (isActive ? readIdentity(core.rows(identity.name, 'final')) : undefined),
-        mayIssue: (one) => mayIssue(core.replica.fold.reducer, one, systemClock.wall_ms()),
-        finals: () => core.replica.fold.size,
-        onChange: (listener) =>
-          core.onFinal((events) => {
-            const kinds = events.map(({ entry }) => entry.event.kind);
-            if (kinds.length === 0 || kinds.some(isOfIdentity)) listener(true);
-            else if (kinds.some(isOfStanding)) listener(false);
-          }),
-        author: (kind, body) => core.author(kind, body, true),
-      },
+      ledger: identityLedger(core, systemClock),
       actor,
       clock: systemClock,
       entropy: systemEntropy,

@@ -1,5 +1,6 @@
 import { readFileSync, statSync } from 'node:fs';
 import { X0tError, fail } from '#ledger/errors.ts';
+import { assertOwn } from './bundle-fetch.ts';
 import { parseBundle } from './bundle.ts';
 import type { Bundle } from './bundle.ts';
 import type { Certificate } from './certificate.ts';
@@ -14,21 +15,19 @@ import type { X509Authorities } from './x509-svid.ts';
  */
 export function readTrustBundle(document: Uint8Array, named: string | undefined): Bundle {
   const bundle = parseBundle(named ?? '', document);
-  const names = new Set(bundle.x509.flatMap((one) => (one.uris[0] ? idOf(one).trustDomain : [])));
+  if (named !== undefined) {
+    assertOwn(bundle);
+    return bundle;
+  }
+  const { x509 } = bundle;
+  const names = new Set(x509.flatMap((one) => (one.uris[0] ? idOf(one).trustDomain : [])));
   const [own] = names;
-  if (named === undefined) {
-    if (own !== undefined && names.size === 1) return { ...bundle, trustDomain: own };
-    const message =
-      bundle.x509.length === 0
-        ? 'The bundle has no X.509 authorities: no node of its network issues identities now.'
-        : 'The bundle does not say of which trust domain it is: give the ID of the node.';
-    return fail('bundle_domain_unknown', message, { found: [...names].join(', ') });
-  }
-  if (own !== undefined && !(names.size === 1 && own === named)) {
-    const message = 'The bundle is of another trust domain than the ID of the node.';
-    fail('bundle_other_domain', message, { held: named, fetched: [...names].join(', ') });
-  }
-  return bundle;
+  if (own !== undefined && names.size === 1) return { ...bundle, trustDomain: own };
+  const message =
+    x509.length === 0
+      ? 'The bundle has no X.509 authorities: no node of its network issues identities now.'
+      : 'The bundle does not say of which trust domain it is: give the ID of the node.';
+  return fail('bundle_domain_unknown', message, { found: [...names].join(', ') });
 }
 
 /** The bundle in a file, read again when the file has changed. */

@@ -4,6 +4,7 @@ import { bytesOf } from '#ledger/ids.ts';
 import type { Clock, Id, Log } from '#ledger/ports.ts';
 import type { Seats } from '#ledger/projection.ts';
 import { rendezvous } from '#ledger/submissions.ts';
+import { RankedTries } from '#node/ranked-tries.ts';
 import {
   GRADES, PERIOD_MS, POINT, SEVERE_LEVEL, holds_ms, isOver,
 } from '#projections/posture-grades.ts';
@@ -18,8 +19,6 @@ import type { Seen } from './observations.ts';
 export const LOOK_MS = 1_000;
 /** Commits may tell an earlier time than this node's clock: what is due waits a little longer. */
 const SLACK_MS = 2_000;
-/** Authoring one thing is tried so often, each time after twice the pause. */
-const TRIES_MAX = 6;
 /** A report that is not applied by then is made again: an idle network's commits tell old times. */
 const LOST_MS = 15_000;
 
@@ -46,12 +45,6 @@ interface Sent extends Seen {
   readonly until_ms: number;
 }
 
-interface Case {
-  /** Monotonic time of the next try. */
-  due_ms: number;
-  tries: number;
-}
-
 /** What is to be done with a member. */
 type Step = { readonly kind: 'isolate'; readonly level: number } | { readonly kind: 'recover' };
 
@@ -66,12 +59,13 @@ export class PostureKeeper {
   readonly #parts: KeeperParts;
   /** Reports on their way, by member. */
   readonly #sent = new Map<Id, Sent>();
-  readonly #cases = new Map<string, Case>();
+  readonly #tries: RankedTries;
   #cancel: (() => void) | undefined;
   #isStopped = false;
 
   constructor(parts: KeeperParts) {
     this.#parts = parts;
+    this.#tries = new RankedTries(parts.fallback_ms);
   }
 
   start(): void {
@@ -94,7 +88,7 @@ export class PostureKeeper {
     if (!actors.includes(self)) {
       // nobody counts what it would say
       this.observations.clear();
-      this.#cases.clear();
+      this.#tries.keep(new Set());
       return;
     }
     const views = this.#parts.list();
@@ -131,7 +125,7 @@ export class PostureKeeper {
   }
 
   #advance(views: readonly PostureView[], actors: readonly Id[]): void {
-    const { self, clock, fallback_ms } = this.#parts;
+    const { self, clock } = this.#parts;
     const now_ms = clock.monotonic_ms();
     const due = new Set<string>();
     for (const view of views) {
@@ -139,21 +133,15 @@ export class PostureKeeper {
       if (!step) continue;
       const name = `${view.actor} ${view.grade} ${JSON.stringify(step)}`;
       due.add(name);
-      let one = this.#cases.get(name);
-      if (!one) {
-        const order = rendezvous(view.actor, actors.filter((actor) => actor !== view.actor));
-        one = { due_ms: now_ms + order.indexOf(self) * fallback_ms, tries: 0 };
-        this.#cases.set(name, one);
-      }
-      if (now_ms < one.due_ms || one.tries >= TRIES_MAX) continue;
-      one.tries += 1;
-      one.due_ms = now_ms + actors.length * fallback_ms * 2 ** one.tries;
+      const others = () => actors.filter((actor) => actor !== view.actor);
+      const rank = () => rendezvous(view.actor, others()).indexOf(self);
+      if (!this.#tries.isDue(name, rank, actors.length, now_ms)) continue;
       if (step.kind === 'recover') {
         const body = { actor: bytesOf(view.actor), reason: reasonOf(view), by: 'rule' };
         void this.#author(RECOVER_KIND, body, view.actor);
       } else void this.#author(ISOLATE_KIND, this.#isolation(view, step.level), view.actor);
     }
-    for (const name of this.#cases.keys()) if (!due.has(name)) this.#cases.delete(name);
+    this.#tries.keep(due);
   }
 
   #isolation(view: PostureView, level: number): Body {

@@ -118,7 +118,7 @@ const showing = (leaf: Crafted, ...more: readonly Crafted[]): ServedSvid => ({
   cert: certPem(leaf, ...more),
 });
 
-test.serial('a server that is not the node is refused by what it lacks, and hears nothing', async (t) => {
+test.serial('a server that is not the node hears nothing, and the code says why', async (t) => {
   const leaf = (wish: Parameters<typeof craftLeaf>[1], by = root) =>
     craftLeaf(by, { ...TIMES, uris: [NODE_ID], ...wish });
   const longAgo = { from_ms: NOW_MS - 3 * HOUR_MS, to_ms: NOW_MS - 2 * HOUR_MS };
@@ -272,7 +272,7 @@ test.serial('on a connection that is kept, the server is asked for each request'
   t.is(paths.length, 7);
 });
 
-test.serial('events come over TLS; the stream ends when the server is believed no more', async (t) => {
+test.serial('events come over TLS; a stream ends when its server is not believed', async (t) => {
   const { node, port, trust } = await startSigned(t);
   const held = new HeldTrust();
   const client = clientAt(port, {

@@ -127,7 +127,7 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
     }),
     isReady: () => state.readiness,
     isQuorumReachable: () => isQuorumReachable(core, network.peers()),
-    identity: { bundle: () => Promise.resolve(state.bundle) },
+    identity: { bundle: () => Promise.resolve(state.bundle), fetches: [] },
     ...(options.streams && { streams: options.streams }),
     ...(options.eventsUnderWay_max && { eventsUnderWay_max: options.eventsUnderWay_max }),
   });

@@ -1,0 +1,268 @@
+import { codeOf } from '#ledger/errors.ts';
+import type { Body } from '#ledger/event.ts';
+import { bytesOf } from '#ledger/ids.ts';
+import type { Id } from '#ledger/ports.ts';
+import { rendezvous } from '#ledger/submissions.ts';
+import { RankedTries } from '#node/ranked-tries.ts';
+import { REFRESH_KIND, refreshSupport } from '#projections/identity-federation.ts';
+import type { Federation } from '#projections/identity-federation.ts';
+import type { FederationKeeperParts, FetchStatus, Refetched } from './federation-parts.ts';
+import { countsOf, intervalOf, orderIn, windowOf } from './federation-turns.ts';
+
+/** How often it looks at what is due by time alone. */
+export const LOOK_MS = 1_000;
+/** After failures polls are left out: of eight windows at most, and no longer than an hour. */
+const BACKOFF_TURNS_MAX = 8;
+const BACKOFF_MS_MAX = 3_600_000;
+/** From a fetch to one that others' statements ask for; doubles with each of these in a window. */
+const QUIET_MS = 10_000;
+const FETCHES_MAX = 4;
+/** A statement that is not final by then is taken for lost. */
+const LOST_MS = 600_000;
+/** Judgements kept of what others vouch for, of one relationship. */
+const JUDGED_MAX = 256;
+
+/** One relationship, as long as its operator leaves it as it is. Times are monotonic. */
+interface Case {
+  readonly basis: Id;
+  /** Of the bundle that is held. */
+  digest: Id;
+  window: number;
+  poll_ms: number | undefined;
+  paused_ms: number;
+  quiet_ms: number;
+  /** Fetches in this window that others' statements asked for. */
+  doubts: number;
+  failures: number;
+  isFetching: boolean;
+  fetched: Refetched | undefined;
+  /** A statement on its way. */
+  sent: { isFinal: () => boolean; readonly until_ms: number } | undefined;
+  readonly judged: Map<Id, boolean>;
+  status: FetchStatus;
+}
+
+/**
+ * A validator's part in keeping foreign bundles current. In each window, as long as the bundle's
+ * refresh hint, as many validators poll as it takes to replace the bundle, so one that is honest at
+ * least; who they are changes from window to window. They author what they found, if it has
+ * changed. Of a bundle that somebody vouches for the others convince themselves, each by a fetch of
+ * its own, as many at a time as are needed, until it has replaced the held one.
+ */
+export class FederationKeeper {
+  readonly #parts: FederationKeeperParts;
+  readonly #cases = new Map<string, Case>();
+  readonly #tries: RankedTries;
+  #fetching = 0;
+  #cancel: (() => void) | undefined;
+  #isStopped = false;
+
+  constructor(parts: FederationKeeperParts) {
+    this.#parts = parts;
+    this.#tries = new RankedTries(parts.fallback_ms);
+  }
+
+  start(): void {
+    this.#cancel = this.#parts.clock.after(LOOK_MS, () => {
+      this.look();
+      if (!this.#isStopped) this.start();
+    });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#cancel?.();
+  }
+
+  /** Of the relationships that this node fetches for; none while it has no seat. */
+  get status(): readonly FetchStatus[] {
+    return Array.from(this.#cases.values(), ({ status }) => status);
+  }
+
+  /** Does what is due; called on final events and from time to time. Never throws. */
+  look(): void {
+    if (this.#isStopped) return;
+    const { self, seats, list } = this.#parts;
+    const held = seats();
+    const actors = held.validators.map(({ actor }) => actor);
+    const isSeated = actors.includes(self);
+    const polled = isSeated ? list().filter(({ endpoint }) => endpoint !== undefined) : [];
+    const names = new Set(polled.map(({ trustDomain }) => trustDomain));
+    for (const name of this.#cases.keys()) if (!names.has(name)) this.#cases.delete(name);
+    const due = new Set<string>();
+    const support = refreshSupport(held);
+    for (const federation of polled) {
+      const one = this.#caseOf(federation);
+      this.#plan(one, federation, actors, support);
+      this.#vouch(one, federation, actors, due);
+      this.#doubt(one, federation, actors, due, support);
+      const isDue = one.poll_ms !== undefined && this.#now_ms >= one.poll_ms;
+      if (isDue && this.#mayFetch(one)) {
+        one.poll_ms = undefined;
+        void this.#fetch(one, federation);
+      }
+    }
+    this.#tries.keep(due);
+  }
+
+  get #now_ms(): number {
+    return this.#parts.clock.monotonic_ms();
+  }
+
+  #caseOf(federation: Federation): Case {
+    const { trustDomain, basis, digest } = federation;
+    const interval_s = intervalOf(federation);
+    let one = this.#cases.get(trustDomain);
+    if (one?.basis !== basis) {
+      one = {
+        basis, digest, window: -1, poll_ms: undefined, paused_ms: 0, quiet_ms: 0, doubts: 0,
+        failures: 0, isFetching: false, fetched: undefined, sent: undefined,
+        judged: new Map(),
+        status: { trustDomain, interval_s },
+      };
+      this.#cases.set(trustDomain, one);
+    }
+    one.status = { ...one.status, interval_s };
+    if (one.digest !== digest) {
+      // it was refreshed: nobody has to any more in this window
+      one.digest = digest;
+      one.fetched = undefined;
+      one.poll_ms = undefined;
+    }
+    return one;
+  }
+
+  /** Whether and when this node polls in the present window. */
+  #plan(one: Case, federation: Federation, actors: readonly Id[], support: number): void {
+    const { self, clock, entropy, fallback_ms } = this.#parts;
+    const window = windowOf(federation, clock.wall_ms());
+    if (one.window === window) return;
+    one.window = window;
+    one.doubts = 0;
+    const rank = orderIn(window, federation, actors).indexOf(self);
+    const [jitter = 0] = entropy.bytes(1);
+    // all of them within half a window
+    const step_ms = Math.min(fallback_ms, (intervalOf(federation) * 1000) / (2 * support));
+    const due_ms = Math.max(this.#now_ms + (rank + jitter / 256) * step_ms, one.paused_ms);
+    one.poll_ms = rank < support ? due_ms : undefined;
+  }
+
+  /** Says what was fetched, in the words of whoever has said the same already. */
+  #vouch(one: Case, federation: Federation, actors: readonly Id[], due: Set<string>): void {
+    const { fetched } = one;
+    // what waits for a quorum is not said again
+    if (one.sent && !one.sent.isFinal() && this.#now_ms < one.sent.until_ms) return;
+    one.sent = undefined;
+    if (!fetched) return;
+    const { self } = this.#parts;
+    const { trustDomain, basis, pending } = federation;
+    const said = countsOf(federation, self, actors);
+    const fits = [...said].filter(([digest]) => this.#judge(one, federation, fetched, digest));
+    const [most] = fits.toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
+    const digest = most?.[0] ?? fetched.digest;
+    if (pending.some((row) => row.actor === self && row.digest === digest)) return;
+    const name = `say ${trustDomain} ${basis} ${digest} ${one.window}`;
+    due.add(name);
+    if (!this.#tries.isDue(name, () => 0, actors.length, this.#now_ms)) return;
+    void this.#author(one, {
+      trustDomain,
+      basis: bytesOf(basis),
+      digest: bytesOf(digest),
+      ...(!most && { bundle: fetched.document }),
+    });
+  }
+
+  /** Fetches for itself what others vouch for and this node has not seen. */
+  #doubt(
+    one: Case,
+    federation: Federation,
+    actors: readonly Id[],
+    due: Set<string>,
+    support: number,
+  ): void {
+    const { self } = this.#parts;
+    const { trustDomain, basis } = federation;
+    for (const digest of countsOf(federation, self, actors).keys()) {
+      if (one.fetched && this.#judge(one, federation, one.fetched, digest)) continue;
+      const name = `look ${trustDomain} ${basis} ${digest}`;
+      due.add(name);
+      if (!this.#mayFetch(one) || this.#now_ms < one.quiet_ms) continue;
+      // as many at a time as are needed
+      const rank = () => rendezvous(digest, actors).indexOf(self) / support;
+      if (!this.#tries.isDue(name, rank, actors.length, this.#now_ms)) continue;
+      one.doubts += 1;
+      void this.#fetch(one, federation);
+    }
+  }
+
+  #judge(one: Case, federation: Federation, fetched: Refetched, digest: Id): boolean {
+    const known = one.judged.get(digest);
+    if (known !== undefined) return known;
+    const isSame = digest === fetched.digest || this.#parts.isSame(federation, fetched, digest);
+    if (one.judged.size >= JUDGED_MAX) one.judged.clear();
+    one.judged.set(digest, isSame);
+    return isSame;
+  }
+
+  #mayFetch(one: Case): boolean {
+    return !one.isFetching && this.#fetching < FETCHES_MAX;
+  }
+
+  /** Never rejects. */
+  async #fetch(one: Case, federation: Federation): Promise<void> {
+    const { refetch, fetched, log, clock } = this.#parts;
+    const { trustDomain } = federation;
+    one.isFetching = true;
+    this.#fetching += 1;
+    try {
+      const found = await refetch(federation);
+      fetched(found ? 'changed' : 'same');
+      if (one.failures > 0) log.info({ trustDomain }, 'a bundle endpoint answers again');
+      one.failures = 0;
+      one.paused_ms = 0;
+      // another may have refreshed it meanwhile
+      one.fetched = one.digest === federation.digest ? found : undefined;
+      one.judged.clear();
+      one.status = { ...one.status, checked_ms: clock.wall_ms() };
+    } catch (error) {
+      this.#failed(one, federation, codeOf(error));
+    } finally {
+      one.isFetching = false;
+      this.#fetching -= 1;
+      one.quiet_ms = this.#now_ms + QUIET_MS * 2 ** one.doubts;
+    }
+    this.look();
+  }
+
+  /** The held bundle stays. */
+  #failed(one: Case, federation: Federation, code: string): void {
+    const { fetched, log, clock } = this.#parts;
+    const { trustDomain } = federation;
+    fetched('failed', code);
+    if (one.failures === 0 || one.status.failure?.code !== code) {
+      log.warn({ trustDomain, code }, 'a foreign bundle could not be fetched');
+    }
+    one.failures += 1;
+    const interval_ms = intervalOf(federation) * 1000;
+    const turns = Math.min(BACKOFF_TURNS_MAX, 2 ** (one.failures - 1));
+    const pause_ms = Math.min(turns * interval_ms, Math.max(interval_ms, BACKOFF_MS_MAX));
+    one.paused_ms = this.#now_ms + pause_ms;
+    one.status = { ...one.status, failure: { at_ms: clock.wall_ms(), code } };
+  }
+
+  /** Never rejects. */
+  async #author(one: Case, body: Body): Promise<void> {
+    const { log, author, authored } = this.#parts;
+    const { trustDomain } = one.status;
+    const sent = { isFinal: () => false, until_ms: this.#now_ms + LOST_MS };
+    one.sent = sent;
+    try {
+      sent.isFinal = await author(REFRESH_KIND, body);
+      authored();
+      log.info({ trustDomain }, 'a foreign bundle has changed');
+    } catch (error) {
+      one.sent = undefined;
+      log.warn({ trustDomain, code: codeOf(error) }, 'a foreign bundle could not be told');
+    }
+  }
+}

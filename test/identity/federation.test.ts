@@ -1,0 +1,201 @@
+/** Foreign bundles that stay current: real endpoints, virtual time. */
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
+import test from 'ava';
+import type { ExecutionContext } from 'ava';
+import { bytesOf, idOf } from '#ledger/ids.ts';
+import { serialiseBundle } from '#node/identity/bundle.ts';
+import { FederatedCluster } from '#test/support/federated-cluster.ts';
+import { authorityBody } from './ledger.ts';
+import type { Crafted } from './craft.ts';
+import {
+  ENDPOINT_ID, FOREIGN, ForeignEndpoint, authority, documentOf, pemOf, svidOf, webCertificateOf,
+} from './foreign-endpoint.ts';
+
+const WINDOW_MS = 60_000;
+const utf8 = new TextEncoder();
+const [first, second, third] = [await authority(), await authority(), await authority()] as const;
+const [shown1, shown2] = [
+  await svidOf(first), await svidOf(second),
+] as const;
+/** A root of the web, for this process. */
+const webRoot = await authority({ uris: [] });
+const webShown = await webCertificateOf(webRoot);
+setDefaultCACertificates([...getCACertificates('default'), pemOf(webRoot)]);
+
+const spiffe = (url: string) => ({ url, profile: 'https_spiffe', id: ENDPOINT_ID }) as const;
+
+async function start(
+  t: ExecutionContext,
+  shown: Crafted,
+  document: string,
+  validators: number,
+  idle: readonly number[] = [],
+) {
+  const endpoint = await ForeignEndpoint.open(shown, document);
+  const cluster = await FederatedCluster.start(validators, idle);
+  t.teardown(async () => {
+    await cluster.stop();
+    await endpoint.down();
+  });
+  return { endpoint, cluster };
+}
+
+async function spiffeCluster(
+  t: ExecutionContext,
+  validators: number,
+  idle: readonly number[] = [],
+) {
+  const document = documentOf([first], 1n);
+  const { endpoint, cluster } = await start(t, shown1, document, validators, idle);
+  const bundle = utf8.encode(document);
+  await cluster.federate({ trustDomain: FOREIGN, bundle, endpoint: spiffe(endpoint.url) });
+  return { endpoint, cluster };
+}
+
+test.serial('https_spiffe: the foreign domain rotates its keys in two refreshes', async (t) => {
+  const { endpoint, cluster } = await spiffeCluster(t, 4);
+  const { sim } = cluster;
+  t.true(await sim.until(() => endpoint.requests >= 6, 10 * WINDOW_MS), 'it is polled');
+  t.deepEqual(cluster.refreshes(), [], 'nothing has changed: nothing is said');
+  endpoint.document = documentOf([first, second], 2n);
+  t.true(await sim.until(() => cluster.isAt(2n), 3 * WINDOW_MS));
+  // the new key serves the endpoint from now on: the bundle that was known last vouches for it
+  endpoint.show(shown2);
+  endpoint.document = documentOf([second], 3n);
+  t.true(await sim.until(() => cluster.isAt(3n), 3 * WINDOW_MS));
+  const said = cluster.refreshes();
+  t.is(said.filter((one) => one.endsWith(' applied')).length, 4, said.join());
+  t.true(said.length <= 6, said.join());
+  // an old key is worth nothing any more
+  endpoint.show(shown1);
+  endpoint.document = documentOf([first], 4n);
+  const isRefused = () => cluster.failures().includes('svid_untrusted');
+  t.true(await sim.until(isRefused, 3 * WINDOW_MS));
+  t.true(cluster.isAt(3n));
+  t.is(new Set(sim.summaries()).size, 1);
+  t.deepEqual(sim.troubles(), []);
+});
+
+test.serial('https_web: the foreign domain rotates its keys in two refreshes', async (t) => {
+  const document = documentOf([first], 1n, 0);
+  const { endpoint, cluster } = await start(t, webShown, document, 1);
+  const { sim } = cluster;
+  const parameters = { url: endpoint.url, profile: 'https_web' };
+  const bundle = utf8.encode(document);
+  await cluster.federate({ trustDomain: FOREIGN, bundle, endpoint: parameters });
+  await sim.until(() => endpoint.requests > 0, 5 * WINDOW_MS);
+  t.is(cluster.services.get(0)?.status[0]?.interval_s, 300, 'without a hint: five minutes');
+  endpoint.document = documentOf([first, second], 2n);
+  t.true(await sim.until(() => cluster.isAt(2n), 11 * WINDOW_MS));
+  endpoint.document = documentOf([second], 3n);
+  t.true(await sim.until(() => cluster.isAt(3n), 3 * WINDOW_MS));
+  t.deepEqual(cluster.refreshes(), ['0 applied', '0 applied']);
+  // a certificate of no root is refused, and what is held stays
+  endpoint.show(await webCertificateOf(await authority({ uris: [] })));
+  endpoint.document = documentOf([third], 4n);
+  const isRefused = () => cluster.failures().includes('bundle_endpoint_untrusted');
+  t.true(await sim.until(isRefused, 3 * WINDOW_MS));
+  t.true(cluster.isAt(3n));
+});
+
+test.serial('while an endpoint is down the last bundle stays, and it is asked less', async (t) => {
+  const { endpoint, cluster } = await spiffeCluster(t, 1);
+  const { sim } = cluster;
+  t.true(await sim.until(() => endpoint.requests > 0, 3 * WINDOW_MS));
+  await endpoint.down();
+  endpoint.document = documentOf([first, second], 2n);
+  await sim.run(32 * WINDOW_MS);
+  t.deepEqual(cluster.failures(), ['bundle_endpoint_failed']);
+  t.true(cluster.isAt(1n));
+  const failed = await cluster.metric('failures', 'bundle_endpoint_failed');
+  t.true(failed >= 3 && failed <= 12, `${failed} of 32 windows`);
+  t.is(await cluster.metric('fetches', 'failed'), failed);
+  await endpoint.up();
+  t.true(await sim.until(() => cluster.isAt(2n), 20 * WINDOW_MS), 'it comes back by itself');
+  const [status] = cluster.services.get(0)?.status ?? [];
+  t.true((status?.checked_ms ?? 0) > (status?.failure?.at_ms ?? 0));
+});
+
+test.serial('a validator that lies replaces nothing, and costs the endpoint little', async (t) => {
+  const { endpoint, cluster } = await spiffeCluster(t, 4, [3]);
+  const { sim } = cluster;
+  const basis = bytesOf(cluster.held()?.basis ?? '');
+  const windows = 6;
+  for (let each = 0; each < windows * 6; each += 1) {
+    const lie = utf8.encode(documentOf([third], BigInt(100 + each)));
+    const body = { trustDomain: FOREIGN, basis, digest: bytesOf(idOf(lie)), bundle: lie };
+    await sim.during(sim.at(3).core.author('identity.refresh/1', body, true));
+    await sim.run(WINDOW_MS / 6);
+  }
+  t.true(cluster.isAt(1n));
+  const said = cluster.refreshes();
+  t.deepEqual(new Set(said), new Set(['3 applied']), 'nobody joins in');
+  t.true(endpoint.requests <= (windows + 1) * 3 * 5, `${endpoint.requests} requests`);
+  // the truth is heard all the same
+  endpoint.document = documentOf([first, second], 2n);
+  t.true(await sim.until(() => cluster.isAt(2n), 6 * WINDOW_MS));
+  t.is(new Set(sim.summaries()).size, 1);
+});
+
+test.serial('a bundle that is older, of another domain or none is refused', async (t) => {
+  const { endpoint, cluster } = await spiffeCluster(t, 1);
+  const { sim } = cluster;
+  endpoint.document = documentOf([first, second], 7n);
+  t.true(await sim.until(() => cluster.isAt(7n), 3 * WINDOW_MS));
+  const foreign = await authority({ uris: ['spiffe://third.example'] });
+  const wrong = {
+    bundle_stale: documentOf([first], 6n),
+    bundle_other_domain: documentOf([first, foreign], 8n),
+    bundle_invalid: 'hello',
+  };
+  for (const [code, document] of Object.entries(wrong)) {
+    endpoint.document = document;
+    t.true(await sim.until(() => cluster.failures()[0] === code, 20 * WINDOW_MS), code);
+  }
+  t.true(cluster.isAt(7n));
+  t.is(cluster.refreshes().length, 1);
+  endpoint.document = documentOf([second, third], 8n);
+  t.true(await sim.until(() => cluster.isAt(8n), 20 * WINDOW_MS));
+});
+
+test.serial('a sequence that grows by itself is no change, and hinders none', async (t) => {
+  const { endpoint, cluster } = await spiffeCluster(t, 4);
+  const { sim } = cluster;
+  let polls = 10;
+  let authorities = [first];
+  Object.defineProperty(endpoint, 'document', {
+    get: () => documentOf(authorities, BigInt((polls += 1))),
+  });
+  t.true(await sim.until(() => endpoint.requests >= 8, 10 * WINDOW_MS));
+  t.deepEqual(cluster.refreshes(), []);
+  authorities = [first, second];
+  const isRefreshed = () => (cluster.held()?.sequence ?? 0n) > 1n;
+  t.true(await sim.until(isRefreshed, 10 * WINDOW_MS), 'no two validators see one document');
+});
+
+test.serial('https_spiffe: the endpoint of another domain is judged by its bundle', async (t) => {
+  const document = documentOf([first], 1n);
+  const { endpoint, cluster } = await start(t, shown1, document, 1);
+  const { sim } = cluster;
+  const bundle = utf8.encode(document);
+  const own = cluster.trustDomain;
+  for (const [name, sequence] of [['mirror.example', 2n], [own, 3n]] as const) {
+    const ca = await authority({ uris: [`spiffe://${name}`] });
+    const id = `spiffe://${name}/bundles`;
+    endpoint.show(await svidOf(ca, id));
+    const parameters = { ...spiffe(endpoint.url), id };
+    await cluster.federate({ trustDomain: FOREIGN, bundle, endpoint: parameters });
+    const isUnknown = () => cluster.failures()[0] !== undefined;
+    t.true(await sim.until(isUnknown, 3 * WINDOW_MS), `nothing is known of ${name}`);
+    if (name === own) {
+      const published = await authorityBody({ x509: ca.der });
+      await sim.during(sim.at(0).core.author('identity.authority/1', published, true));
+    } else {
+      const x509 = [ca.certificate];
+      const parts = { trustDomain: name, x509, jwt: [], sequence: 1n, refreshHint_s: 60 };
+      await cluster.federate({ trustDomain: name, bundle: utf8.encode(serialiseBundle(parts)) });
+    }
+    endpoint.document = documentOf([first, second], sequence);
+    t.true(await sim.until(() => cluster.isAt(sequence), 20 * WINDOW_MS), name);
+  }
+});

@@ -1,0 +1,83 @@
+import { createServer } from 'node:https';
+import type { Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { serialiseBundle } from '#node/identity/bundle.ts';
+import { craftCa, craftLeaf } from './craft.ts';
+import type { Crafted, Wish } from './craft.ts';
+
+/** Good by every clock of a test: the machine's, and the virtual ones. */
+const ALWAYS = { from_ms: Date.UTC(2020, 0, 1), to_ms: Date.UTC(2049, 0, 1) } as const;
+export const FOREIGN = 'example.org';
+export const ENDPOINT_ID = `spiffe://${FOREIGN}/bundle`;
+
+export const authority = (wish: Wish = {}): Promise<Crafted> => craftCa({ ...ALWAYS, ...wish });
+
+/** What the server of an endpoint shows by each profile. */
+export const svidOf = (ca: Crafted, uri = ENDPOINT_ID): Promise<Crafted> =>
+  craftLeaf(ca, { ...ALWAYS, uris: [uri] });
+export const webCertificateOf = (ca: Crafted): Promise<Crafted> =>
+  craftLeaf(ca, { ...ALWAYS, uris: [], names: [{ type: 'ip', value: '127.0.0.1' }] });
+
+export function pemOf(...chain: readonly Crafted[]): string {
+  return chain.map(({ certificate }) => certificate.openssl.toString()).join('');
+}
+
+/** A document of the foreign trust domain; `hint_s` 0: without a refresh hint. */
+export function documentOf(
+  authorities: readonly Crafted[],
+  sequence: bigint,
+  hint_s = 60,
+): string {
+  const x509 = authorities.map(({ certificate }) => certificate);
+  const refreshHint_s = hint_s === 0 ? undefined : hint_s;
+  return serialiseBundle({ trustDomain: FOREIGN, x509, jwt: [], sequence, refreshHint_s });
+}
+
+/** A real bundle endpoint on loopback whose operator does as a test wishes. */
+export class ForeignEndpoint {
+  document = '';
+  requests = 0;
+  readonly #server: Server;
+  #port = 0;
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  static async open(shown: Crafted, document: string): Promise<ForeignEndpoint> {
+    const server = createServer(contextOf(shown));
+    const one = new ForeignEndpoint(server);
+    one.document = document;
+    server.on('request', (_request, response) => {
+      one.requests += 1;
+      response.setHeader('connection', 'close').end(one.document);
+    });
+    await one.up();
+    return one;
+  }
+
+  get url(): string {
+    return `https://127.0.0.1:${this.#port}/bundle`;
+  }
+
+  /** From the next connection on. */
+  show(crafted: Crafted): void {
+    this.#server.setSecureContext(contextOf(crafted));
+  }
+
+  /** On the port that it had. */
+  async up(): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.listen(this.#port, '127.0.0.1', resolve));
+    this.#port = (this.#server.address() as AddressInfo).port;
+  }
+
+  async down(): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+function contextOf(shown: Crafted): { readonly key: string; readonly cert: string } {
+  const key = `-----BEGIN PRIVATE KEY-----\n${shown.pkcs8.toBase64()}\n-----END PRIVATE KEY-----`;
+  return { key, cert: pemOf(shown) };
+}
