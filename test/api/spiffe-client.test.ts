@@ -317,6 +317,8 @@ test.serial('a stream is gone on with where the SVID of the server has been rene
   })();
   const streams = async (): Promise<string> => (await node.api.inject('/metrics')).payload;
   while (!/^x0t_stream_clients 1$/m.test(await streams())) await sleep(20);
+  // the reader has had the first message by then
+  await sleep(1000);
   // before there was any event, so that only the node has said where the stream stands
   svid.set(served(own));
   ahead_ms = LATER_MS;
