@@ -1,4 +1,5 @@
-import { load } from 'koffi';
+import { createRequire } from 'node:module';
+import type * as Koffi from 'koffi';
 
 /** `RLIMIT_CORE` of Linux (`asm-generic/resource.h`). */
 const RLIMIT_CORE = 4;
@@ -12,7 +13,10 @@ const PR_SET_DUMPABLE = 4;
 export function forbidCoreDumps(): boolean {
   if (process.platform !== 'linux') return false;
   try {
-    const libc = load('libc.so.6');
+    // not imported: where its binary does not load, the process goes on
+    const koffi = createRequire(import.meta.url)('koffi') as typeof Koffi;
+    // whichever C library the process has loaded
+    const libc = koffi.load(null);
     const setrlimit = libc.func('int setrlimit(int resource, const uint64_t *limits)');
     // a handler of the kernel's core_pattern gets no image either (prctl(2))
     const prctl = libc.func('int prctl(int option, unsigned long value)');

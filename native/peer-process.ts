@@ -19,7 +19,10 @@ export interface PeerCredentials {
 export interface PeerKernel {
   /** Fails with `caller_unknown`. */
   credentials(socketFd: number): PeerCredentials;
-  /** A descriptor of the peer's process (Linux 6.5, SO_PEERPIDFD), or `undefined`. */
+  /**
+   * A descriptor of the peer's process (SO_PEERPIDFD); `undefined` where the kernel has none of
+   * these (before Linux 6.5). Fails with `caller_gone` where it has, and gives none of this peer.
+   */
   pidfdOfPeer(socketFd: number): number | undefined;
   /** A descriptor of the process that has this pid now (Linux 5.3), or `undefined`. */
   pidfdOfPid(pid: number): number | undefined;
@@ -33,6 +36,8 @@ export interface PeerKernel {
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
 const SO_PEERPIDFD = 77;
+/** `asm-generic/errno.h`: no such socket option. */
+const ENOPROTOOPT = 92;
 const POLLIN = 1;
 
 /** The running kernel. Fails with `attestation_unavailable` where there is no such kernel. */
@@ -60,8 +65,15 @@ export function peerKernel(): PeerKernel {
     },
     pidfdOfPeer(socketFd) {
       const value = Buffer.alloc(4);
-      const isKnown = getsockopt(socketFd, SOL_SOCKET, SO_PEERPIDFD, value, [value.length]) === 0;
-      return isKnown ? value.readInt32LE(0) : undefined;
+      if (getsockopt(socketFd, SOL_SOCKET, SO_PEERPIDFD, value, [value.length]) === 0) {
+        return value.readInt32LE(0);
+      }
+      const code = errno();
+      // by its pid it would be whoever has that now
+      if (code !== ENOPROTOOPT) {
+        fail('caller_gone', 'the kernel has no process at the other end', { errno: code });
+      }
+      return undefined;
     },
     pidfdOfPid(pid) {
       const pidfd = pidfdOpen?.(pid, 0) ?? -1;

@@ -3,6 +3,7 @@ import type { Level } from '#ledger/core.ts';
 import type { EventJson } from '#node/api/render.ts';
 import type { ReadEnvelope } from '#node/api/view.ts';
 import type { DecisionRecord } from '#node/policy/decision-log.ts';
+import type { ForgottenDenials } from '#node/policy/denials.ts';
 
 /** What a node answers, as the client hands it on. */
 
@@ -137,4 +138,5 @@ export interface DecisionsJson {
   readonly allowed: number;
   readonly denied: number;
   readonly decisions: readonly DecisionRecord[];
+  readonly forgotten: readonly ForgottenDenials[];
 }

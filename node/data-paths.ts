@@ -11,6 +11,7 @@ type DataPath =
   | 'join'
   | 'apiToken'
   | 'monitorToken'
+  | 'apiAhead'
   | 'store'
   | 'claimed';
 
@@ -33,6 +34,8 @@ export function dataPaths(
     apiToken: join(directory, 'api.token'),
     // with which metrics are read
     monitorToken: join(directory, 'monitor.token'),
+    // up to when requests were taken whose time is ahead
+    apiAhead: join(directory, 'api.ahead'),
     store: join(directory, 'store'),
     // beside the store, so that it outlives it
     claimed: join(directory, 'store.claimed'),

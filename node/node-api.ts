@@ -5,6 +5,7 @@ import type { Id, Verifier } from '#ledger/ports.ts';
 import { createApi } from '#node/api/index.ts';
 import type { ApiOptions, ApiStatus } from '#node/api/index.ts';
 import { TlsListener } from '#node/api/tls-listener.ts';
+import { AheadMarks, aheadFile } from '#node/auth/ahead-marks.ts';
 import { createAuthenticator } from '#node/auth/authenticator.ts';
 import { memberKeys } from '#node/auth/member-keys.ts';
 import { Tokens } from '#node/auth/tokens.ts';
@@ -61,6 +62,7 @@ export class NodeApi {
       trust: () => identity.trust(),
       audience: config.audience,
       failures: anonymous,
+      ahead: await AheadMarks.open({ file: aheadFile(directory), clock, log }),
     });
     const identities = { perSecond: rate.perSecond, burst: rate.burst };
     const rates = { identity: identities, anonymous };

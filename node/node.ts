@@ -83,6 +83,8 @@ export interface NodeOptions {
   readonly passphrase?: PassphraseSource;
   /** What is wrong or not yet known, besides what the node itself sees. */
   readonly overseer?: Overseer;
+  /** What the process could not do for its keys, in sentences: a limitation, and a warning. */
+  readonly exposures?: readonly string[];
 }
 
 /** Somebody who watches the node from within its process, such as an auditor. */
@@ -104,6 +106,7 @@ export async function startNode({
   log: given,
   overseer,
   passphrase,
+  exposures = [],
 }: NodeOptions): Promise<Node> {
   const data = await readDataDir(directory, passphrase);
   const config = mergeConfig(data.config, options);
@@ -116,7 +119,7 @@ export async function startNode({
     );
   const closers: (() => Promise<unknown>)[] = [];
   try {
-    return await assemble(directory, data, config, log, closers, overseer);
+    return await assemble(directory, data, config, log, closers, overseer, exposures);
   } catch (error) {
     for (const close of closers.toReversed()) await close().catch(() => undefined);
     throw error;
@@ -130,7 +133,9 @@ async function assemble(
   log: Logger,
   closers: (() => Promise<unknown>)[],
   overseer: Overseer | undefined,
+  exposures: readonly string[],
 ): Promise<Node> {
+  for (const exposure of exposures) log.warn({}, exposure);
   const { chain } = data;
   const store = await LevelStore.open(dataPaths(directory).store);
   closers.push(() => store.close());
@@ -222,6 +227,7 @@ async function assemble(
       membership: membershipOf(joiner.member),
       limitations: [
         ...limitationsOf(config, core, data),
+        ...exposures,
         ...standingLimitations(membershipOf(joiner.member), refusalBy(network.status())),
         ...identity.limitations,
         ...api.limitations,

@@ -28,6 +28,12 @@ export interface AuthenticationParts {
   readonly metrics: { readonly api: Pick<ApiMeters, 'refusals'> };
 }
 
+export interface Authentication {
+  readonly callerOf: CallerOf;
+  /** Finds out who sends what fastify answers before it asks anybody. Throws as below. */
+  readonly assertCaller: (request: FastifyRequest) => Promise<void>;
+}
+
 /**
  * Finds out who calls, before any route does anything, also where there is no route: whoever does
  * not prove it sees whether the node lives and is ready, and nothing else. Throws what
@@ -36,16 +42,14 @@ export interface AuthenticationParts {
 export function authenticateCallers(
   app: Api,
   { authenticator, rates, clock, metrics }: AuthenticationParts,
-): CallerOf {
+): Authentication {
   const callers = new WeakMap<FastifyRequest, Caller>();
   const identities = new TokenBuckets(rates.identity, clock);
   const strangers = new TokenBuckets(rates.anonymous, clock);
-  const find = async (request: FastifyRequest): Promise<void> => {
-    if (request.raw.url?.startsWith('/') !== true) {
-      fail('target_not_canonical', 'The target of a request is a path, without scheme and host.');
-    }
+  const find = async (request: FastifyRequest, operation?: string): Promise<void> => {
     const address = networkOf(request.socket.remoteAddress);
-    if (ACTIONS[operationOf(request) ?? ''] === 'open') {
+    const isPath = request.raw.url?.startsWith('/') === true;
+    if (isPath && ACTIONS[operation ?? ''] === 'open') {
       // who fails to prove itself from there does not make the node look dead; a refusal costs as
       // much as the answer, so that here, where others call too, none would only harm
       if (address !== LOOPBACK) takeFrom(strangers, `probe ${address}`);
@@ -53,6 +57,9 @@ export function authenticateCallers(
     }
     let caller: Caller;
     try {
+      if (!isPath) {
+        fail('target_not_canonical', 'The target of a request is a path, without scheme and host.');
+      }
       caller = await authenticator.authenticate(request.raw);
     } catch (error) {
       takeFrom(strangers, address);
@@ -63,23 +70,25 @@ export function authenticateCallers(
     takeFrom(identities, `${type} ${id}`);
     callers.set(request, caller);
   };
-  app.addHook('onRequest', async (request) => {
-    try {
-      await find(request);
-      assertBodyTaken(request);
-    } catch (error) {
+  const counted = async (finding: Promise<void>): Promise<void> =>
+    finding.catch((error: unknown) => {
       metrics.api.refusals.inc({ code: codeOf(error) });
       throw error;
-    }
-  });
+    });
+  app.addHook('onRequest', (request) =>
+    counted(find(request, operationOf(request)).then(() => assertBodyTaken(request))),
+  );
   app.addHook('preParsing', async (request, _reply, payload) => {
     const digest = callers.get(request)?.contentDigest;
     if (digest === undefined) return payload;
     // what is wrong is told to who reads; where nobody does, the body counts for nothing
     return pipeline(payload, comparing(digest), () => undefined);
   });
-  return (request) =>
-    callers.get(request) ?? fail('unauthenticated', 'Nobody was asked who calls.');
+  return {
+    callerOf: (request) =>
+      callers.get(request) ?? fail('unauthenticated', 'Nobody was asked who calls.'),
+    assertCaller: (request) => counted(find(request)),
+  };
 }
 
 const WITH_BODY = new Set(['PUT', 'POST']);

@@ -1,10 +1,12 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { X0tError } from '#ledger/errors.ts';
-import { Shares } from '#ledger/shares.ts';
-import { networkOf } from '#ledger/token-buckets.ts';
+import type { Clock } from '#ledger/ports.ts';
+import type { Rate } from '#ledger/token-buckets.ts';
+import { ConnectionPlaces } from '#node/connection-places.ts';
+import { systemClock } from '#node/system.ts';
 import { envelopeOf } from './errors.ts';
-import { endOldestOf, requestBegins, watchConnection } from './unproved.ts';
+import { requestBegins, watchConnection } from './unproved.ts';
 
 /** What connections to the API may cost, by whichever listener they come. */
 
@@ -18,23 +20,21 @@ export const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 export const CLOSE_GRACE_MS = 2000;
 /** Sockets at once, shared among the networks that they come from; further ones are closed. */
 const CONNECTIONS_MAX = 1024;
+/** New ones of one network: each may begin a TLS handshake, the dearest thing for strangers. */
+const NEW_CONNECTIONS: Rate = { perSecond: 100, burst: 500 };
 /** How often connections are looked for that have sent no whole request in time. */
 export const STALE_CHECK_MS = 5000;
 
 /**
- * A network that holds its share of the connections (`shares.ts`) gets another one only for its
- * oldest idle one on which nothing was proved: who floods takes places from nobody elsewhere, and
- * who shares an address with him still gets in.
+ * Who floods takes places from nobody who has proved who it is, and of who has not only the oldest
+ * (`ConnectionPlaces`).
  */
-export function shareConnections(server: Pick<Server, 'on' | 'maxConnections'>): void {
-  server.maxConnections = CONNECTIONS_MAX;
-  const shares = new Shares(CONNECTIONS_MAX);
-  server.on('connection', (socket: Socket) => {
-    const party = networkOf(socket.remoteAddress);
-    const hasPlace = shares.take(party) || (endOldestOf(shares, party) && shares.take(party));
-    if (hasPlace) watchConnection(socket, shares, party);
-    else socket.destroy();
-  });
+export function shareConnections(
+  server: Pick<Server, 'on' | 'maxConnections'>,
+  clock: Pick<Clock, 'monotonic_ms'> = systemClock,
+): void {
+  const options = { max: CONNECTIONS_MAX, rate: NEW_CONNECTIONS, clock };
+  ConnectionPlaces.guard(server, options, watchConnection);
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
     response.once('close', requestBegins(socket));
   });

@@ -48,6 +48,7 @@ const STATUS: Readonly<Record<string, number>> = {
   signature_wrong: 401,
   spiffe_id_invalid: 401,
   svid_expired: 401,
+  svid_not_registered: 401,
   svid_not_yet_valid: 401,
   svid_untrusted: 401,
   target_not_canonical: 401,

@@ -22,7 +22,7 @@ import type { NodeMetrics } from '#node/metrics.ts';
 import { DecisionLog } from '#node/policy/decision-log.ts';
 import { registerPolicyMetrics } from '#node/policy/metrics.ts';
 import { authenticateCallers, noSuchRoute } from './authentication.ts';
-import type { ApiRates } from './authentication.ts';
+import type { ApiRates, Authentication } from './authentication.ts';
 import { chainRoutes } from './chain.ts';
 import { memberRoutes } from './members.ts';
 import { checkpointRoutes } from './checkpoints.ts';
@@ -86,6 +86,13 @@ const PARAM_CHARS_MAX = 2048;
 export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   const { core, store, clock, metrics, log, version } = options;
   const logger: FastifyBaseLogger = log;
+  const gate: { assertCaller: Authentication['assertCaller'] } = {
+    assertCaller: async () => fail('unauthenticated', 'Nobody can be asked yet who calls.'),
+  };
+  const sendLate = async (problem: unknown, request: FastifyRequest, reply: FastifyReply) => {
+    const refusal = await gate.assertCaller(request).catch((reason: unknown) => ({ reason }));
+    sendError(refusal ? refusal.reason : problem, request, reply);
+  };
   const app = Fastify({
     loggerInstance: logger,
     ...noRequestLog(),
@@ -101,10 +108,13 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
     // requests on open connections get the envelope of `stopping` instead
     return503OnClosing: false,
     routerOptions: { maxParamLength: PARAM_CHARS_MAX },
-    frameworkErrors: sendError,
+    // fastify asks no hook about targets that it cannot read
+    frameworkErrors: (problem, request, reply) => void sendLate(problem, request, reply),
     clientErrorHandler,
   });
   shareConnections(app.server);
+  // else Node answers 417 to whoever asks
+  app.server.on('checkExpectation', (request, response) => app.routing(request, response));
   // path parameters are texts and stay as they are; converting fails on the name of a wildcard
   app.setValidatorCompiler((route) =>
     TypeBoxValidatorCompiler(
@@ -117,7 +127,8 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   app.setErrorHandler(sendError);
   app.setNotFoundHandler(({ method, url }) => noSuchRoute(method, url));
   watchRequests(app, metrics, log);
-  const callerOf = authenticateCallers(app, options);
+  const { callerOf, assertCaller } = authenticateCallers(app, options);
+  gate.assertCaller = assertCaller;
   app.addHook('onRequest', async ({ routeOptions: { url } }) => {
     const isOfLedger = url?.startsWith('/v1/') === true && url !== '/v1/status';
     if (isOfLedger && core.snapshots.isInstalling) {
@@ -207,7 +218,7 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   if (projections.some(([name]) => name === 'posture')) {
     await tellingWritten((scope) => postureRoutes(scope, parts));
   }
-  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger());
+  app.get('/openapi.json', { schema: { hide: true, operationId: 'openapi' } }, () => app.swagger());
   await app.ready();
   return app;
 }

@@ -73,9 +73,13 @@ export function assertPermitted(guard: Guard, request: FastifyRequest): void {
   const { core, clock, decisions, callerOf } = guard;
   const operation = operationOf(request);
   if (operation === undefined) return;
-  const action = ACTIONS[operation] ?? 'none';
+  const action = ACTIONS[operation];
   if (action === 'open') return;
   const { principal } = callerOf(request);
+  if (action === undefined) {
+    const message = 'Nobody may do this: the route is not named for policies.';
+    return fail('policy_denied', message, { action: 'none', operation, policies: [] });
+  }
   const resource = resourceOf(operation, request);
   const call = { principal, action, resource, context: { operation } };
   const decision = decisions
@@ -110,11 +114,14 @@ export function keyFilter({ core, clock, callerOf }: Guard): KeyFilter {
 
 const DENIED: PolicyDecision = { isAllowed: false, reasons: [], errors: [] };
 
-/** What a route is called in `/openapi.json`; `undefined` where there is no route. */
+/**
+ * What a route is called in `/openapi.json`; `undefined` where there is no route, and a name that
+ * policies do not have where it has none.
+ */
 export function operationOf({ routeOptions, is404 }: FastifyRequest): string | undefined {
   if (is404) return undefined;
   const { operationId } = (routeOptions.schema ?? {}) as { operationId?: string };
-  return operationId ?? 'openapi';
+  return operationId ?? 'unnamed';
 }
 
 function resourceOf(operation: string, { params, query }: FastifyRequest): PolicyEntity {

@@ -95,8 +95,17 @@ const Decisions = Type.Object(
         event: Type.Optional(Type.String()),
       }),
     ),
+    forgotten: Type.Array(
+      Type.Object({
+        principal: Type.String({ description: 'empty for all who came late, together' }),
+        isClaimed: Type.Boolean({ description: 'authors that events claimed, not looked at' }),
+        count: schemas.Count,
+        last_ms: Type.Integer(),
+      }),
+      { description: 'denials that there was no room for' },
+    ),
   },
-  { description: 'All denials and a sample of the rest since this node started, latest first' },
+  { description: 'Denials and a sample of the rest since this node started, latest first' },
 );
 
 /** `/v1/policy`: what decides, how it came to be, what it would say, what it said. */
@@ -200,6 +209,7 @@ export async function policyRoutes(
         policies: [...policies],
         errors: [...errors],
       })),
+      forgotten: decisions.forgotten({ ...query, limit }),
     }),
   );
 }

@@ -73,6 +73,7 @@ export class TlsListener {
       (request, response) => app.routing(request, response),
     );
     shareConnections(server);
+    server.on('checkExpectation', (request, response) => app.routing(request, response));
     server.on('clientError', clientErrorHandler);
     const { host, port } = options;
     await new Promise<void>((resolve, reject) => {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { X0tError, fail } from '#ledger/errors.ts';
 import type { Clock, Verifier } from '#ledger/ports.ts';
+import type { AheadMarks } from './ahead-marks.ts';
 import type { Authenticator, Caller } from './caller.ts';
 import type { KeyOf } from './member-keys.ts';
 import { countOf, isLocal } from './request-target.ts';
@@ -26,6 +27,8 @@ export interface AuthenticatorParts {
   readonly audience: readonly string[];
   /** How often proofs of one address may fail. */
   readonly failures: Rate;
+  /** Outlives the process. */
+  readonly ahead: Pick<AheadMarks, 'from_s' | 'reserve'>;
   readonly nonces?: Nonces;
 }
 

@@ -23,6 +23,11 @@ export const DIGEST_HEADER = 'content-digest';
 export const FIELDS = ['@method', '@authority', '@path', '@query', ACTOR_HEADER, KEY_HEADER];
 /** Covered where the request has them: they change what it does, or say where it counts. */
 export const FIELDS_IF_THERE = ['content-type', 'if-match', 'if-none-match', NODE_HEADER];
+/**
+ * Covered by this signer where the request has them, and by others if they like: they choose the
+ * form of the answer and where a stream begins, nothing else. Clients add `accept` after signing.
+ */
+const FIELDS_OF_ANSWER = ['accept', 'last-event-id'];
 export const PARAMS = ['created', 'nonce', 'keyid', 'alg', 'tag'];
 const NONCE_BYTES = 16;
 
@@ -58,7 +63,7 @@ export async function signRequest(
     ...(hasBody && { [DIGEST_HEADER]: digestOf(body) }),
   };
   const there = new Set(Object.keys(all).map((name) => name.toLowerCase()));
-  const fields = [...FIELDS, DIGEST_HEADER, ...FIELDS_IF_THERE].filter(
+  const fields = [...FIELDS, DIGEST_HEADER, ...FIELDS_IF_THERE, ...FIELDS_OF_ANSWER].filter(
     (name) => name.startsWith('@') || there.has(name),
   );
   const signed = await httpbis.signMessage(

@@ -4,13 +4,15 @@ import { keyId, publicKeyOf } from '#ledger/cose.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
 import { SIGNATURE_BYTES } from '#ledger/limits.ts';
 import type { Clock, Id, Verifier } from '#ledger/ports.ts';
+import { AHEAD_S_MAX } from './ahead-marks.ts';
+import type { AheadMarks } from './ahead-marks.ts';
 import type { Caller } from './caller.ts';
 import type { KeyOf } from './member-keys.ts';
 import { Nonces } from './nonces.ts';
 import type { NonceAnswer } from './nonces.ts';
 import {
-  ACTOR_HEADER, ALGORITHM, DIGEST_HEADER, FIELDS, FIELDS_IF_THERE, KEY_HEADER, PARAMS, malformed,
-  readSignatureInput,
+  ACTOR_HEADER, ALGORITHM, DIGEST_HEADER, FIELDS, FIELDS_IF_THERE, KEY_HEADER, PARAMS, digestOf,
+  malformed, readSignatureInput,
 } from './request-signature.ts';
 import type { SignatureInput } from './request-signature.ts';
 import { countOf, targetOf } from './request-target.ts';
@@ -20,10 +22,9 @@ import type { VerificationWork } from './verification-work.ts';
 
 /** A signature is taken for so long after it was made, seconds. */
 export const AGE_S_MAX = 30;
-/** By how much the caller's clock may be ahead of the node's, seconds. */
-export const AHEAD_S_MAX = 10;
 const ACTOR = /^[0-9a-f]{64}$/;
 const DIGEST = /^sha-256=:[A-Za-z0-9+/]{43}=:$/;
+const DIGEST_OF_NOTHING = digestOf(new Uint8Array());
 
 export interface SignatureCheckParts {
   readonly verifier: Pick<Verifier, 'verify'>;
@@ -31,13 +32,15 @@ export interface SignatureCheckParts {
   readonly keyOf: KeyOf;
   readonly work: VerificationWork;
   readonly own: () => OwnNames;
+  readonly ahead: Pick<AheadMarks, 'from_s' | 'reserve'>;
   readonly nonces?: Nonces;
 }
 
 /**
  * Who signed a request. What costs little is looked at first: form, target, time, whether the key
  * is the present one of a member; only then the signature. Nonces are remembered in this process,
- * so what was signed before it began is refused.
+ * so what was signed before it began is refused, and what one before it may have taken ahead of its
+ * time (`AheadMarks`).
  */
 export class SignatureCheck {
   readonly #parts: SignatureCheckParts;
@@ -53,8 +56,8 @@ export class SignatureCheck {
   /**
    * The actor; the body still has to be compared with `contentDigest`. Throws
    * `signature_malformed`, `signature_stale`, `signature_replayed`, `signature_wrong`,
-   * `signature_other_node`, `target_not_canonical`, `actor_unknown`, `overloaded` or
-   * `rate_limited`.
+   * `signature_other_node`, `target_not_canonical`, `actor_unknown`, `overloaded`, `rate_limited`
+   * or `store_failed`.
    */
   async callerOf(request: IncomingMessage): Promise<Caller> {
     const { headers, socket } = request;
@@ -63,11 +66,14 @@ export class SignatureCheck {
     const url = targetOf(request, this.#parts.own());
     this.#assertFresh(input);
     const actor = this.#actorOf(request, input);
+    this.#assertNotTaken(actor, input);
     const coseKey = keyIn(request, input);
-    await this.#parts.work.run(networkOf(socket.remoteAddress), actor, async () => {
+    const address = networkOf(socket.remoteAddress);
+    await this.#parts.work.run({ address, kind: 'signature', name: actor }, async () => {
       if (!(await this.#isSigned(request, url, coseKey))) {
         fail('signature_wrong', 'The signature does not fit the request.');
       }
+      await this.#parts.ahead.reserve(actor, input.created_s);
       this.#use(actor, input);
     });
     return {
@@ -79,11 +85,13 @@ export class SignatureCheck {
     };
   }
 
+  /** The digest of the body that comes. */
   #assertCovered(request: IncomingMessage, { fields }: SignatureInput): string | undefined {
     const { headers } = request;
     const wanted = [
       ...FIELDS,
-      ...(hasBody(request) ? [DIGEST_HEADER] : []),
+      // also where the framing says that nothing comes: it is not signed, so anybody may have cut
+      ...(hasBody(request) || headers[DIGEST_HEADER] !== undefined ? [DIGEST_HEADER] : []),
       ...FIELDS_IF_THERE.filter((name) => headers[name] !== undefined),
     ];
     const missing = wanted.find((name) => !fields.includes(name));
@@ -93,17 +101,33 @@ export class SignatureCheck {
         malformed(`It covers ${name}, which the request does not have once.`);
       }
     }
-    if (!hasBody(request)) return undefined;
     const digest = headers[DIGEST_HEADER];
-    if (typeof digest === 'string' && DIGEST.test(digest)) return digest;
-    return malformed(`${DIGEST_HEADER} is one sha-256.`);
+    if (digest === undefined) return undefined;
+    if (typeof digest !== 'string' || !DIGEST.test(digest)) {
+      return malformed(`${DIGEST_HEADER} is one sha-256.`);
+    }
+    if (hasBody(request)) return digest;
+    if (digest !== DIGEST_OF_NOTHING) fail('signature_wrong', 'The body that was signed is gone.');
+    return undefined;
   }
 
   #assertFresh({ created_s }: SignatureInput): void {
     const now_ms = this.#parts.clock.wall_ms();
     const age_s = now_ms / 1000 - created_s;
-    if (age_s <= AGE_S_MAX && age_s >= -AHEAD_S_MAX && created_s * 1000 >= this.#since_ms) return;
-    stale(Math.round(age_s));
+    if (age_s > AGE_S_MAX || age_s < -AHEAD_S_MAX) stale(Math.round(age_s));
+    // full seconds: what was signed in the second of the start counts no more than what was before
+    const from_s = Math.ceil(this.#since_ms / 1000);
+    if (created_s >= from_s) return;
+    const message = 'It was signed before the node can know it: sign it again, from `from_s` on.';
+    fail('signature_stale', message, { seconds: Math.round(age_s), from_s });
+  }
+
+  #assertNotTaken(actor: Id, { created_s }: SignatureInput): void {
+    const from_s = this.#parts.ahead.from_s(actor);
+    if (created_s >= from_s) return;
+    const seconds = Math.round(this.#parts.clock.wall_ms() / 1000 - created_s);
+    const message = 'It may have been taken before a restart: sign it again, from `from_s` on.';
+    fail('signature_stale', message, { seconds, from_s });
   }
 
   #actorOf({ headers }: IncomingMessage, { keyid }: SignatureInput): Id {

@@ -8,13 +8,16 @@ import type { JwtAuthorities, JwtAuthority } from '#node/identity/jwt-svid.ts';
 import { CLOCK_SKEW_MS } from '#node/identity/limits.ts';
 import { ProvedSockets } from '#node/identity/proved-sockets.ts';
 import type { X509Authorities } from '#node/identity/x509-svid.ts';
+import type { Proof } from '#node/identity/vouching.ts';
 import type { Caller } from './caller.ts';
 import { isEncrypted, isLoopbackAddress, isPassedOn } from './request-target.ts';
 import { networkOf } from '#ledger/token-buckets.ts';
-import type { VerificationWork } from './verification-work.ts';
+import type { Claim, VerificationWork } from './verification-work.ts';
 
 /** Whose SVIDs are believed now: bundles are asked for anew for every request. */
 export interface SpiffeTrust extends X509Authorities, JwtAuthorities {
+  /** Throws `svid_not_registered` where the authority may not vouch for the ID (any more). */
+  assertVouched(proof: Proof): void;
   /** The SPIFFE IDs of this node: what a token for it may name as its audience. */
   readonly ownIds: readonly string[];
   /** Calls after bundles have changed; the returned function ends it. */
@@ -46,9 +49,7 @@ export class SvidCallers {
   async x509(socket: TLSSocket): Promise<Caller> {
     const { id, notAfter_ms } =
       this.#sockets.known(socket) ??
-      (await this.#parts.work.run(networkOf(socket.remoteAddress), namesIn(socket), async () =>
-        this.#sockets.assert(socket),
-      ));
+      (await this.#parts.work.run(claimIn(socket), async () => this.#sockets.assert(socket)));
     return {
       principal: { type: 'Spiffe', id: id.uri },
       until_ms: notAfter_ms + CLOCK_SKEW_MS,
@@ -69,7 +70,9 @@ export class SvidCallers {
       fail('credential_insecure', message);
     }
     const wanted = [...trust.ownIds, ...audience];
-    const { id, expiry_ms } = await work.run(networkOf(remoteAddress), subjectOf(token), () =>
+    const address = networkOf(remoteAddress);
+    const claim: Claim = { address, kind: 'jwt', name: subjectOf(token) };
+    const { id, expiry_ms, authority } = await work.run(claim, () =>
       validateJwtSvid(token, wanted, trust, clock.wall_ms()),
     );
     const { kid } = decodeProtectedHeader(token);
@@ -85,6 +88,7 @@ export class SvidCallers {
         if (this.#keysNamed(id.trustDomain, kid) !== keys) {
           fail('jwt_svid_key_unknown', 'the key of the token is no authority any more');
         }
+        trust.assertVouched({ id, authority, notAfter_ms: expiry_ms });
       },
     };
   }
@@ -98,15 +102,16 @@ export class SvidCallers {
 }
 
 /** Who a certificate says that it is of; not checked. */
-function namesIn(socket: TLSSocket): string {
-  return `x509 ${socket.getPeerX509Certificate()?.subjectAltName ?? ''}`;
+function claimIn(socket: TLSSocket): Claim {
+  const { subjectAltName = '' } = socket.getPeerX509Certificate() ?? {};
+  return { address: networkOf(socket.remoteAddress), kind: 'x509', name: subjectAltName };
 }
 
 /** Who a token says that it is of; not checked. */
 function subjectOf(token: string): string {
   try {
-    return `jwt ${decodeJwt(token).sub ?? ''}`;
+    return decodeJwt(token).sub ?? '';
   } catch {
-    return 'jwt';
+    return '';
   }
 }

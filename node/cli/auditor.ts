@@ -3,7 +3,6 @@ import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { pino } from 'pino';
 import { fail } from '#ledger/errors.ts';
-import { forbidCoreDumps } from '#native/core-dumps.ts';
 import { addressFile } from '#node/address-file.ts';
 import { Auditor } from '#node/auditor.ts';
 import type { Watched } from '#node/auditor.ts';
@@ -19,6 +18,7 @@ import { addCommand, wholeNumber } from './command.ts';
 import { EXIT } from './exit-codes.ts';
 import { passphraseOf, withPassphrase } from './passphrases.ts';
 import type { PassphraseOption } from './passphrases.ts';
+import { exposures } from './key-guard.ts';
 import { apiUrl, withData } from './places.ts';
 import type { DataOption } from './places.ts';
 import { stopRequest } from './signals.ts';
@@ -55,7 +55,6 @@ export function registerAuditor(program: Command): void {
     .option('--workers <count>', 'threads that verify', wholeNumber(1, WORKERS_MAX), 1);
   does(async (out, options) => {
     becomeFrugal();
-    forbidCoreDumps();
     const { data } = options;
     const passphrase = passphraseOf(options);
     const { config, actor, coseKey, signer } = await readDataDir(data, passphrase);
@@ -73,7 +72,13 @@ export function registerAuditor(program: Command): void {
       clock: systemClock,
       log,
     });
-    const node = await startNode({ directory: data, log, overseer: auditor, passphrase });
+    const node = await startNode({
+      directory: data,
+      log,
+      overseer: auditor,
+      passphrase,
+      exposures: exposures(),
+    });
     await replaceFile(addressFile(data), `${node.url}\n`);
     const stopped = new AbortController();
     const end = async (): Promise<void> => {

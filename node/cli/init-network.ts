@@ -5,6 +5,7 @@ import { API_PORT, P2P_PORT } from '#node/config.ts';
 import { prepareNetwork } from '#node/network-dirs.ts';
 import type { NetworkPlan, PlannedNetwork } from '#node/network-dirs.ts';
 import { addCommand, portNumber, wholeNumber } from './command.ts';
+import { guardsKeys } from './key-guard.ts';
 import { columns } from './output.ts';
 
 interface Options {
@@ -32,7 +33,7 @@ export function registerInitNetwork(program: Command): void {
     'x0t init-network --dir ./net --validators node-1 node-2 node-3 node-4 --observers watch',
     "x0t init-network --dir ./net --validators a b c d --address '/dns4/{name}.example/tcp/4420'",
   ]);
-  command
+  guardsKeys(command)
     .option('--dir <dir>', 'holds one folder for each node', './network')
     .option('--name <name>', 'name of the network', 'network')
     .requiredOption('--validators <names...>', 'names of the nodes that seal blocks')

@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { join as pathOf, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { fail } from '#ledger/errors.ts';
-import { forbidCoreDumps } from '#native/core-dumps.ts';
 import { becomeFrugal } from '#node/frugal.ts';
 import { readToken } from '#node/membership/invite-token.ts';
 import type { Token } from '#node/membership/invite-token.ts';
@@ -11,7 +10,7 @@ import { createKeyFile, readKeyFile } from '#node/keys.ts';
 import type { Node } from '#node/node.ts';
 import { addCommand } from './command.ts';
 import { readInput } from './files.ts';
-import { columns } from './output.ts';
+import { columns, remark } from './output.ts';
 import type { Output } from './output.ts';
 import { newKeysPassphrase, passphraseOf } from './passphrases.ts';
 import { stopRequest } from './signals.ts';
@@ -43,7 +42,6 @@ export function registerJoin(program: Command): void {
     .option('--key <file>', 'for roles without a node: the new key (default: DATA/member.key)');
   does(async (out, options, text) => {
     becomeFrugal();
-    forbidCoreDumps();
     const token = await readToken(textOf(text, options.tokenFile));
     if (text !== undefined) process.stderr.write(`x0t join: ${EXPOSED}\n`);
     const stopping = new AbortController();
@@ -126,7 +124,7 @@ function teller(): (line: string) => void {
   return (line) => {
     if (line === last) return;
     last = line;
-    process.stderr.write(`x0t join: ${line}\n`);
+    remark(` join: ${line}`);
   };
 }
 

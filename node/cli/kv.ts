@@ -5,8 +5,9 @@ import { fail } from '#ledger/errors.ts';
 import type { Client, KvJson, Written } from '#node/client.ts';
 import { addCommand, wholeNumber } from './command.ts';
 import { readInput } from './files.ts';
-import { columns, utc } from './output.ts';
+import { columns, remark, utc } from './output.ts';
 import type { Output } from './output.ts';
+import { printableBytes } from './printable.ts';
 import { clientOf } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
@@ -110,8 +111,13 @@ function registerGet(group: Command): void {
       return;
     }
     const value = Buffer.from(found.value, 'base64');
-    process.stdout.write(value);
-    if (process.stdout.isTTY && value.at(-1) !== 10) process.stdout.write('\n');
+    if (!process.stdout.isTTY) {
+      process.stdout.write(value);
+      return;
+    }
+    const { text, isWhole } = printableBytes(value);
+    process.stdout.write(text.endsWith('\n') ? text : `${text}\n`);
+    if (!isWhole) remark(': controls are escaped on a terminal; a file or a pipe gets the bytes');
   });
 }
 

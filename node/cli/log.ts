@@ -5,6 +5,7 @@ import type { Client } from '#node/client.ts';
 import { addCommand, wholeNumber } from './command.ts';
 import { utc } from './output.ts';
 import type { Output } from './output.ts';
+import { inLine } from './printable.ts';
 import { clientOf } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
@@ -76,6 +77,7 @@ function show(out: Output, event: EventJson): void {
     const { kind, actor, onBehalfOf } = event.event as Shown;
     const { seq = 0, ts_ms = 0, verdict = '', id } = event;
     const whom = onBehalfOf === undefined ? '' : ` for ${brief(onBehalfOf)}`;
-    return [seq, utc(ts_ms), verdict, kind, `${brief(actor)}${whom}`, id].join('  ');
+    const cells = [seq, utc(ts_ms), verdict, kind, `${brief(actor)}${whom}`, id];
+    return cells.map((one) => inLine(String(one))).join('  ');
   });
 }

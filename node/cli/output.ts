@@ -2,8 +2,12 @@ import { CommanderError } from 'commander';
 import { X0tError, codeOf } from '#ledger/errors.ts';
 import type { ErrorEnvelope } from '#node/api/errors.ts';
 import { ApiError } from '#node/client.ts';
+import { inLine, printable } from './printable.ts';
 
-/** Where a command writes its result: text for people, or one JSON document a line. */
+/**
+ * Where a command writes its result: text for people, in which controls are escaped whoever wrote
+ * them, or one JSON document a line.
+ */
 export interface Output {
   readonly isJson: boolean;
   /** Writes one result in the form that was asked for. A command that streams calls it often. */
@@ -15,7 +19,7 @@ export function stdoutOutput(isJson: boolean): Output {
   return {
     isJson,
     show: (value, text) => {
-      const line = isJson ? JSON.stringify(value) : text();
+      const line = isJson ? JSON.stringify(value) : printable(text());
       process.stdout.write(line.endsWith('\n') ? line : `${line}\n`);
     },
   };
@@ -42,17 +46,30 @@ export function reportError(error: unknown, isJson: boolean): void {
     process.stderr.write(`${JSON.stringify(envelope)}\n`);
     return;
   }
-  const detail = Object.entries(envelope.detail).map(
-    ([name, value]) => `  ${name}: ${String(value)}\n`,
+  process.stderr.write(textOf(envelope, error instanceof ApiError ? inLine : printable));
+}
+
+function textOf(
+  { code, message, detail, requestId }: ErrorEnvelope,
+  shown: (text: string) => string,
+): string {
+  const details = Object.entries(detail).map(
+    ([name, value]) => `  ${inLine(name)}: ${inLine(String(value))}\n`,
   );
-  const request = envelope.requestId === '' ? '' : `  requestId: ${envelope.requestId}\n`;
-  process.stderr.write(`x0t: ${envelope.message} (${envelope.code})\n${detail.join('')}${request}`);
+  const request = requestId === '' ? '' : `  requestId: ${inLine(requestId)}\n`;
+  return `x0t: ${shown(message)} (${inLine(code)})\n${details.join('')}${request}`;
+}
+
+/** A remark on stderr. */
+export function remark(text: string): void {
+  process.stderr.write(`x0t${inLine(text)}\n`);
 }
 
 /** `name  value` lines with aligned values. */
 export function columns(rows: readonly (readonly [string, string | number])[]): string {
-  const width = Math.max(...rows.map(([name]) => name.length));
-  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');
+  const cells = rows.map(([name, value]) => [inLine(name), inLine(String(value))] as const);
+  const width = Math.max(...cells.map(([name]) => name.length));
+  return cells.map(([name, value]) => `${name.padEnd(width)}  ${value}\n`).join('');
 }
 
 /** `1 validator`, `4 validators`. */

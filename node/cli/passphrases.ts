@@ -3,13 +3,15 @@ import { read } from 'read';
 import { fail } from '#ledger/errors.ts';
 import { isPassphraseNamed, passphraseSource } from '#node/passphrase.ts';
 import type { Ask, PassphraseSource } from '#node/passphrase.ts';
+import { guardsKeys } from './key-guard.ts';
 
 export interface PassphraseOption {
   readonly passphraseFile?: string;
 }
 
+/** For every command that reads or makes keys of its own. */
 export function withPassphrase(command: Command): Command {
-  return command.option(
+  return guardsKeys(command).option(
     '--passphrase-file <file>',
     'holds the passphrase of encrypted keys (default: X0T_PASSPHRASE_FILE, a credential, or asks)',
   );

@@ -8,6 +8,7 @@ import { addCommand, wholeNumber } from './command.ts';
 import { operate } from './operate.ts';
 import { columns, utc } from './output.ts';
 import type { Output } from './output.ts';
+import { inLine } from './printable.ts';
 import { clientOf } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
@@ -76,7 +77,7 @@ function registerReads(group: Command): void {
   const decisions = addCommand<DecisionOptions>(
     group,
     'decisions',
-    'what the policies decided on a node since it started: all denials, a sample of the rest',
+    'what the policies decided on a node since it started: denials, a sample of the rest',
     ['x0t policy decisions --denied'],
   );
   withNode(decisions.command)
@@ -91,10 +92,15 @@ function registerReads(group: Command): void {
       const lines = shown.decisions.map((one) => {
         const said = one.isAllowed ? 'allow' : 'deny ';
         const by = one.policies.join(', ') || 'nothing permits it';
-        const what = `${one.where}  ${one.principal}  ${one.action}  ${one.resource}`;
+        const what = [one.where, one.principal, one.action, one.resource].map(inLine).join('  ');
         return `${utc(one.last_ms)}  ${said}  ${one.count}x  ${what}  (${by})\n`;
       });
-      return `${shown.allowed} allowed, ${shown.denied} denied\n${lines.join('')}`;
+      const forgotten = shown.forgotten.map(({ principal: name, isClaimed, count, last_ms }) => {
+        const whose = name === '' ? 'others' : `${isClaimed ? 'claimed ' : ''}${inLine(name)}`;
+        return `${utc(last_ms)}  ${count} more denials of ${whose}\n`;
+      });
+      const all = [...lines, ...forgotten].join('');
+      return `${shown.allowed} allowed, ${shown.denied} denied\n${all}`;
     });
   });
 }

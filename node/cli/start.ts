@@ -8,12 +8,12 @@ import { addressFile } from '#node/address-file.ts';
 import type { NodeConfig, PartialConfig } from '#node/config.ts';
 import { isInitialised } from '#node/data-dir.ts';
 import { becomeFrugal } from '#node/frugal.ts';
-import { forbidCoreDumps } from '#native/core-dumps.ts';
 import { replaceFile } from '#node/private-file.ts';
 import { startNode } from '#node/node.ts';
 import type { Node } from '#node/node.ts';
 import { watchCatchUp } from './catch-up.ts';
 import { addCommand, collect, portNumber, wholeNumber } from './command.ts';
+import { exposures } from './key-guard.ts';
 import { DATA_DIRECTORY, operatorKeyFile, withData } from './places.ts';
 import type { Output } from './output.ts';
 import { newKeysPassphrase, passphraseOf, withPassphrase } from './passphrases.ts';
@@ -47,7 +47,6 @@ export function registerStart(program: Command): void {
   withStart(command);
   does(async (out, options) => {
     becomeFrugal();
-    forbidCoreDumps();
     const { data } = options;
     const isDefault = resolve(data) === resolve(DATA_DIRECTORY);
     if (isDefault && !isInitialised(data)) {
@@ -91,6 +90,7 @@ export async function runNode(
     directory: data,
     config: configOf(options),
     passphrase: passphraseOf(options),
+    exposures: exposures(),
   });
   await replaceFile(addressFile(data), `${node.url}\n`);
   void stop.then(() => node.stop());

@@ -11,8 +11,10 @@ import {
 } from '#node/testnet.ts';
 import type { Testnet } from '#node/testnet.ts';
 import { addCommand, portNumber, wholeNumber } from './command.ts';
+import { guardsKeys } from './key-guard.ts';
 import { counted } from './output.ts';
 import type { Output } from './output.ts';
+import { printable } from './printable.ts';
 import { startProgress } from './progress.ts';
 import { stopRequest } from './signals.ts';
 import { jsonOf, lineOf, tableOf } from './testnet-table.ts';
@@ -44,7 +46,7 @@ export function registerTestnet(program: Command): void {
     'x0t testnet --nodes 4',
     'x0t testnet --nodes 4 --dir /var/tmp/net --seconds 30 --json',
   ]);
-  command
+  guardsKeys(command)
     .option(
       '--nodes <count>',
       'validators (default: 4, or those that are there)',
@@ -196,7 +198,7 @@ async function pauseOr(stopped: Promise<unknown>, pause_ms: number): Promise<voi
 /** Draws over what was drawn before; gives the number of lines. */
 function redraw(table: string, before: number): number {
   const up = before > 0 ? `\u001b[${before}A` : '';
-  process.stdout.write(`${up}${table.replaceAll('\n', '\u001b[K\n')}`);
+  process.stdout.write(`${up}${printable(table).replaceAll('\n', '\u001b[K\n')}`);
   return table.split('\n').length - 1;
 }
 

@@ -45,6 +45,14 @@ export class AgentTrust {
     return this.#agent.jwtAuthoritiesOf(trustDomain) ?? this.#other(trustDomain, isAnswered)?.jwt;
   }
 
+  /** What the agent itself says of a trust domain now. */
+  saidOf(trustDomain: string): readonly (Certificate | JwtAuthority)[] {
+    return [
+      ...(this.#agent.x509AuthoritiesOf(trustDomain) ?? []),
+      ...(this.#agent.jwtAuthoritiesOf(trustDomain) ?? []),
+    ];
+  }
+
   #other(trustDomain: string, isAnswered: boolean): Bundle | undefined {
     const isOpen = isAnswered && this.#named.size < NAMES_MAX && !this.#named.has(trustDomain);
     return isOpen ? this.#onLedger(trustDomain) : undefined;

@@ -2,8 +2,11 @@ import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { open, readFile, readlink, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { fail } from '#ledger/errors.ts';
+import { X0tError, fail } from '#ledger/errors.ts';
+import type { Clock } from '#ledger/ports.ts';
 import type { PeerCredentials, PeerProcess } from '#native/peer-process.ts';
+import { CONNECTIONS_MAX, partyOf } from './caller-room.ts';
+import { HashBudget } from './hash-budget.ts';
 
 /**
  * What is known of the process that called, read at the time of the asking. `path` and `sha256` are
@@ -22,27 +25,33 @@ export interface CallerFacts {
 
 /** Bytes of a program that is hashed; larger ones have no `sha256`. */
 const PROGRAM_BYTES_MAX = 512n * 1024n * 1024n;
-/** Digests remembered, by file and state: a program is not read again for each of its processes. */
-const DIGESTS_MAX = 256;
+/**
+ * Digests remembered of one party, by file and state: a program is not read again for each of its
+ * processes. Each has its own, so that nobody drives out another's.
+ */
+const DIGESTS_MAX = 32;
 /** Read at once while hashing. */
 const CHUNK_BYTES = 256 * 1024;
 
 /** Reads facts of callers from `/proc`. */
 export class Attestor {
-  /** By device, inode, size and times; the oldest goes first. */
-  readonly #digests = new Map<string, string>();
-  /** By uid: the last of its programs that is being hashed. */
-  readonly #hashing = new Map<number, Promise<string>>();
+  /** By party, then by device, inode, size and times; the oldest goes first. */
+  readonly #digests = new Map<string, Map<string, Promise<string>>>();
+  /** By party: the last of its programs that is being hashed. */
+  readonly #hashing = new Map<string, Promise<string>>();
+  readonly #budget: HashBudget;
   readonly #proc: string;
 
-  constructor(proc = '/proc') {
+  constructor(clock: Pick<Clock, 'monotonic_ms'>, proc = '/proc') {
+    this.#budget = new HashBudget(clock, CONNECTIONS_MAX);
     this.#proc = proc;
   }
 
   /**
    * Facts of a living caller. Fails with `caller_gone` when it has ended meanwhile or its pid is
-   * another's, `caller_changed` when it runs under other ids than it connected with.
-   * `needsDigest`: whether `sha256` is wanted.
+   * another's, `caller_changed` when it runs under other ids than it connected with, and
+   * `workload_busy` when too much was hashed for its uid. `needsDigest`: whether `sha256` is
+   * wanted.
    */
   async facts(caller: PeerProcess, needsDigest: boolean): Promise<CallerFacts> {
     const { pid, uid, gid } = caller.credentials;
@@ -89,7 +98,8 @@ export class Attestor {
       const isSame = here?.dev === running.dev && here.ino === running.ino;
       const sha256 = needsDigest ? await this.#digestOf(file, running, uid) : undefined;
       return { ...(isSame && { path }), ...(sha256 !== undefined && { sha256 }) };
-    } catch {
+    } catch (error) {
+      if (error instanceof X0tError) throw error;
       return {};
     } finally {
       await file.close();
@@ -100,25 +110,43 @@ export class Attestor {
     const { dev, ino, size, mtimeNs, ctimeNs } = of;
     if (size > PROGRAM_BYTES_MAX) return undefined;
     const name = [dev, ino, size, mtimeNs, ctimeNs].join('/');
-    const known = this.#digests.get(name);
+    const party = partyOf(uid);
+    const known = this.#digests.get(party)?.get(name);
     if (known !== undefined) return known;
-    // one at a time for each uid: nobody else waits for who brings many large programs
-    const before = this.#hashing.get(uid) ?? Promise.resolve();
-    const digest = before.then(
-      () => digestOfFile(file),
-      () => digestOfFile(file),
-    );
-    this.#hashing.set(uid, digest);
+    if (!this.#budget.take(party, Number(size))) {
+      fail('workload_busy', 'programs of a uid change too often to be hashed each time', { uid });
+    }
+    // one at a time for each party: nobody else waits for who brings many large programs
+    const before = this.#hashing.get(party) ?? Promise.resolve();
+    const hash = (): Promise<string> => digestOfFile(file);
+    const digest = before.then(hash, hash);
+    this.#hashing.set(party, digest);
+    const own = this.#remember(party, name, digest);
     try {
-      const found = await digest;
-      this.#digests.set(name, found);
-      const [oldest] = this.#digests.keys();
-      if (this.#digests.size > DIGESTS_MAX && oldest !== undefined) this.#digests.delete(oldest);
-      return found;
+      return await digest;
+    } catch (error) {
+      own.delete(name);
+      throw error;
     } finally {
-      if (this.#hashing.get(uid) === digest) this.#hashing.delete(uid);
+      if (this.#hashing.get(party) === digest) this.#hashing.delete(party);
     }
   }
+
+  /** Who was heard of last stands last. Returns what is remembered of the party. */
+  #remember(party: string, name: string, digest: Promise<string>): Map<string, Promise<string>> {
+    const own = this.#digests.get(party) ?? new Map<string, Promise<string>>();
+    this.#digests.delete(party);
+    this.#digests.set(party, own);
+    own.set(name, digest);
+    dropOldest(own, DIGESTS_MAX);
+    dropOldest(this.#digests, CONNECTIONS_MAX);
+    return own;
+  }
+}
+
+function dropOldest(map: Map<string, unknown>, max: number): void {
+  const [oldest] = map.keys();
+  if (map.size > max && oldest !== undefined) map.delete(oldest);
 }
 
 async function digestOfFile(file: FileHandle): Promise<string> {

@@ -1,11 +1,12 @@
 import { createServer } from 'node:https';
 import type { Server } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { codeOf } from '#ledger/errors.ts';
 import type { Log } from '#ledger/ports.ts';
-import { Shares } from '#ledger/shares.ts';
-import { networkOf } from '#ledger/token-buckets.ts';
+import type { Rate } from '#ledger/token-buckets.ts';
+import { ConnectionPlaces } from '#node/connection-places.ts';
+import { systemClock } from '#node/system.ts';
 import type { OwnIdentity } from './own-svid.ts';
 
 export interface BundleEndpointParts {
@@ -17,6 +18,8 @@ export interface BundleEndpointParts {
 
 /** Connections at once: a client of this asks once in a while, and closes. */
 const CONNECTIONS_MAX = 64;
+/** New ones of one network. */
+const NEW_CONNECTIONS: Rate = { perSecond: 10, burst: 50 };
 const REQUEST_MS_MAX = 5000;
 /** How often connections are looked for that have sent no whole request in time. */
 const STALE_CHECK_MS = 1000;
@@ -61,7 +64,8 @@ export class BundleEndpointServer {
         }
       },
     );
-    shareConnections(server);
+    const places = { max: CONNECTIONS_MAX, rate: NEW_CONNECTIONS, clock: systemClock };
+    ConnectionPlaces.guard(server, places);
     server.on('clientError', (_error, socket) => socket.destroy());
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
@@ -86,17 +90,6 @@ export class BundleEndpointServer {
     this.#server.closeAllConnections();
     await closed;
   }
-}
-
-/** An address (of IPv6 its network) that holds its share of the connections gets no more. */
-function shareConnections(server: NetServer): void {
-  server.maxConnections = CONNECTIONS_MAX;
-  const shares = new Shares(CONNECTIONS_MAX);
-  server.on('connection', (socket: Socket) => {
-    const network = networkOf(socket.remoteAddress);
-    if (shares.take(network)) socket.once('close', () => shares.give(network));
-    else socket.destroy();
-  });
 }
 
 function answer(

@@ -6,6 +6,7 @@ import { fetchBundle } from './bundle-fetch.ts';
 import type { EndpointProfile } from './bundle-fetch.ts';
 import { ledgerDocument, newerBundle, parseBundle } from './bundle.ts';
 import type { Bundle } from './bundle.ts';
+import type { IdentitySnapshot } from './entries.ts';
 import type { Refetched } from './federation-parts.ts';
 import { LedgerIdentity } from './ledger-identity.ts';
 import type { IdentityParts } from './service.ts';
@@ -71,20 +72,28 @@ export function isSaidBy(
 
 /**
  * Authorities of the trust domains on the ledger as it stands: of foreign ones by their
- * relationships, of the own one by what its nodes published.
+ * relationships, of the own one by what its nodes published, as entries let these vouch.
  */
 export function heldAuthorities(
   { ledger, actor, clock, log }: Pick<IdentityParts, 'ledger' | 'actor' | 'clock' | 'log'>,
 ): X509Authorities {
   const view = ledger.view();
+  let read: IdentitySnapshot | undefined;
+  const own = (): IdentitySnapshot | undefined => {
+    if (!view) return undefined;
+    const { mayIssue, finals } = ledger;
+    const parts = { view: () => view, mayIssue, finals, clock, log, actor };
+    return (read ??= new LedgerIdentity(parts).current);
+  };
   return {
     x509AuthoritiesOf: (name) => {
       const foreign = view?.federations.find(({ trustDomain }) => trustDomain === name);
       if (foreign) return parseBundle(name, foreign.bundle).x509;
-      if (!view || name !== view.trustDomain) return undefined;
-      const { mayIssue, finals } = ledger;
-      const parts = { view: () => view, mayIssue, finals, clock, log, actor };
-      return new LedgerIdentity(parts).current.bundle.x509;
+      return name === view?.trustDomain ? own()?.bundle.x509 : undefined;
+    },
+    assertVouched: (proof) => {
+      if (proof.id.trustDomain !== view?.trustDomain) return;
+      own()?.vouching.assert(proof, clock.wall_ms());
     },
   };
 }

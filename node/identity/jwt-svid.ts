@@ -4,6 +4,7 @@ import { fail } from '#ledger/errors.ts';
 import { AUDIENCES_MAX, CLOCK_SKEW_MS, JWT_CHARS_MAX } from './limits.ts';
 import { parseSpiffeId } from '#projections/spiffe-id.ts';
 import type { SpiffeId } from '#projections/spiffe-id.ts';
+import type { Proof } from './vouching.ts';
 
 interface KeyType {
   readonly kty: string;
@@ -37,12 +38,16 @@ export interface JwtAuthority {
 /** The keys of one trust domain, or nothing: then its tokens are not trusted. */
 export interface JwtAuthorities {
   jwtAuthoritiesOf(trustDomain: string): readonly JwtAuthority[] | undefined;
+  /** As that of `X509Authorities`. */
+  assertVouched?(proof: Proof): void;
 }
 
 export interface JwtSvid {
   readonly id: SpiffeId;
   readonly audience: readonly string[];
   readonly expiry_ms: number;
+  /** The one whose key has signed it. */
+  readonly authority: JwtAuthority;
   readonly claims: JWTPayload;
 }
 
@@ -67,9 +72,11 @@ export async function validateJwtSvid(
     return fail('jwt_svid_audience', 'the token is meant for another audience');
   }
   const keys = keysFor(authorities.jwtAuthoritiesOf(id.trustDomain), id.trustDomain, alg, kid);
-  for (const { jwk } of keys) {
-    if (await isSignedBy(token, jwk, alg, now_ms)) {
-      return { id, audience: audiences, expiry_ms: (claims.exp as number) * 1000, claims };
+  for (const authority of keys) {
+    if (await isSignedBy(token, authority.jwk, alg, now_ms)) {
+      const expiry_ms = (claims.exp as number) * 1000;
+      authorities.assertVouched?.({ id, authority, notAfter_ms: expiry_ms });
+      return { id, audience: audiences, expiry_ms, claims, authority };
     }
   }
   return fail('jwt_svid_signature', 'the signature does not fit the token and its key');

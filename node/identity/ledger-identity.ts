@@ -7,8 +7,11 @@ import { parseBundle } from './bundle.ts';
 import type { Bundle } from './bundle.ts';
 import { readCertificate } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
+import { holdsOn } from './entries.ts';
 import type { IdentitySnapshot, IdentityState } from './entries.ts';
 import type { JwtAuthority } from './jwt-svid.ts';
+import { Vouching } from './vouching.ts';
+import type { Published } from './vouching.ts';
 import { checkSigner } from './x509-svid.ts';
 
 /** How often the bundle's consumers should look: a revocation is to be known within this time. */
@@ -106,10 +109,12 @@ export class LedgerIdentity implements IdentityState {
   #snapshot(): IdentitySnapshot {
     const { actor } = this.#parts;
     const { trustDomain, entries } = this.#view;
+    const published = this.#published();
     return {
       trustDomain: parseTrustDomain(trustDomain),
-      entries: entries.filter(({ nodes }) => nodes.length === 0 || nodes.includes(actor)),
-      bundle: this.#bundle(),
+      entries: entries.filter((entry) => holdsOn(entry, actor)),
+      bundle: this.#bundle(published),
+      vouching: new Vouching(trustDomain, entries, published),
       federated: this.#federated(),
     };
   }
@@ -125,24 +130,29 @@ export class LedgerIdentity implements IdentityState {
     return [...read.values()].flat();
   }
 
-  #bundle(): Bundle {
-    const { trustDomain } = this.#view;
+  /** What counts now and can be read. */
+  #published(): readonly Published[] {
     const read = new Map<string, ReadAuthority | undefined>();
     const rows = this.#counting();
     this.#follow(rows);
-    const held = rows.flatMap((row) => {
-      const { x509, jwt } = row;
+    const published = rows.flatMap((row) => {
+      const { actor, x509, jwt } = row;
       const name = `${x509.toBase64()} ${jwt.kid} ${jwt.x.toBase64()} ${jwt.y.toBase64()}`;
-      if (read.has(name)) return [];
-      const authority = this.#read.has(name) ? this.#read.get(name) : this.#authority(row);
+      const known = read.has(name) ? read : this.#read;
+      const authority = known.has(name) ? known.get(name) : this.#authority(row);
       read.set(name, authority);
-      return authority ? [authority] : [];
+      return authority ? [{ actor, ...authority }] : [];
     });
     this.#read = read;
-    const jwtByKid = new Map(held.map(({ jwt }) => [jwt.kid, jwt]));
+    return published;
+  }
+
+  #bundle(published: readonly Published[]): Bundle {
+    const jwtByKid = new Map(published.map(({ jwt }) => [jwt.kid, jwt]));
     return {
-      trustDomain,
-      x509: held.map(({ x509 }) => x509),
+      trustDomain: this.#view.trustDomain,
+      // what two published alike is there once
+      x509: [...new Set(published.map(({ x509 }) => x509))],
       jwt: [...jwtByKid.values()],
       sequence: this.#sequence,
       refreshHint_s: REFRESH_HINT_S,

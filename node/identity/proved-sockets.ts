@@ -27,10 +27,16 @@ export class ProvedSockets {
     this.#clock = clock;
   }
 
-  /** What is known already and still holds: costs no validation. */
+  /**
+   * What is known already and still holds: costs no validation. Throws where its authority may not
+   * vouch for it any more.
+   */
   known(socket: TLSSocket): X509Svid | undefined {
     const known = this.#proved.get(socket);
-    if (known && this.#isAsBefore(known, this.#clock.wall_ms())) return known.svid;
+    if (known && this.#isAsBefore(known, this.#clock.wall_ms())) {
+      this.#authorities.assertVouched?.(known.svid);
+      return known.svid;
+    }
     this.#proved.delete(socket);
     return undefined;
   }

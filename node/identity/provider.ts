@@ -9,6 +9,7 @@ import type { Bundle } from './bundle.ts';
 import { fits, needsDigest } from './entries.ts';
 import type { IdentityState } from './entries.ts';
 import { validateJwtSvid } from './jwt-svid.ts';
+import type { JwtAuthorities } from './jwt-svid.ts';
 import { AUDIENCES_MAX, AUDIENCE_CHARS_MAX, IDENTITIES_MAX } from './limits.ts';
 import { parseSpiffeId } from '#projections/spiffe-id.ts';
 import { SvidShelf } from './svid-shelf.ts';
@@ -107,10 +108,12 @@ export class Provider {
     if (svid === '') fail('workload_request_invalid', 'the token is missing', { field: 'svid' });
     checkAudiences([audience]);
     const byDomain = new Map(this.#bundles(entries).map((bundle) => [bundle.trustDomain, bundle]));
-    const authorities = {
-      jwtAuthoritiesOf: (trustDomain: string) => byDomain.get(trustDomain)?.jwt,
-    };
+    const { vouching } = this.#parts.state.current;
     const now_ms = this.#parts.clock.wall_ms();
+    const authorities: JwtAuthorities = {
+      jwtAuthoritiesOf: (trustDomain) => byDomain.get(trustDomain)?.jwt,
+      assertVouched: (proof) => vouching.assert(proof, now_ms),
+    };
     const { id, claims } = await validateJwtSvid(svid, [audience], authorities, now_ms);
     return { spiffe_id: id.uri, claims: structOf(claims) };
   }

@@ -14,6 +14,7 @@ import type { Bundle } from './bundle.ts';
 import { LedgerIdentity } from './ledger-identity.ts';
 import { OwnIdentity, nodeId } from './own-svid.ts';
 import { Provider } from './provider.ts';
+import type { Proof } from './vouching.ts';
 import { WorkloadClient } from './workload-client.ts';
 import { parseEndpoint } from './workload-endpoint.ts';
 import { WorkloadServer } from './workload-server.ts';
@@ -151,6 +152,7 @@ export class IdentityService {
         agent ? agent.x509AuthoritiesOf(trustDomain) : this.#onLedger(trustDomain)?.x509,
       jwtAuthoritiesOf: (trustDomain) =>
         agent ? agent.jwtAuthoritiesOf(trustDomain) : this.#onLedger(trustDomain)?.jwt,
+      assertVouched: (proof) => this.#assertVouched(proof),
       get ownIds() {
         return ownIds();
       },
@@ -161,6 +163,18 @@ export class IdentityService {
         };
       },
     };
+  }
+
+  /**
+   * An agent that issues for a trust domain by the ledger's name, and has nothing of the ledger's
+   * authorities, is another issuer than its nodes: who gets which ID is said there.
+   */
+  #assertVouched(proof: Proof): void {
+    if (!this.#state) return;
+    const { vouching } = this.#state.current;
+    const said = this.#agentTrust?.saidOf(proof.id.trustDomain) ?? [];
+    if (said.length > 0 && !said.some((one) => vouching.knows(one))) return;
+    vouching.assert(proof, this.#parts.clock.wall_ms());
   }
 
   #onLedger(trustDomain: string): Bundle | undefined {
@@ -284,7 +298,7 @@ export class IdentityService {
     if (!state) fail('identity_inactive', 'this network has no identities on its ledger');
     const kernel = peerKernel();
     const keeper = this.#issue(state);
-    const attestor = new Attestor();
+    const attestor = new Attestor(clock);
     const provider = new Provider({ state, authority: () => keeper.active, attestor, clock });
     const server = new WorkloadServer({ provider, kernel, clock, log, refused });
     await server.listen(socket);

@@ -1,4 +1,4 @@
-import { fail } from '#ledger/errors.ts';
+import { X0tError, fail } from '#ledger/errors.ts';
 import type { Certificate, UriConstraints } from './certificate.ts';
 import { CLOCK_SKEW_MS } from './limits.ts';
 
@@ -10,16 +10,31 @@ const SIGNATURES_MAX = 64;
 /**
  * The path from a leaf over intermediates to one of the anchors, both included: signatures, names,
  * CA flag, key usage, path length, URI name constraints and validity of each, by RFC 5280, 6.1.
- * Policies are not used in SPIFFE, and revocation is by short life. Fails with `svid_untrusted`
- * when there is none.
+ * Policies are not used in SPIFFE, and revocation is by short life. `accept` throws what is wrong
+ * with a path that is right otherwise: then others are looked for, so that nobody who has another's
+ * key certified stands in its way. Fails with `svid_untrusted` when there is none, or with what
+ * `accept` threw last.
  */
 export function trustPath(
   leaf: Certificate,
   intermediates: readonly Certificate[],
   anchors: readonly Certificate[],
   now_ms: number,
+  accept: (path: readonly Certificate[]) => void,
 ): readonly Certificate[] {
   let signatures = 0;
+  let refusal: X0tError | undefined;
+
+  const isAccepted = (path: readonly Certificate[]): boolean => {
+    try {
+      accept(path);
+      return true;
+    } catch (error) {
+      if (!(error instanceof X0tError)) throw error;
+      refusal = error;
+      return false;
+    }
+  };
 
   const search = (path: readonly Certificate[]): readonly Certificate[] | undefined => {
     const subject = path.at(-1) as Certificate;
@@ -28,17 +43,20 @@ export function trustPath(
       if (++signatures > SIGNATURES_MAX) return undefined;
       if (!subject.openssl.verify(issuer.publicKey)) continue;
       const longer = [...path, issuer];
-      if (anchors.includes(issuer)) return longer;
+      if (anchors.includes(issuer)) {
+        if (isAccepted(longer)) return longer;
+        continue;
+      }
       const found = longer.length <= INTERMEDIATES_MAX ? search(longer) : undefined;
       if (found) return found;
     }
     return undefined;
   };
 
-  return (
-    search([leaf]) ??
-    fail('svid_untrusted', 'the certificate leads to no authority of its trust domain')
-  );
+  const path = search([leaf]);
+  if (path) return path;
+  if (refusal) throw refusal;
+  return fail('svid_untrusted', 'the certificate leads to no authority of its trust domain');
 }
 
 /** All but the signature: whether `issuer` can stand above `path`. */

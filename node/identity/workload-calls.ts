@@ -8,6 +8,7 @@ import type {
   UntypedServiceImplementation,
   sendUnaryData,
 } from '@grpc/grpc-js';
+import type { Http2Server, IncomingHttpHeaders } from 'node:http2';
 import type { Duplex } from 'node:stream';
 import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import type { PeerProcess } from '#native/peer-process.ts';
@@ -20,6 +21,8 @@ import type { JwtSvidRequest, ValidateJwtSvidRequest } from './workload-proto.ts
 const CALLS_MAX = 16;
 /** Bytes of a request: a token with its audience. */
 const REQUEST_BYTES_MAX = 32 * 1024;
+/** Calls in a row that are told to wait before the connection is closed. */
+const REFUSALS_MAX = 64;
 /** A connection without a call is closed: a client that keeps a stream open has one. */
 const IDLE_MS = 60_000;
 /** Memory of a connection's HTTP/2 session, MiB. */
@@ -28,8 +31,8 @@ const SESSION_MIB = 10;
 /** What the calls of all connections share. */
 export interface CallContext {
   readonly provider: Provider;
-  /** Takes one of the tokens that a uid may have per second, or fails with `workload_busy`. */
-  readonly spend: (uid: number) => void;
+  /** Takes one of the calls that the caller's uid has, or fails with `workload_busy`. */
+  readonly spend: () => void;
   /** Counts a refusal by its code. */
   readonly refused: (code: string) => void;
 }
@@ -45,6 +48,19 @@ interface OpenStream {
   isOver: boolean;
 }
 
+/** What of gRPC's server is not in its types. */
+interface InnerServer {
+  readonly http2Servers: ReadonlyMap<Http2Server, unknown>;
+}
+
+const PATHS = new Set<unknown>(Object.values(WORKLOAD_SERVICE).map(({ path }) => path));
+
+/** Whether a handler of ours gets the request. */
+function isOfService(headers: IncomingHttpHeaders): boolean {
+  const type = headers['content-type'];
+  return PATHS.has(headers[':path']) && type?.startsWith('application/grpc') === true;
+}
+
 /** gRPC codes of Workload Endpoint, 6; any other code of ours means that the caller is refused. */
 const GRPC_CODES: Readonly<Record<string, status>> = {
   workload_header_missing: status.INVALID_ARGUMENT,
@@ -55,6 +71,7 @@ const GRPC_CODES: Readonly<Record<string, status>> = {
   jwt_svid_signature: status.INVALID_ARGUMENT,
   jwt_svid_key_unknown: status.INVALID_ARGUMENT,
   svid_expired: status.INVALID_ARGUMENT,
+  svid_not_registered: status.INVALID_ARGUMENT,
   svid_not_yet_valid: status.INVALID_ARGUMENT,
   trust_domain_unknown: status.INVALID_ARGUMENT,
   issuer_not_ready: status.UNAVAILABLE,
@@ -72,10 +89,13 @@ export class CallerServer {
   readonly #caller: PeerProcess;
   readonly #server: Server;
   readonly #streams = new Set<OpenStream>();
+  readonly #connection: Duplex;
+  #refusals = 0;
 
   constructor(caller: PeerProcess, connection: Duplex, context: CallContext) {
     this.#context = context;
     this.#caller = caller;
+    this.#connection = connection;
     this.#server = new Server({
       'grpc.enable_channelz': 0,
       'grpc.max_concurrent_streams': CALLS_MAX,
@@ -84,9 +104,9 @@ export class CallerServer {
       'grpc-node.max_session_memory': SESSION_MIB,
     });
     this.#server.addService(WORKLOAD_SERVICE, this.#handlers());
-    this.#server
-      .createConnectionInjector(ServerCredentials.createInsecure())
-      .injectConnection(connection);
+    const injector = this.#server.createConnectionInjector(ServerCredentials.createInsecure());
+    this.#meterOthers();
+    injector.injectConnection(connection);
   }
 
   /**
@@ -107,6 +127,37 @@ export class CallerServer {
   close(): void {
     this.#server.forceShutdown();
     this.#streams.clear();
+  }
+
+  /**
+   * Requests that no handler sees cost a call, too: gRPC answers by itself what is not of the
+   * service. It has no public name for where they pass; without one no connection is served.
+   */
+  #meterOthers(): void {
+    const { http2Servers } = this.#server as unknown as InnerServer;
+    for (const http2 of http2Servers.keys()) {
+      http2.prependListener('stream', (_stream, headers) => {
+        if (isOfService(headers)) return;
+        try {
+          this.#spend();
+        } catch (error) {
+          this.#context.refused(codeOf(error));
+          this.#connection.destroy();
+        }
+      });
+    }
+  }
+
+  /** Who goes on although told to wait loses the connection: an answer costs, too. */
+  #spend(): void {
+    try {
+      this.#context.spend();
+      this.#refusals = 0;
+    } catch (error) {
+      this.#refusals += 1;
+      if (this.#refusals > REFUSALS_MAX) this.#connection.destroy();
+      throw error;
+    }
   }
 
   #handlers(): UntypedServiceImplementation {
@@ -136,8 +187,8 @@ export class CallerServer {
     done: sendUnaryData<object>,
   ): Promise<void> {
     try {
+      this.#spend();
       checkHeader(call.metadata);
-      this.#context.spend(this.#caller.credentials.uid);
       const entries = await this.#context.provider.entriesOf(this.#caller);
       done(null, await answer(entries, call.request));
     } catch (error) {
@@ -149,8 +200,8 @@ export class CallerServer {
     return (call: ServerWritableStream<object, object>): void => {
       const stream = { call, make, sent: '', isSending: false, isAgain: false, isOver: false };
       const begin = async (): Promise<void> => {
+        this.#spend();
         checkHeader(call.metadata);
-        this.#context.spend(this.#caller.credentials.uid);
         this.#streams.add(stream);
         const forget = (): void => void this.#streams.delete(stream);
         call.on('cancelled', forget).on('close', forget).on('error', forget);

@@ -1,12 +1,15 @@
-import { constants } from 'node:fs';
-import { chmod, lstat, stat, unlink } from 'node:fs/promises';
+import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import type { Clock, Log } from '#ledger/ports.ts';
+import { TokenBuckets } from '#ledger/token-buckets.ts';
+import type { Rate } from '#ledger/token-buckets.ts';
 import { PeerProcess } from '#native/peer-process.ts';
 import type { PeerKernel } from '#native/peer-process.ts';
+import { CONNECTIONS_MAX, CallerRoom, partyOf } from './caller-room.ts';
+import { assertOwnFolder } from './socket-folder.ts';
 import { CallerServer } from './workload-calls.ts';
 import type { Provider } from './provider.ts';
 
@@ -19,19 +22,15 @@ export interface WorkloadServerParts {
   readonly refused: (code: string) => void;
 }
 
-/** Connections at once, of all callers and of one uid. */
-const CONNECTIONS_MAX = 512;
-const CONNECTIONS_OF_UID_MAX = 64;
-/** Calls that one uid may begin in a second, and at once after a pause. */
-const CALLS_PER_S = 50;
-const CALLS_BURST = 200;
+/** Calls and connections that one party may begin in a second, and at once after a pause. */
+const CALLS: Rate = { perSecond: 50, burst: 200 };
+/** Connections that are looked at at once: beyond what is served, as many as wait in the kernel. */
+const ACCEPTED_MAX = 2 * CONNECTIONS_MAX;
 /** sockaddr_un without its ending zero. */
 const PATH_BYTES_MAX = 107;
 /** Renewals are looked for this often: far more often than the shortest half life. */
 const LOOK_MS = 2_000;
-const { S_IWGRP, S_IWOTH } = constants;
-/** In such a folder only the owner of a file may replace it. */
-const STICKY = 0o1000;
+const OWN_UID = process.geteuid?.() ?? 0;
 /** A socket file whose owner does not answer within this time is taken over. */
 const STALE_PROBE_MS = 1_000;
 
@@ -42,13 +41,15 @@ const STALE_PROBE_MS = 1_000;
  */
 export class WorkloadServer {
   readonly #parts: WorkloadServerParts;
-  readonly #callers = new Map<Socket, { server: CallerServer; caller: PeerProcess }>();
-  readonly #budgets = new Map<number, { left: number; at_ms: number }>();
+  readonly #callers = new Map<Socket, CallerServer>();
+  readonly #room = new CallerRoom(OWN_UID);
+  readonly #rates: TokenBuckets;
   #listener: Server | undefined;
   #cancelLook: () => void = () => undefined;
 
   constructor(parts: WorkloadServerParts) {
     this.#parts = parts;
+    this.#rates = new TokenBuckets(CALLS, parts.clock, CONNECTIONS_MAX);
   }
 
   get connections(): number {
@@ -61,10 +62,10 @@ export class WorkloadServer {
       const length = `at most ${PATH_BYTES_MAX} bytes`;
       fail('socket_path_invalid', `a socket has an absolute path of ${length}`);
     }
-    await checkFolder(dirname(path));
+    await assertOwnFolder(dirname(path), OWN_UID);
     await removeStale(path);
     const listener = createServer({ allowHalfOpen: false }, (socket) => this.#accept(socket));
-    listener.maxConnections = CONNECTIONS_MAX;
+    listener.maxConnections = ACCEPTED_MAX;
     await new Promise<void>((resolve, reject) => {
       listener.once('error', (error) => {
         const data = { reason: error.message };
@@ -80,7 +81,7 @@ export class WorkloadServer {
 
   /** Sends what has changed: call it when the state has, besides its own looking. */
   async look(): Promise<void> {
-    await Promise.all([...this.#callers.values()].map(({ server }) => server.look()));
+    await Promise.all([...this.#callers.values()].map((server) => server.look()));
   }
 
   /** Ends all calls; the socket file goes with its listener. */
@@ -117,35 +118,37 @@ export class WorkloadServer {
 
   #serve(socket: Socket, caller: PeerProcess): void {
     const { uid } = caller.credentials;
-    const own = [...this.#callers.values()].filter((one) => one.caller.credentials.uid === uid);
-    if (own.length >= CONNECTIONS_OF_UID_MAX) {
-      caller.close();
-      fail('workload_busy', 'a uid has too many connections', { uid });
-    }
+    const give = this.#enter(caller, socket);
     const server = new CallerServer(caller, socket, {
       provider: this.#parts.provider,
       refused: this.#parts.refused,
-      spend: (one) => this.#spend(one),
+      spend: () => this.#spend(uid),
     });
-    this.#callers.set(socket, { server, caller });
+    this.#callers.set(socket, server);
     socket.once('close', () => {
       this.#callers.delete(socket);
       server.close();
       caller.close();
+      give();
     });
   }
 
-  /** A token bucket for each uid that is connected. */
+  /** Returns what gives the place back. */
+  #enter(caller: PeerProcess, socket: Socket): () => void {
+    const { uid } = caller.credentials;
+    try {
+      this.#spend(uid);
+      const give = this.#room.take(uid, () => socket.destroy());
+      return give ?? fail('workload_busy', 'a uid has too many connections', { uid });
+    } catch (error) {
+      caller.close();
+      throw error;
+    }
+  }
+
   #spend(uid: number): void {
-    const now_ms = this.#parts.clock.monotonic_ms();
-    const { left, at_ms } = this.#budgets.get(uid) ?? { left: CALLS_BURST, at_ms: now_ms };
-    const filled = Math.min(CALLS_BURST, left + ((now_ms - at_ms) / 1000) * CALLS_PER_S);
-    if (filled < 1) fail('workload_busy', 'a uid makes too many calls', { uid });
-    this.#budgets.delete(uid);
-    this.#budgets.set(uid, { left: filled - 1, at_ms: now_ms });
-    const [oldest] = this.#budgets.keys();
-    // one that is dropped here had its last call before those of all connections that there can be
-    if (this.#budgets.size > CONNECTIONS_MAX && oldest !== undefined) this.#budgets.delete(oldest);
+    if (this.#rates.take(partyOf(uid))) return;
+    fail('workload_busy', 'a uid makes too many calls', { uid });
   }
 }
 
@@ -154,17 +157,6 @@ function descriptorOf(socket: Socket): number {
   const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: number } };
   const fd = handle?.fd ?? -1;
   return fd >= 0 ? fd : fail('caller_gone', 'the connection has ended already');
-}
-
-/** Whoever may replace the socket could give workloads identities of his own making. */
-async function checkFolder(folder: string): Promise<void> {
-  const { mode } = await stat(folder).catch((cause: unknown) => {
-    const data = { reason: cause instanceof Error ? cause.message : 'unknown' };
-    throw new X0tError('socket_failed', 'the folder of the socket cannot be used', data, { cause });
-  });
-  const isOpenToOthers = (mode & (S_IWGRP | S_IWOTH)) !== 0;
-  if (!isOpenToOthers || (mode & STICKY) !== 0) return;
-  fail('socket_folder_open', 'others may replace files in the folder of the socket', { folder });
 }
 
 /** Removes a socket file that nobody listens on; any other file stays and is an error. */

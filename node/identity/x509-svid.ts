@@ -2,6 +2,7 @@ import { fail } from '#ledger/errors.ts';
 import { readCertificates } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
 import { trustPath } from './trust-path.ts';
+import type { Proof } from './vouching.ts';
 import { parseSpiffeId } from '#projections/spiffe-id.ts';
 import type { SpiffeId } from '#projections/spiffe-id.ts';
 import { CLOCK_SKEW_MS } from './limits.ts';
@@ -17,11 +18,18 @@ export interface X509Svid {
   readonly chain: readonly Certificate[];
   readonly notBefore_ms: number;
   readonly notAfter_ms: number;
+  /** The one that it led to. */
+  readonly authority: Certificate;
 }
 
 /** The authorities of one trust domain, or nothing: then its SVIDs are not trusted. */
 export interface X509Authorities {
   x509AuthoritiesOf(trustDomain: string): readonly Certificate[] | undefined;
+  /**
+   * Throws where the authority may not vouch for the ID. Who has nothing but a bundle has none of
+   * it: there every authority vouches for every ID of its trust domain.
+   */
+  assertVouched?(proof: Proof): void;
 }
 
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
@@ -89,7 +97,8 @@ export function checkTime(certificate: Certificate, now_ms: number): void {
 
 /**
  * The SVID in `chain` (DER certificates one behind the other, the leaf first) if it holds now and
- * leads to an authority of its own trust domain; else an error. Pure: the caller gives the time.
+ * leads to an authority of its own trust domain that may vouch for it; else an error. Pure but for
+ * `assertVouched`: the caller gives the time.
  */
 export function validateX509Svid(
   chain: Uint8Array | readonly Certificate[],
@@ -108,13 +117,15 @@ export function validateX509Svid(
   }
   checkTime(leaf, now_ms);
   for (const signer of intermediates) checkSigner(signer);
-  const path = trustPath(leaf, intermediates, anchors, now_ms);
-  return {
+  const svidOf = (path: readonly Certificate[]): X509Svid => ({
     id,
     chain: certificates,
     notBefore_ms: Math.max(...path.map(({ notBefore_ms }) => notBefore_ms)),
     notAfter_ms: Math.min(...path.map(({ notAfter_ms }) => notAfter_ms)),
-  };
+    authority: path.at(-1) as Certificate,
+  });
+  const accept = (path: readonly Certificate[]) => authorities.assertVouched?.(svidOf(path));
+  return svidOf(trustPath(leaf, intermediates, anchors, now_ms, accept));
 }
 
 function refuse(rule: string, message: string): never {

@@ -3,6 +3,8 @@ import type { Event } from '#ledger/event.ts';
 import { textOf } from '#ledger/ids.ts';
 import type { Clock, PolicyDecision, PolicyEntity } from '#ledger/ports.ts';
 import { resourcesOf } from '#governance/policy-subjects.ts';
+import { Denials, merged } from './denials.ts';
+import type { ForgottenDenials } from './denials.ts';
 import { entityText } from './entities.ts';
 
 /** Where a decision was made. */
@@ -32,8 +34,6 @@ export interface DecisionQuery {
   readonly limit: number;
 }
 
-/** All denials are kept, equal ones as one; beyond so many different ones the oldest goes. */
-const DENIED_MAX = 4096;
 const ALLOWED_MAX = 1024;
 /** One in so many allowed decisions is kept. */
 const SAMPLE = 64;
@@ -49,7 +49,7 @@ interface Asked {
 /** What policies decided on this node, in memory: it begins anew with the process. */
 export class DecisionLog {
   readonly #clock: Clock;
-  readonly #denied = new Map<string, DecisionRecord>();
+  readonly #denials = new Denials();
   readonly #allowed = new Map<string, DecisionRecord>();
   readonly counts = { allowed: 0, denied: 0 };
 
@@ -88,15 +88,8 @@ export class DecisionLog {
     const { where, principal, action, event } = asked;
     const resource = asked.resource();
     const key = JSON.stringify([where, principal, action, resource, policies, errors]);
-    const records = isAllowed ? this.#allowed : this.#denied;
-    const known = records.get(key);
-    const last_ms = this.#clock.wall_ms();
-    records.delete(key);
-    if (records.size >= (isAllowed ? ALLOWED_MAX : DENIED_MAX)) {
-      const [oldest = ''] = records.keys();
-      records.delete(oldest);
-    }
-    records.set(key, {
+    const at_ms = this.#clock.wall_ms();
+    const record: DecisionRecord = {
       where,
       principal,
       action,
@@ -104,22 +97,45 @@ export class DecisionLog {
       isAllowed,
       policies,
       errors,
-      count: (known?.count ?? 0) + 1,
-      first_ms: known?.first_ms ?? last_ms,
-      last_ms,
+      count: 1,
+      first_ms: at_ms,
+      last_ms: at_ms,
       ...(event !== undefined && { event }),
-    });
+    };
+    if (isAllowed) this.#noteAllowed(key, record);
+    else this.#denials.note(key, record);
+  }
+
+  #noteAllowed(key: string, record: DecisionRecord): void {
+    const all = this.#allowed;
+    const known = all.get(key);
+    all.delete(key);
+    if (all.size >= ALLOWED_MAX) {
+      const [oldest = ''] = all.keys();
+      all.delete(oldest);
+    }
+    all.set(key, known ? merged(known, record) : record);
   }
 
   /** The latest first. */
   list({ isAllowed, principal, where, limit }: DecisionQuery): DecisionRecord[] {
     const all = [
-      ...(isAllowed === true ? [] : this.#denied.values()),
+      ...(isAllowed === true ? [] : this.#denials.records()),
       ...(isAllowed === false ? [] : this.#allowed.values()),
     ];
     return all
       .filter((one) => principal === undefined || one.principal === principal)
       .filter((one) => where === undefined || one.where === where)
+      .toSorted((a, b) => b.last_ms - a.last_ms)
+      .slice(0, limit);
+  }
+
+  /** Denials that there was no room for, the latest first. */
+  forgotten({ isAllowed, principal, limit }: DecisionQuery): ForgottenDenials[] {
+    if (isAllowed === true) return [];
+    return this.#denials
+      .forgotten()
+      .filter((one) => principal === undefined || one.principal === principal)
       .toSorted((a, b) => b.last_ms - a.last_ms)
       .slice(0, limit);
   }

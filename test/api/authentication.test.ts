@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { codeOf } from '#ledger/errors.ts';
@@ -158,6 +160,17 @@ test('who signs is the actor that policies speak of; strangers are nobody', asyn
   t.is((await ask(node, '/v1/kv/x', bearer(node.tokens.operator))).code, 'policy_denied');
 });
 
+/** The status of what is answered to a PUT whose body is framed by hand. */
+async function sendRaw(to: string, headers: Record<string, string>, body: string): Promise<number> {
+  const { host, hostname, port, pathname } = new URL(to);
+  const socket = connect({ host: hostname, port: Number(port) });
+  const lines = Object.entries({ host, ...headers }).map(([name, value]) => `${name}: ${value}`);
+  socket.write(`PUT ${pathname} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n${body}`);
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
+  return Number(/^HTTP\/1\.1 (\d+)/.exec(answer.toString())?.[1]);
+}
+
 test('a signed body is the one that counts, and a signed request counts once', async (t) => {
   await sleep(1000 - (Date.now() % 1000));
   const target = `${url}/v1/kv/c`;
@@ -174,6 +187,10 @@ test('a signed body is the one that counts, and a signed request counts once', a
   t.is(await send(await sign(), 'signed and more'), 'signature_wrong');
   const read = await node.api.inject('/v1/kv/c?level=accepted');
   t.is(read.statusCode, 404, 'nothing of it was written');
+  t.is(await send(await sign(), ''), 'signature_wrong', 'stripped on the way');
+  const chunked = { ...(await sign()), 'transfer-encoding': 'chunked' };
+  t.is(await sendRaw(target, chunked, '0\r\n\r\n'), 401, 'a body of no chunks');
+  t.is(await sendRaw(target, { ...(await sign()), upgrade: 'x', connection: 'upgrade' }, ''), 401);
   const again = await sign();
   t.is(await send(again, 'signed'), 'ok');
   t.is(await send(again, 'signed'), 'signature_replayed');

@@ -9,6 +9,7 @@ import { codeIn } from '#test/support/codes.ts';
 import { VirtualClock } from '#test/support/virtual-clock.ts';
 import { projectFiles } from '#test/tooling/project-files.ts';
 import { blankComments } from '#test/tooling/source-text.ts';
+import { memoryAhead } from './memory-ahead.ts';
 
 /**
  * No cheating hooks: no environment variable, configuration value, test flag or missing dependency
@@ -102,16 +103,15 @@ test('no cheating hooks: who calls is decided by proofs, and by no address alone
     if (!/remoteAddress|request\.ip\b/.test(text)) continue;
     t.true(
       [
-        'node/api/authentication.ts', 'node/api/connections.ts', 'node/api/unproved.ts',
+        'node/api/authentication.ts', 'node/api/unproved.ts', 'node/api/events.ts',
         'node/auth/request-target.ts', 'node/auth/signature-check.ts',
-        'node/auth/svid-callers.ts', 'node/api/events.ts',
-        'node/identity/bundle-endpoint.ts',
+        'node/auth/svid-callers.ts', 'node/connection-places.ts',
       ].includes(file) || file.startsWith('p2p/'),
       `${file} looks at addresses`,
     );
   }
-  const connections = sources.get('node/api/connections.ts') ?? '';
-  t.regex(connections, /networkOf\(socket\.remoteAddress\);[^;]*shares\.take\(party\)/);
+  const places = sources.get('node/connection-places.ts') ?? '';
+  t.regex(places, /places\.admit\(socket, networksOf\(socket\.remoteAddress\)\)/);
 });
 
 test('no cheating hooks: what it needs is no optional package; TLS is told nothing else', (t) => {
@@ -167,6 +167,7 @@ test('no cheating hooks: what a proof needs and is not there refuses it', async 
   const authenticator = createAuthenticator({
     ...failing,
     verifier: { verify: gone },
+    ahead: await memoryAhead(failing.clock),
     tokens: { ownerOf: async () => undefined, isStill: () => false, subscribe: () => () => {} },
     trust: () => Promise.reject(new Error('Cannot find package')),
   });
@@ -200,6 +201,7 @@ test('no cheating hooks: an engine that answers nothing verifies nothing', async
       keyOf: () => me.actor,
       work: new VerificationWork(failing.failures, clock),
       own: () => ({ ...own, names: ['node.test'], listeners: [{ host: '0.0.0.0', port: 8420 }] }),
+      ahead: await memoryAhead(clock),
     });
     const parts = partsOf(me, () => clock.wall_ms());
     const sent = await signed(parts, 'http://node.test:8420/v1/status', { method: 'GET' });

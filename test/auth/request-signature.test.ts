@@ -4,11 +4,14 @@ import { createVerifierPool } from '#native/verifier-pool.ts';
 import type { Caller } from '#node/auth/caller.ts';
 import { Nonces } from '#node/auth/nonces.ts';
 import { digestOf } from '#node/auth/request-signature.ts';
-import { AGE_S_MAX, AHEAD_S_MAX, SignatureCheck } from '#node/auth/signature-check.ts';
+import { AHEAD_S_MAX } from '#node/auth/ahead-marks.ts';
+import { AGE_S_MAX, SignatureCheck } from '#node/auth/signature-check.ts';
 import { VerificationWork } from '#node/auth/verification-work.ts';
 import { codeIn } from '#test/support/codes.ts';
+import type { TestActor } from '#test/support/cluster.ts';
 import { VirtualClock } from '#test/support/virtual-clock.ts';
 import { seededActor } from '#test/support/seeded-actor.ts';
+import { memoryAhead, memoryFile } from './memory-ahead.ts';
 import { incoming, partsOf, signed } from './signed-request.ts';
 import type { Sent } from './signed-request.ts';
 
@@ -35,8 +38,14 @@ interface Bench {
   sign(options?: Parameters<typeof signed>[2], url?: string): Promise<Sent>;
 }
 
-function bench(nonces = new Nonces(), max?: number, host = '192.0.2.1'): Bench {
-  const clock = new VirtualClock(NOW_MS);
+async function bench(
+  nonces = new Nonces(),
+  max?: number,
+  host = '192.0.2.1',
+  file = memoryFile(),
+  now_ms = NOW_MS,
+): Promise<Bench> {
+  const clock = new VirtualClock(now_ms);
   const members = new Set([me.actor]);
   const one: Bench = {
     clock,
@@ -65,13 +74,14 @@ function bench(nonces = new Nonces(), max?: number, host = '192.0.2.1'): Bench {
     keyOf: (actor) => (members.has(actor) ? actor : undefined),
     work: new VerificationWork(failures, clock, max),
     own: () => ({ actor: NODE, names: ['node.test'], listeners: [{ host, port: 8420 }] }),
+    ahead: await memoryAhead(clock, file),
     nonces,
   });
   return one;
 }
 
 test('a signed request names its actor, once', async (t) => {
-  const one = bench();
+  const one = await bench();
   const sent = await one.sign();
   t.is(sent.headers['content-digest'], digestOf(BODY));
   t.is(await one.ask(sent), me.actor);
@@ -80,7 +90,7 @@ test('a signed request names its actor, once', async (t) => {
 });
 
 test('nothing that is signed can be changed', async (t) => {
-  const one = bench();
+  const one = await bench();
   const sent = await one.sign();
   const changed: readonly Sent[] = [
     { ...sent, method: 'DELETE' },
@@ -98,8 +108,49 @@ test('nothing that is signed can be changed', async (t) => {
   t.is(await one.ask(sent), me.actor, 'none of them has used its nonce up');
 });
 
+test('a body cannot be taken away on the way, nor its digest', async (t) => {
+  const one = await bench();
+  const sent = await one.sign();
+  const { 'content-digest': digest = '', 'content-length': length, ...bare } = sent.headers;
+  t.is(length, `${BODY.length}`);
+  const ask = (headers: Record<string, string>) => one.ask({ ...sent, headers });
+  const framings = [{}, { 'content-length': '0' }];
+  for (const framing of framings) {
+    const headers = { ...bare, ...framing };
+    t.is(await ask({ ...headers, 'content-digest': digest }), 'signature_wrong');
+    const nothing = digestOf(new Uint8Array());
+    t.is(await ask({ ...headers, 'content-digest': nothing }), 'signature_wrong');
+    t.is(await ask(headers), 'signature_malformed');
+  }
+  const chunked = { ...bare, 'content-digest': digest, 'transfer-encoding': 'chunked' };
+  const caller = await one.callerOf({ ...sent, headers: chunked });
+  t.is(caller.contentDigest, digest, 'compared when it has come');
+
+  const empty = await one.sign({ headers: { 'content-digest': digestOf(new Uint8Array()) } });
+  t.is(await one.ask(empty), me.actor, 'nothing is what it says');
+  const bodyless = await one.sign({ method: 'GET' });
+  const added = { ...bodyless.headers, 'content-digest': digestOf(new Uint8Array()) };
+  t.is(await one.ask({ ...bodyless, headers: added }), 'signature_malformed', 'not covered');
+});
+
+test('what chooses the form of the answer is covered where the signer gives it', async (t) => {
+  const one = await bench();
+  const form = { accept: 'application/json', 'last-event-id': '7' };
+  const sent = await one.sign({ method: 'GET', headers: form });
+  for (const [name, value] of Object.entries({ accept: 'text/plain', 'last-event-id': '8' })) {
+    const headers = { ...sent.headers, [name]: value };
+    t.is(await one.ask({ ...sent, headers }), 'signature_wrong', name);
+    const { [name as 'accept']: _, ...without } = sent.headers as typeof form;
+    t.is(await one.ask({ ...sent, headers: without }), 'signature_malformed', name);
+  }
+  t.is(await one.ask(sent), me.actor);
+  // clients add `accept` of their own after signing
+  const plain = await one.sign({ method: 'GET' });
+  t.is(await one.ask({ ...plain, headers: { ...plain.headers, accept: '*/*' } }), me.actor);
+});
+
 test('what it covers is as it is demanded, without exception', async (t) => {
-  const one = bench();
+  const one = await bench();
   const sent = await one.sign();
   const input = sent.headers['Signature-Input'] ?? '';
   for (const [from, to] of [
@@ -153,7 +204,7 @@ test('what it covers is as it is demanded, without exception', async (t) => {
 });
 
 test('a request for another node is refused; loopback names are for this machine', async (t) => {
-  const one = bench();
+  const one = await bench();
   const at = async (host: string, remoteAddress?: string) => {
     const sent = await one.sign({ method: 'GET' }, `http://${host}/v1/status`);
     return one.ask(sent, remoteAddress === undefined ? {} : { remoteAddress });
@@ -172,7 +223,7 @@ test('a request for another node is refused; loopback names are for this machine
 });
 
 test('a request that names its node counts at no other one of the same name', async (t) => {
-  const one = bench();
+  const one = await bench();
   const naming = (node: string): Promise<Sent> =>
     signed({ ...partsOf(me, () => one.clock.wall_ms()), node }, URL_SIGNED, { method: 'GET' });
   t.is(await one.ask(await naming('b'.repeat(64))), 'signature_other_node');
@@ -190,7 +241,7 @@ test('a request that names its node counts at no other one of the same name', as
 
 test('who listens on all addresses is meant by the one that was reached', async (t) => {
   for (const wildcard of ['0.0.0.0', '::']) {
-    const one = bench(new Nonces(), undefined, wildcard);
+    const one = await bench(new Nonces(), undefined, wildcard);
     const at = async (host: string, localAddress: string, remoteAddress?: string) => {
       const sent = await one.sign({ method: 'GET' }, `http://${host}/v1/status`);
       return one.ask(sent, { localAddress, ...(remoteAddress && { remoteAddress }) });
@@ -207,7 +258,7 @@ test('who listens on all addresses is meant by the one that was reached', async 
 });
 
 test('host and target have one spelling', async (t) => {
-  const one = bench();
+  const one = await bench();
   const sent = await one.sign({ method: 'GET' }, `http://${HOST}/v1/kv/a/b?x=1`);
   for (const url of [
     '/v1/kv/a/../a/b?x=1',
@@ -236,7 +287,7 @@ test('host and target have one spelling', async (t) => {
 });
 
 test('it is taken for half a minute, and not from before the start', async (t) => {
-  const one = bench();
+  const one = await bench();
   const [early, late] = [await one.sign(), await one.sign()];
   await one.clock.run(1000 * AGE_S_MAX);
   t.is(await one.ask(early), me.actor);
@@ -245,13 +296,63 @@ test('it is taken for half a minute, and not from before the start', async (t) =
   const parts = (ahead_s: number) => partsOf(me, () => one.clock.wall_ms() + 1000 * ahead_s);
   t.is(await one.ask(await signed(parts(AHEAD_S_MAX), URL_SIGNED)), me.actor);
   t.is(await one.ask(await signed(parts(AHEAD_S_MAX + 1), URL_SIGNED)), 'signature_stale');
-  const restarted = bench();
+  const restarted = await bench();
   const before = await signed(partsOf(me, () => NOW_MS - 1000), URL_SIGNED);
   t.is(await restarted.ask(before), 'signature_stale', 'nonces of then are not known');
+  const refused = await t.throwsAsync(restarted.callerOf(before));
+  t.like(refused, { data: { seconds: 1, from_s: NOW_MS / 1000 } }, 'it says what helps');
+});
+
+test('what was taken ahead of its time is not taken again after a restart', async (t) => {
+  const file = memoryFile();
+  const start = (now_ms = NOW_MS) => bench(new Nonces(), undefined, undefined, file, now_ms);
+  const ahead = (of: TestActor, s: number) =>
+    signed(partsOf(of, () => NOW_MS + 1000 * s), URL_SIGNED);
+  const one = await start();
+  t.is(await one.ask(await one.sign()), me.actor);
+  t.is(file.writes, 0, 'nothing is written for who is not ahead');
+  const [early, late] = [await ahead(me, 5), await ahead(me, AHEAD_S_MAX)];
+  t.deepEqual([await one.ask(early), await one.ask(late)], [me.actor, me.actor]);
+  t.is(await one.ask(await ahead(me, AHEAD_S_MAX)), me.actor);
+  t.is(file.writes, 2);
+  for (const [at_ms, theirs_s] of [[500, 10], [9_999, 13]] as const) {
+    const restarted = await start(NOW_MS + at_ms);
+    restarted.members.add(other.actor);
+    t.is(await restarted.ask(early), 'signature_stale');
+    const refused = await t.throwsAsync(restarted.callerOf(late));
+    t.like(refused, { code: 'signature_stale', data: { from_s: NOW_MS / 1000 + 13 } });
+    t.is(await restarted.ask(await ahead(other, theirs_s)), other.actor, 'nobody else waits');
+  }
+  const later = await start(NOW_MS + 13_000);
+  t.is(await later.ask(late), 'signature_stale');
+  t.is(await later.ask(await later.sign()), me.actor);
+  t.is(await later.ask(await ahead(me, 14)), me.actor);
+});
+
+test('where it cannot be read what was taken ahead, nothing as far ahead is taken', async (t) => {
+  for (const text of ['', 'null', '{"x":1.5}', `{"${me.actor}":99999999999999}`]) {
+    const file = memoryFile();
+    file.text = text;
+    const one = await bench(new Nonces(), undefined, undefined, file);
+    const ahead = (s: number) => signed(partsOf(me, () => NOW_MS + 1000 * s), URL_SIGNED);
+    t.is(await one.ask(await ahead(AHEAD_S_MAX)), 'signature_stale', text);
+    await one.clock.run(10_000);
+    t.is(await one.ask(await ahead(13)), me.actor, 'and soon it is');
+  }
+});
+
+test('what cannot be written down is not taken', async (t) => {
+  const file = { ...memoryFile(), write: () => Promise.reject(new Error('full')) };
+  const one = await bench(new Nonces(), undefined, undefined, file);
+  const sent = await signed(partsOf(me, () => NOW_MS + 3000), URL_SIGNED);
+  t.is(await one.ask(sent), 'store_failed');
+  t.is(await one.ask(await one.sign()), me.actor);
+  await one.clock.run(3000);
+  t.is(await one.ask(sent), me.actor, 'once it need not be');
 });
 
 test('strangers cost no verification, and a member key of somebody else is no key', async (t) => {
-  const one = bench();
+  const one = await bench();
   const stranger = await signed(partsOf(other, () => NOW_MS), URL_SIGNED, { body: BODY });
   t.is(await one.ask(stranger), 'actor_unknown');
   // another's key in the name of a member
@@ -268,8 +369,8 @@ test('strangers cost no verification, and a member key of somebody else is no ke
 });
 
 test('forged signatures are a small share of the work, and bounded by their number', async (t) => {
-  const one = bench(new Nonces(), 3);
-  const [first, ...rest] = await Promise.all(Array.from({ length: 8 }, () => one.sign()));
+  const one = await bench(new Nonces(), 3);
+  const [first, ...rest] = await Promise.all(Array.from({ length: 16 }, () => one.sign()));
   const forged = rest.map((sent) => {
     const signature = `sig=:${Buffer.alloc(3309).toString('base64')}:`;
     return { ...sent, headers: { ...sent.headers, Signature: signature } };
@@ -281,7 +382,7 @@ test('forged signatures are a small share of the work, and bounded by their numb
 });
 
 test('too many nonces are refused, and nothing is forgotten for it', async (t) => {
-  const one = bench(new Nonces({ total_max: 3, perActor_max: 2 }));
+  const one = await bench(new Nonces({ total_max: 3, perActor_max: 2 }));
   one.members.add(other.actor);
   const theirs = () => signed(partsOf(other, () => one.clock.wall_ms()), URL_SIGNED);
   const first = await one.sign();

@@ -7,6 +7,7 @@ import { createVerifierPool } from '#native/verifier-pool.ts';
 import { SignatureCheck } from '#node/auth/signature-check.ts';
 import { VerificationWork } from '#node/auth/verification-work.ts';
 import { createKeyFile } from '#node/keys.ts';
+import { memoryAhead } from '#test/auth/memory-ahead.ts';
 import { incoming } from '#test/auth/signed-request.ts';
 import { VirtualClock } from '#test/support/virtual-clock.ts';
 
@@ -30,6 +31,7 @@ test('what the test net of containers signs is what nodes check', async (t) => {
       names: ['node-1.api'],
       listeners: [{ host: '0.0.0.0', port: 8420 }],
     }),
+    ahead: await memoryAhead(clock),
   });
   for (const [method, path, body] of [
     ['GET', '/v1/kv?prefix=a%2F&limit=10', undefined],

@@ -10,10 +10,12 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
+import { fail } from '#ledger/errors.ts';
 import { PeerProcess, peerKernel } from '#native/peer-process.ts';
 import type { PeerKernel } from '#native/peer-process.ts';
 import { Attestor } from '#node/identity/attest.ts';
 import { fits, needsDigest } from '#node/identity/entries.ts';
+import { systemClock } from '#node/system.ts';
 import { parseEntry } from '#projections/identity-entries.ts';
 import { codeIn } from '#test/support/codes.ts';
 import { refusalIn, refusalOf } from './rules.ts';
@@ -77,7 +79,7 @@ test('a caller that has exited is gone, though its socket may live on', async (t
   child.kill('SIGKILL');
   await once(child, 'exit');
   t.false(caller.isAlive);
-  t.is(await refusalOf(new Attestor().facts(caller, false)), 'caller_gone');
+  t.is(await refusalOf(new Attestor(systemClock).facts(caller, false)), 'caller_gone');
   t.is(codeIn(() => new PeerProcess(fdOf(socket), real)), 'caller_gone');
 });
 
@@ -98,7 +100,7 @@ test('a pid that another process has meanwhile is not the caller', async (t) => 
     startOf: () => start,
   });
   const caller = new PeerProcess(0, kernel);
-  const attestor = new Attestor();
+  const attestor = new Attestor(systemClock);
   t.is((await attestor.facts(caller, false)).pid, process.pid);
   start = '2000';
   t.is(await refusalOf(attestor.facts(caller, false)), 'caller_gone');
@@ -111,7 +113,20 @@ test('a pid that is reused while its facts are read gives none of them', async (
     startOf: () => (answers.length > 1 ? answers.shift() : answers[0]),
   });
   const caller = new PeerProcess(0, kernel);
-  t.is(await refusalOf(new Attestor().facts(caller, false)), 'caller_gone');
+  t.is(await refusalOf(new Attestor(systemClock).facts(caller, false)), 'caller_gone');
+});
+
+test('only a kernel that has no descriptors of peers is asked in another way', async (t) => {
+  // ENOTSOCK here; of a peer that has ended ESRCH or EINVAL
+  t.is(codeIn(() => real.pidfdOfPeer(openSync('/dev/null', 'r'))), 'caller_gone');
+  const kernel = kernelFor(process.pid, {
+    pidfdOfPeer: () => fail('caller_gone', 'the process that connected has ended'),
+  });
+  t.is(codeIn(() => new PeerProcess(0, kernel)), 'caller_gone');
+  const { socket } = await connected(t);
+  const fd = real.pidfdOfPeer(fdOf(socket));
+  t.true(fd === undefined || fd > 2);
+  if (fd !== undefined) real.close(fd);
 });
 
 test('a caller of whom the kernel knows nothing is refused', (t) => {
@@ -122,13 +137,14 @@ test('a caller that runs under other ids than it connected with is refused', asy
   const other = kernelFor(process.pid, {
     credentials: () => ({ pid: process.pid, uid: uid + 1, gid }),
   });
-  t.is(await refusalOf(new Attestor().facts(new PeerProcess(0, other), false)), 'caller_changed');
+  const facts = new Attestor(systemClock).facts(new PeerProcess(0, other), false);
+  t.is(await refusalOf(facts), 'caller_changed');
 });
 
 test('path and digest are those of the program that runs', async (t) => {
   const { child, path } = await run(t);
   const caller = new PeerProcess(0, kernelFor(child.pid ?? 0));
-  const attestor = new Attestor();
+  const attestor = new Attestor(systemClock);
   const sha256 = createHash('sha256').update(readFileSync('/bin/sleep')).digest('hex');
   t.deepEqual(await attestor.facts(caller, true), { pid: child.pid ?? 0, uid, gid, path, sha256 });
   t.false('sha256' in (await attestor.facts(caller, false)));
@@ -139,7 +155,7 @@ test('a program that was replaced gives no path, and its own digest', async (t) 
   const caller = new PeerProcess(0, kernelFor(child.pid ?? 0));
   copyFileSync('/bin/ls', `${path}.new`);
   renameSync(`${path}.new`, path);
-  const facts = await new Attestor().facts(caller, true);
+  const facts = await new Attestor(systemClock).facts(caller, true);
   t.false('path' in facts);
   t.is(facts.sha256, createHash('sha256').update(readFileSync('/bin/sleep')).digest('hex'));
 });

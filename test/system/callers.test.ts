@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { PeerProcess, peerKernel } from '#native/peer-process.ts';
 import { Attestor } from '#node/identity/attest.ts';
+import { systemClock } from '#node/system.ts';
 import { reasonToSkip } from './namespaces.ts';
 
 /** Callers that arrange their own view of the file system. */
@@ -32,7 +33,7 @@ if (reason !== undefined) {
       pidfdOfPeer: kernel.pidfdOfPid.bind(kernel, pid),
     });
     t.teardown(() => caller.close());
-    const facts = await new Attestor().facts(caller, true);
+    const facts = await new Attestor(systemClock).facts(caller, true);
     t.false('path' in facts);
     t.is(facts.sha256, createHash('sha256').update(readFileSync(ACTUAL)).digest('hex'));
   });
