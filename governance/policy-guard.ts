@@ -10,6 +10,13 @@ const PROBES_MAX = 16;
 /** Members that a change is tried on: who asks for it, founders, and those with assigned roles. */
 const CANDIDATES_MAX = 64;
 /**
+ * Of all questions of one trial whether anybody may do anything, in parts of policies: a third of a
+ * second. Ordinary sets take some thousand questions, and permit the first.
+ */
+const TRIAL_PARTS_MAX = 600_000;
+/** What a question costs besides. */
+const QUESTION_PARTS = 100;
+/**
  * Whoever is an operator and nothing else. The ledger keeps the last one of them (`members`), so
  * what any operator may do, somebody may at all times.
  */
@@ -58,10 +65,16 @@ export function assertSafe(trial: Trial): void {
     fail('policy_lockout', message);
   }
   const prefixes = new Prefixes(program.mentioned('KeyPrefix'));
-  const mayDo = (kind: string) =>
-    probesOf(program, resourceTypeOf(kind)).some((resource) =>
-      members.some((one) => isAllowed(program, one, kind, resource, ts_ms, prefixes)),
+  let parts = 0;
+  const mayDo = (kind: string) => {
+    const each = QUESTION_PARTS + program.partsFor(kind);
+    return probesOf(program, resourceTypeOf(kind)).some((resource) =>
+      members.some((one) => {
+        if ((parts += each) > TRIAL_PARTS_MAX) return false;
+        return isAllowed(program, one, kind, resource, ts_ms, prefixes);
+      }),
     );
+  };
   if (!trial.kinds.some(mayDo)) {
     const message = 'No member could author any event but changes of policies.';
     fail('policy_denies_everyone', message, { tried: members.length });

@@ -8,13 +8,15 @@ import { slotName } from './checkpoint.ts';
 import type { Checkpoint, CheckpointSlot } from './checkpoint.ts';
 import type { Committee } from './committee.ts';
 import { CUT_EVENTS } from './cuts.ts';
-import { codeOf, fail } from './errors.ts';
+import { DivergenceAlarm, votesOf } from './divergence.ts';
+import { fail } from './errors.ts';
 import { heldKey } from './held-keys.ts';
 import type { Self } from './held-keys.ts';
 import { OwnCheckpoints } from './own-checkpoints.ts';
-import type { BlockStore, Clock, GossipVerdict, Id, Log, Verifier } from './ports.ts';
+import type { BlockStore, Clock, GossipVerdict, Log, Verifier } from './ports.ts';
 import type { Tally } from './votes.ts';
 import { Votes } from './votes.ts';
+import { WorkLine } from './work-line.ts';
 
 /**
  * Checkpoints of this node, votes on them, and the certificates that a quorum's votes make
@@ -82,11 +84,9 @@ export class Certifier {
   readonly #host: CertifierHost;
   // what is known
   readonly #own: OwnCheckpoints;
-  #diverged: Divergence | undefined;
-  // work under way, one after the other
-  #work: Promise<void> = Promise.resolve();
+  readonly #alarm: DivergenceAlarm;
+  readonly #work: WorkLine;
   #underWay = 0;
-  #isStopped = false;
   #listeners = new Set<(certificate: Certificate) => void>();
 
   constructor(
@@ -101,12 +101,16 @@ export class Certifier {
     this.#ports = ports;
     this.#host = host;
     this.store = new CheckpointStore(ports.store, held);
-    this.#diverged = held.diverged;
     this.#own = new OwnCheckpoints(this.store, held.own);
-    if (held.diverged) {
-      host.haltFinality();
-      ports.log.error(held.diverged, 'finality is halted: this node stands apart from others');
-    }
+    this.#work = new WorkLine(ports.log, 'a checkpoint could not be worked on');
+    const { store, votes } = this;
+    this.#alarm = new DivergenceAlarm({
+      store,
+      votes,
+      log: ports.log,
+      committeeOf: (epoch) => this.committeeOf(epoch),
+      haltFinality: () => host.haltFinality(),
+    }, held.diverged);
   }
 
   /** Votes again for what no certificate covers yet. Call it when peers can be reached. */
@@ -122,14 +126,13 @@ export class Certifier {
   }
 
   /** Ends after the work under way. */
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    await this.#work;
+  stop(): Promise<void> {
+    return this.#work.stop();
   }
 
   /** Resolves when what was handed over until now is worked on. */
   settled(): Promise<void> {
-    return this.#work;
+    return this.#work.settled();
   }
 
   /** The certificate that covers most, of the newest epoch. */
@@ -145,7 +148,7 @@ export class Certifier {
 
   /** Set when this node and others computed different checkpoints; kept over restarts. */
   get diverged(): Divergence | undefined {
-    return this.#diverged;
+    return this.#alarm.diverged;
   }
 
   /** The first own checkpoint that waits for a certificate. */
@@ -214,29 +217,13 @@ export class Certifier {
   cut(checkpoints: readonly Checkpoint[]): void {
     for (const checkpoint of checkpoints) {
       this.#own.add(checkpoint);
-      void this.#then(() => this.#compare(checkpoint));
+      void this.#work.add(() => this.#alarm.compare(checkpoint));
       this.#vote(checkpoint);
     }
   }
 
-  /** Queues work that must not overlap. */
-  #then(work: () => Promise<void>): Promise<void> {
-    this.#work = this.#after(this.#work, work);
-    return this.#work;
-  }
-
-  async #after(before: Promise<void>, work: () => Promise<void>): Promise<void> {
-    await before;
-    if (this.#isStopped) return;
-    try {
-      await work();
-    } catch (error) {
-      this.#ports.log.error({ code: codeOf(error) }, 'a checkpoint could not be worked on');
-    }
-  }
-
   #vote(checkpoint: Checkpoint): void {
-    void this.#then(() => this.#sign(checkpoint));
+    void this.#work.add(() => this.#sign(checkpoint));
   }
 
   /** Signs an own checkpoint unless it is certified, or may not be signed here. */
@@ -244,7 +231,7 @@ export class Certifier {
     const { epoch } = checkpoint;
     const committee = this.committeeOf(epoch);
     const author = committee?.indexOf(this.#self.actor);
-    if (!committee || author === undefined || this.#diverged) return;
+    if (!committee || author === undefined || this.#alarm.diverged) return;
     // of that epoch, also where the actor has another by now
     const key = heldKey(this.#self, committee.keyIdAt(author));
     if (!key || !this.#host.mayVote(epoch) || this.#own.isSuperseded(checkpoint)) return;
@@ -252,7 +239,7 @@ export class Certifier {
     if (before !== undefined) {
       // what it signed before a rebuild was wrong, as others have shown: it signs nothing here
       const stake = committee.stakeOf(await this.store.accusers(checkpoint));
-      if (stake < committee.validity) await this.#diverge(checkpoint, before, []);
+      if (stake < committee.validity) await this.#alarm.raise(checkpoint, before, []);
       return;
     }
     const vote = await signCheckpoint(checkpoint, author, key.signer);
@@ -271,7 +258,7 @@ export class Certifier {
     this.#assertChain(checkpoint);
     const committee = this.committeeOf(checkpoint.epoch);
     if (!committee || this.#isSettled(checkpoint) || this.votes.isKnown(vote)) return 'ignore';
-    if (this.#underWay >= UNDER_WAY_MAX || this.#isStopped) return 'ignore';
+    if (this.#underWay >= UNDER_WAY_MAX || this.#work.isStopped) return 'ignore';
     this.#underWay += 1;
     try {
       const [isValid] = await this.#ports.verifier.verify([voteJob(vote, committee)]);
@@ -283,7 +270,7 @@ export class Certifier {
       this.#underWay -= 1;
     }
     this.counters.votesTaken += 1;
-    await this.#then(() => this.#count(vote));
+    await this.#work.add(() => this.#count(vote));
     return 'accept';
   }
 
@@ -317,7 +304,7 @@ export class Certifier {
       return Math.min(size, this.store.endSize(checkpoint.epoch) ?? size);
     }
     await verifyCertificate(certificate, committee, this.#ports.verifier);
-    await this.#then(() => this.#certify(certificate));
+    await this.#work.add(() => this.#certify(certificate));
     return size;
   }
 
@@ -351,7 +338,7 @@ export class Certifier {
       await this.store.accuse([vote, ...others]);
     }
     const own = this.#own.in(vote.checkpoint);
-    if (own) await this.#compare(own);
+    if (own) await this.#alarm.compare(own);
     const committee = this.committeeOf(vote.checkpoint.epoch);
     const tally = this.#tallyOf(vote);
     const certificate = committee && tally && formCertificate(
@@ -369,48 +356,20 @@ export class Certifier {
     return this.votes.tallies(checkpoint).find((tally) => tally.checkpoint.id === checkpoint.id);
   }
 
-  /** Halts finality when f + 1 validators, or a certificate, say otherwise than this node. */
-  async #compare(own: Checkpoint, certificate = this.store.certificate(own)): Promise<void> {
-    const committee = this.committeeOf(own.epoch);
-    if (!committee || this.#diverged) return;
-    if (certificate && certificate.checkpoint.id !== own.id) {
-      await this.#diverge(own, certificate.checkpoint.id, votesOf(certificate));
-      return;
-    }
-    for (const tally of this.votes.tallies(own)) {
-      const stake = committee.stakeOf(tally.signatures.keys());
-      if (tally.checkpoint.id === own.id || stake < committee.validity) continue;
-      await this.#diverge(own, tally.checkpoint.id, votesOf(tally));
-      return;
-    }
-  }
-
-  async #diverge(own: Checkpoint, theirs: Id, votes: readonly Vote[]): Promise<void> {
-    if (this.#diverged) return;
-    const { epoch, size, cut } = own;
-    this.#diverged = { epoch, size, cut, own: own.id, theirs };
-    this.#host.haltFinality();
-    this.#ports.log.error(
-      this.#diverged,
-      'finality is halted: this node computed another checkpoint than others signed',
-    );
-    await this.store.accuse(votes, this.#diverged);
-  }
-
   async #certify(certificate: Certificate): Promise<void> {
     const { checkpoint } = certificate;
     const held = this.store.certificate(checkpoint);
     if (held?.checkpoint.id === checkpoint.id || !this.#isOpenTo(checkpoint)) return;
     if (held) {
       // two quorums: whichever this node computed, others are told of by the alarm
-      await this.#diverge(held.checkpoint, checkpoint.id, votesOf(certificate));
+      await this.#alarm.raise(held.checkpoint, checkpoint.id, votesOf(certificate));
       return;
     }
     const isKept = await this.store.keep(certificate);
     if (isKept) this.counters.certified += 1;
     this.#forgetVotes(checkpoint);
     const own = this.#own.in(checkpoint);
-    if (own) await this.#compare(own, certificate);
+    if (own) await this.#alarm.compare(own, certificate);
     if (!isKept) return;
     this.#own.forgetCovered();
     for (const listener of this.#listeners) listener(certificate);
@@ -425,9 +384,4 @@ export class Certifier {
       return isCovered || slotName(slot) === name || this.store.isClosed(slot.epoch);
     });
   }
-}
-
-function votesOf(of: Tally | Certificate): Vote[] {
-  const { checkpoint } = of;
-  return [...of.signatures.values()].map((signed) => ({ checkpoint, ...signed }));
 }

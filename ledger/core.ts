@@ -7,13 +7,14 @@ import { CheckpointStore } from './checkpoint-store.ts';
 import type { HeldCheckpoints } from './checkpoint-store.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import type { Committee } from './committee.ts';
-import { codeOf, OWN_FAILURES } from './errors.ts';
+import { codeOf } from './errors.ts';
 import type { Body, Entry } from './event.ts';
 import { encodeBlock } from './block.ts';
 import { EpochGate } from './epoch-gate.ts';
 import { EventIntake } from './event-intake.ts';
 import { FinalWatch } from './final-watch.ts';
 import type { FinalEvent } from './fold.ts';
+import { Gossip } from './gossip.ts';
 import type { Ref } from './header.ts';
 import type { Self } from './held-keys.ts';
 import { IdleCut } from './idle-cut.ts';
@@ -26,13 +27,11 @@ import type {
   BlockStore,
   Clock,
   Entropy,
-  GossipVerdict,
   Id,
   Log,
   Network,
   PeerInfo,
   PeerName,
-  Topic,
   Verifier,
 } from './ports.ts';
 import type { Rows } from './projection.ts';
@@ -50,7 +49,6 @@ import { SnapshotService } from '#ledger/snapshot/service.ts';
 import { AntiEntropy } from '#ledger/sync/anti-entropy.ts';
 import { CheckpointSync } from '#ledger/sync/checkpoint-sync.ts';
 import { Fetcher } from '#ledger/sync/fetcher.ts';
-import { decodePoolItems } from '#ledger/sync/messages.ts';
 import type { PoolItem } from '#ledger/sync/messages.ts';
 import { SyncServer } from '#ledger/sync/server.ts';
 import { Spreader } from '#ledger/sync/spread.ts';
@@ -103,6 +101,7 @@ export class Core {
   readonly #checkpoints: CheckpointSync;
   readonly #idle: IdleCut;
   readonly #ports: CorePorts;
+  readonly #gossip: Gossip;
   readonly #server: SyncServer;
   readonly #gate: EpochGate;
   readonly #witness: Witness;
@@ -127,6 +126,7 @@ export class Core {
     const { clock, entropy, store, verifier, log } = ports;
     const network = new KnownPeers(ports.network, (id) => this.actorOf(id));
     this.#ports = { ...ports, network };
+    this.#gossip = new Gossip(network, () => this.replica.committee, log);
     const verified = new VerifiedEntries();
     this.#finals = new FinalWatch(clock);
     this.replica = new Replica(
@@ -153,7 +153,7 @@ export class Core {
     this.fetcher = new Fetcher(this.replica, this.intake, network, clock, entropy, log);
     this.#server = new SyncServer(chain, this.replica, store, clock);
     this.certifier = new Certifier(chain, self, { clock, store, verifier, log }, {
-      publish: (vote) => this.#publish('checkpoint', vote),
+      publish: (vote) => this.#gossip.publish('checkpoint', vote),
       haltFinality: () => this.replica.haltFinality(),
       mayVote: () => !this.replica.hasForgotten,
     }, held);
@@ -225,7 +225,7 @@ export class Core {
 
   #host(): ReplicaHost {
     return {
-      publish: (block: Block) => this.#publish('block', encodeBlock(block)),
+      publish: (block: Block) => this.#gossip.publish('block', encodeBlock(block)),
       fetch: (refs: readonly Ref[], from: string | undefined) => this.fetcher.want(refs, from),
       finals: (events: readonly FinalEvent[]) => {
         this.#idle.arm();
@@ -288,27 +288,13 @@ export class Core {
   /** Registers the handlers on the network port; call it before the network starts. */
   attach(): void {
     const { network } = this.#ports;
-    network.subscribe('block', (message, from) =>
-      this.#gossip(from, async () => {
-        const verdict = await this.intake.take(message, from);
-        return verdict === 'accept' && !this.#mustSpread() ? 'ignore' : verdict;
-      }),
-    );
-    network.subscribe('events', (message, from) =>
-      this.#gossip(from, () => this.#events.take(decodePoolItems(message), false, from)),
-    );
+    this.#gossip.attach({ blocks: this.intake, events: this.#events, votes: this.certifier });
     this.#server.serve(network, {
       frontierOf: (peer, frontier) => this.antiEntropy.heard(peer, frontier),
       given: async (items, isOrigin, from) => {
         await this.#events.take(items, isOrigin, from);
       },
     });
-    network.subscribe('checkpoint', (message, from) =>
-      this.#gossip(from, async () => {
-        const verdict = await this.certifier.take(message);
-        return verdict === 'accept' && !this.#mustSpread() ? 'ignore' : verdict;
-      }),
-    );
     this.#checkpoints.serve();
     this.snapshots.attach();
     network.onPeer(({ peer }, change) => {
@@ -334,13 +320,7 @@ export class Core {
     void this.snapshots.start();
     const { committee, last } = this.replica;
     const sealed = last && readSealed(this.#ports.store, last, committee.epoch);
-    if (sealed) this.#publish('block', sealed);
-  }
-
-  #publish(topic: Topic, message: Uint8Array): void {
-    this.#ports.network.publish(topic, message).catch((error: unknown) => {
-      this.#ports.log.warn({ topic, code: codeOf(error) }, 'a message could not be published');
-    });
+    if (sealed) this.#gossip.publish('block', sealed);
   }
 
   /** The replica goes on from a snapshot: what others know of it is old. */
@@ -375,33 +355,6 @@ export class Core {
   onFailure(listener: (error: unknown) => void): void {
     this.#onFailure = listener;
     if (this.#failure !== undefined) listener(this.#failure);
-  }
-
-  /**
-   * Whether others may need a block from this node. Its author sends it to all that it is linked
-   * to, so in a committee where everybody is linked to everybody handing it on would double the
-   * work of all; a validator without a link to the author fetches it as a parent. Observers and a
-   * torn mesh need it.
-   */
-  #mustSpread(): boolean {
-    const { committee } = this.replica;
-    let validators = 0;
-    for (const { actor } of this.#ports.network.peers()) {
-      if (committee.indexOf(actor) === undefined) return true;
-      validators += 1;
-    }
-    return validators < committee.size - 1;
-  }
-
-  async #gossip(from: PeerName, take: () => Promise<GossipVerdict>): Promise<GossipVerdict> {
-    try {
-      return await take();
-    } catch (error) {
-      const code = codeOf(error);
-      if (OWN_FAILURES.has(code)) return 'ignore';
-      this.#ports.network.penalise(from, code);
-      return 'reject';
-    }
   }
 
   /**

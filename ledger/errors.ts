@@ -19,6 +19,20 @@ export class X0tError extends Error {
   }
 }
 
+/**
+ * What the state of this node refuses now. Whoever sent it may hold another state, so this is never
+ * held against a sender, whatever its code.
+ */
+export class StateRefusal extends X0tError {
+  override readonly name = 'StateRefusal';
+
+  /** The same refusal, told to be one of state; anything else as it is. */
+  static of(error: unknown): unknown {
+    if (!(error instanceof X0tError)) return error;
+    return new StateRefusal(error.code, error.message, error.data, { cause: error });
+  }
+}
+
 /** Throws an `X0tError`; an expression, so that it fits behind `??`. */
 export function fail(code: string, message: string, data: ErrorData = {}): never {
   throw new X0tError(code, message, data);

@@ -1,4 +1,4 @@
-import { codeOf, OWN_FAILURES } from './errors.ts';
+import { codeOf, OWN_FAILURES, StateRefusal } from './errors.ts';
 import { entryLeaf } from './event.ts';
 import type { GossipVerdict, Network, PeerName } from './ports.ts';
 import type { Submissions } from './submissions.ts';
@@ -21,11 +21,10 @@ const HARMLESS = new Set([
   'key_revoked',
   'too_many_lanes',
   'unknown_kind',
+  // a defect of this node
+  'internal',
   ...OWN_FAILURES,
 ]);
-
-/** What policies or the members' states do not take now; the sender may hold older ones. */
-const OF_STATE = /^(policy|member|invite)_/;
 
 /** The way of pool events from peers to the pool, and what is held against who sent them. */
 export class EventIntake {
@@ -73,7 +72,7 @@ export class EventIntake {
         isVerified = false;
         const code = codeOf(result.reason);
         this.#submissions.refused(code);
-        if (HARMLESS.has(code) || OF_STATE.test(code)) continue;
+        if (HARMLESS.has(code) || result.reason instanceof StateRefusal) continue;
         isForged = true;
         this.#network.penalise(from, code);
       }

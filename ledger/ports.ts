@@ -124,6 +124,8 @@ export interface PolicyProgram {
   regardlessOf(attribute: string): PolicyProgram;
   /** Ids of a type that the scopes and conditions of its policies name, sorted. */
   mentioned(type: string): readonly string[];
+  /** Parts of the policies that may matter to an action: what a question costs at most. */
+  partsFor(action: string): number;
 }
 
 /**
@@ -135,8 +137,10 @@ export interface PolicyEngine {
   readonly version: string;
   /**
    * Parses a set and validates it strictly. Throws `policy_invalid` (a text does not parse or is
-   * nested too deep), `policy_schema_invalid` (the schema does not parse, or lacks what `base`
-   * says), or `policy_contradicts_schema`; their data names the policy.
+   * nested too deep), `policy_schema_invalid` (the schema does not parse, stands for too
+   * much, or lacks what `base` says), `policy_contradicts_schema`, or `policy_bounds` (it would
+   * take too long to validate the set, or to decide by it); their data names the policy. What a set
+   * may come to is bounded, so that no text holds a node up.
    */
   compile(texts: PolicyTexts): PolicyProgram;
 }

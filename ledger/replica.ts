@@ -5,12 +5,11 @@ import { fail } from './errors.ts';
 import type { Entry } from './event.ts';
 import type { FinalEvent, Fold } from './fold.ts';
 import type { Ref } from './header.ts';
-import { heldKey } from './held-keys.ts';
-import type { HeldKey, Self } from './held-keys.ts';
+import type { Self } from './held-keys.ts';
 import { Inbox } from './inbox.ts';
 import { storeKeys } from './keys.ts';
 import type { Chain } from './chain.ts';
-import { ClockGuard } from './clock-guard.ts';
+import type { ClockGuard } from './clock-guard.ts';
 import type { Committee } from './committee.ts';
 import { EpochRun } from './epoch-run.ts';
 import type { Epochs, EpochStart } from './epochs.ts';
@@ -18,7 +17,7 @@ import { returnEvents } from './epoch-turn.ts';
 import { Orderer } from './orderer.ts';
 import { OverdueTimer } from './overdue.ts';
 import { encodeOwnLast } from './own-last.ts';
-import { OwnMemory } from './own-memory.ts';
+import { OwnSeat } from './own-seat.ts';
 import type { Pending, Pool } from './pool.ts';
 import type { Id, StoreOp } from './ports.ts';
 import type { Pace } from './propose.ts';
@@ -73,8 +72,7 @@ export class Replica {
   #isHalted = false;
   #wantsIdleCut = false;
   #isSealing = false;
-  readonly #memory: OwnMemory;
-  #clockGuard: ClockGuard | undefined;
+  readonly #seat: OwnSeat;
   readonly counters = noCounters();
 
   constructor(
@@ -94,7 +92,6 @@ export class Replica {
     this.pool = restored.pool;
     this.epochs = restored.epochs;
     this.#run = EpochRun.restored(restored, this.#self.actor, this.#now_ms());
-    this.#memory = new OwnMemory(restored.hasForgotten, ports.log);
     this.#turns = new Turns(
       () => this.#oneTurn(),
       (error) => {
@@ -102,22 +99,13 @@ export class Replica {
         this.#host.failed(error);
       },
     );
-    this.#watchClock();
+    this.#seat = new OwnSeat(self, () => this.#run, restored.hasForgotten, ports);
     this.#overdue = new OverdueTimer(ports.clock, () => this.wake());
     this.#sealer = new Sealer(chain.id, pace, ports.clock, {
-      maySeal: () => this.#clockGuard?.maySeal() ?? false,
+      maySeal: () => this.#seat.clockGuard?.maySeal() ?? false,
       isConnected: (actor) => this.#host.isConnected(actor),
       wake: () => this.wake(),
     });
-  }
-
-  /** A validator's clock is watched from its first epoch in a committee on. */
-  #watchClock(): void {
-    const { committee, self } = this.#run;
-    if (self === undefined) return;
-    const { clock, log } = this.#ports;
-    this.#clockGuard ??= new ClockGuard(clock, committee, self, log);
-    this.#clockGuard.sit(committee, self);
   }
 
   /** The committee of the present epoch. */
@@ -139,7 +127,7 @@ export class Replica {
 
   /** None for a node that never sat in a committee since its start. */
   get clockGuard(): ClockGuard | undefined {
-    return this.#clockGuard;
+    return this.#seat.clockGuard;
   }
 
   #now_ms(): number {
@@ -192,7 +180,7 @@ export class Replica {
    * this epoch.
    */
   get hasForgotten(): boolean {
-    return this.#memory.isLost;
+    return this.#seat.memory.isLost;
   }
 
   /**
@@ -208,22 +196,17 @@ export class Replica {
 
   /** The own index in the committee; none for one that only follows in this epoch. */
   get author(): number | undefined {
-    return this.hasForgotten || this.lacksKey ? undefined : this.#run.self;
+    return this.#seat.author;
   }
 
   /** Whether it has a seat in this epoch, but not the key that the committee names for it. */
   get lacksKey(): boolean {
-    return this.hasSeat && this.#sealingKey === undefined;
-  }
-
-  get #sealingKey(): HeldKey | undefined {
-    const { committee, self } = this.#run;
-    return self === undefined ? undefined : heldKey(this.#self, committee.keyIdAt(self));
+    return this.#seat.lacksKey;
   }
 
   /** Whether it sits in the committee, also where it only follows. */
   get hasSeat(): boolean {
-    return this.#run.self !== undefined;
+    return this.#seat.isThere;
   }
 
   /** The last own block of this epoch. */
@@ -261,8 +244,8 @@ export class Replica {
     const restored = await load();
     ({ fold: this.fold, pool: this.pool, epochs: this.epochs } = restored);
     this.#run = EpochRun.restored(restored, this.#self.actor, this.#now_ms());
-    this.#memory.takeOver(restored.hasForgotten);
-    this.#watchClock();
+    this.#seat.memory.takeOver(restored.hasForgotten);
+    this.#seat.entered();
   }
 
   /** The block that carries an event which is not final. */
@@ -381,9 +364,9 @@ export class Replica {
     const next = new Orderer(this.#chain.id, committee, last.ts_ms, { cursor: undefined, last });
     const blocks = payloads.drain();
     const before = this.committee;
-    if (this.hasForgotten && this.#host.mayReturn()) this.#memory.regain(ops);
+    if (this.hasForgotten && this.#host.mayReturn()) this.#seat.memory.regain(ops);
     this.#run = new EpochRun(next, this.pool, this.#self.actor, this.#now_ms());
-    this.#watchClock();
+    this.#seat.entered();
     ops.push(this.epochs.enter(start), ...this.fold.ops(next.state));
     const parts = { fold: this.fold, pool: this.pool, self: this.#self };
     const due_ms = (id: Id) => this.#host.dueTime_ms(id);
@@ -405,7 +388,7 @@ export class Replica {
       // up to the last own block nothing is signed again, whether it is held or not
       const isNewOwn = block.ref.round > (this.last?.round ?? 0);
       const isUnknownOwn = block.ref.author === this.#run.self && isNewOwn;
-      if (isUnknownOwn && this.#memory.lose(block.ref, ops)) this.#host.forgot();
+      if (isUnknownOwn && this.#seat.memory.lose(block.ref, ops)) this.#host.forgot();
       const missing = this.orderer.dag.missing(block.header.parents);
       this.#accept(block, ops);
       if (missing.length > 0) this.#host.fetch(missing, from);
@@ -467,7 +450,7 @@ export class Replica {
 
   async #seal(ops: StoreOp[]): Promise<Block | undefined> {
     if (!this.#isSealing || this.isHalted || this.hasForgotten) return undefined;
-    const key = this.#sealingKey;
+    const { key } = this.#seat;
     if (!key || !this.#host.maySeal()) return undefined;
     const block = await this.#sealer.seal(this.#run, this.pool, key.signer);
     if (!block) return undefined;

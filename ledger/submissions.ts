@@ -1,6 +1,6 @@
 import type { Chain } from './chain.ts';
 import { keyId } from './cose.ts';
-import { fail } from './errors.ts';
+import { StateRefusal, fail } from './errors.ts';
 import {
   decodeEntry,
   decodeEvent,
@@ -19,6 +19,7 @@ import type { HeldKey, Self } from './held-keys.ts';
 import { HybridClock } from './hlc.ts';
 import { sha256, textOf } from './ids.ts';
 import { JOIN_KIND } from './join.ts';
+import { OwnRotation } from './own-rotation.ts';
 import type { Clock, Id, PolicyDecision, SignatureJob, Verifier } from './ports.ts';
 import type { Replica } from './replica.ts';
 import { Shares } from './shares.ts';
@@ -53,6 +54,7 @@ export class Submissions {
   readonly #fallback_ms: number;
   readonly #hlc = new HybridClock();
   readonly #underWay = new Shares(UNDER_WAY_MAX);
+  readonly #rotation: OwnRotation;
   #nextSeq: number;
   #hasJumped = false;
   /** Hears what the policies said of events that came here; must not throw. */
@@ -76,12 +78,14 @@ export class Submissions {
     this.#self = self;
     this.#fallback_ms = fallback_ms;
     this.#nextSeq = firstFreeSeq(replica, self.actor);
+    this.#rotation = new OwnRotation(replica, clock, self.actor);
   }
 
   /**
    * Takes a signed event made elsewhere. Resolves when it is kept (`accepted`), or at once when it
    * is known. Throws the codes of its form, `bad_event_signature`, `not_member`, or the reason why
-   * it would not be applied. `isOrigin`: a client or an observer gave it to this node, which
+   * it would not be applied, which is a `StateRefusal` where only this node's state says so.
+   * `isOrigin`: a client or an observer gave it to this node, which
    * carries it in its next block. `isKept`: another node has acknowledged it, so it gets its place
    * in the log, also where its verdict will be that it came too late. `from` names the sender:
    * throws `overloaded` when it has as many events of this actor under verification as it may.
@@ -126,7 +130,8 @@ export class Submissions {
     // trying a change of policies costs far more than a signature: not for forged ones
     if (!isElsewhere && !isKept) this.#assertFits(event);
     const due_ms = isOrigin ? 0 : this.dueTime_ms(id);
-    await this.#replica.submit({ entry, coseKey, isOwn: isOrigin, due_ms }, true);
+    const taken = { entry, coseKey, isOwn: isOrigin, due_ms };
+    await this.#rotation.take(entry, () => this.#replica.submit(taken, true));
     this.counters.accepted += 1;
     return entry;
   }
@@ -147,7 +152,8 @@ export class Submissions {
    * Authors an event as this node. With `isSigned` it is kept and stands by itself, so that it may
    * be acknowledged; else it rides in an own block, and nothing may be said of it before it is
    * final (validators only). `onBehalfOf`: the actor or SPIFFE ID that this node speaks for, whom
-   * policies must permit it, too.
+   * policies must permit it, too. While a rotation of its key is under way it waits, then signs
+   * with the new key; throws `key_rotating` where that takes too long.
    */
   async author(
     kind: string,
@@ -156,6 +162,7 @@ export class Submissions {
     onBehalfOf?: string,
   ): Promise<Entry> {
     const { actor } = this.#self;
+    if (this.#rotation.isPending) await this.#rotation.over();
     // a store that began anew has learned since what its node authored before
     const { reducer } = this.#replica.fold;
     this.#nextSeq = Math.max(this.#nextSeq, reducer.topOfLane(actor, NODE_LANE) + 1);
@@ -186,9 +193,11 @@ export class Submissions {
     const entry = isBare
       ? entryOf(event, undefined, bytes)
       : await signEvent(event, held.signer, bytes);
+    // one that came while this was signed goes before it
+    if (this.#rotation.isPending) return this.author(kind, body, isSigned, onBehalfOf);
     if (!isBare) this.#verified.add(entryLeaf(entry));
     const pending = { entry, coseKey: isBare ? undefined : held.coseKey, isOwn: true, due_ms: 0 };
-    await this.#replica.submit(pending, !isBare);
+    await this.#rotation.take(entry, () => this.#replica.submit(pending, !isBare));
     this.counters.accepted += 1;
     return entry;
   }
@@ -261,7 +270,7 @@ export class Submissions {
       case 'foreign':
         if (reducer.counts(event)) break;
         // what is wrong with an invite is said, to who presents one
-        if (event.kind === JOIN_KIND) reducer.assertMembershipFits(event, this.#clock.wall_ms());
+        if (event.kind === JOIN_KIND) this.#assertFits(event);
         return fail(
           'not_member',
           'The actor is no member of this network, or the key is not its own.',
@@ -302,8 +311,12 @@ export class Submissions {
   #assertFits(event: Event): void {
     const { reducer } = this.#replica.fold;
     const now_ms = this.#clock.wall_ms();
-    reducer.assertPolicyFits(event, now_ms);
-    reducer.assertMembershipFits(event, now_ms);
+    try {
+      reducer.assertPolicyFits(event, now_ms);
+      reducer.assertMembershipFits(event, now_ms);
+    } catch (error) {
+      throw StateRefusal.of(error);
+    }
   }
 
   /** Refuses what the policies deny now. */
@@ -312,7 +325,8 @@ export class Submissions {
     if (!decision) return;
     this.onDecision?.(event, decision);
     if (!decision.isAllowed) {
-      fail('policy_denied', `The policies do not permit this: ${reasonOf(decision)}.`, {
+      const message = `The policies do not permit this: ${reasonOf(decision)}.`;
+      throw new StateRefusal('policy_denied', message, {
         actor: event.actor,
         action: event.kind,
         policies: decision.reasons,

@@ -1,6 +1,8 @@
 import { fail } from '#ledger/errors.ts';
 import type { PolicyProgram, PolicyTexts } from '#ledger/ports.ts';
 import type * as Cedar from '@cedar-policy/cedar-wasm/nodejs';
+import { assertAffordable, measuredSchema } from './cedar-bounds.ts';
+import type { SchemaSize } from './cedar-bounds.ts';
 import { footprintOf } from './cedar-footprint.ts';
 import type { Footprint, SchemaJson } from './cedar-footprint.ts';
 import type { CedarModule } from './cedar-module.ts';
@@ -16,6 +18,7 @@ const POLICIES_MAX = 1024;
 /** A schema with the policies that were found to fit it. Policies are validated one by one. */
 interface Known {
   readonly json: SchemaJson;
+  readonly size: SchemaSize;
   readonly groups: ReadonlyMap<string, ReadonlySet<string>>;
   readonly policies: Map<string, Checked>;
 }
@@ -28,6 +31,7 @@ export interface Checked extends Footprint {
 export class Compiler {
   readonly #cedar: CedarModule;
   readonly #schemas = new Map<string, Known>();
+  readonly #prints = new Map<string, Footprint>();
 
   constructor(cedar: CedarModule) {
     this.#cedar = cedar;
@@ -38,7 +42,13 @@ export class Compiler {
     assertExtends(this.#known(base).json, known.json);
     const at = (id: string, text: string) => known.policies.get(keyOf(id, text));
     const unknown = new Map([...policies].filter(([id, text]) => !at(id, text)));
-    const made = unknown.size > 0 ? checkAll(this.#cedar, known.json, unknown) : [];
+    const prints = [...unknown].map(([id, text]) => this.#parsed(id, text));
+    assertAffordable(
+      [...prints, ...[...policies].flatMap(([id, text]) => at(id, text) ?? [])],
+      known.size,
+      known.groups,
+    );
+    const made = unknown.size > 0 ? checkAll(this.#cedar, known.json, prints) : [];
     const fresh = new Map(made.map((one) => [one.id, one]));
     const checked = [...policies].map(
       ([id, text]) => fresh.get(id) ?? (at(id, text) as Checked),
@@ -48,11 +58,22 @@ export class Compiler {
     return new Program(this.#cedar, checked, known.groups);
   }
 
+  #parsed(id: string, text: string): Footprint {
+    const key = keyOf(id, text);
+    const found = this.#prints.get(key);
+    if (found) return found;
+    const made = parsed(this.#cedar, id, text);
+    if (this.#prints.size >= POLICIES_MAX) this.#prints.clear();
+    this.#prints.set(key, made);
+    return made;
+  }
+
   #known(schema: string): Known {
     const found = this.#schemas.get(schema);
     if (found) return found;
     const json = parsedSchema(this.#cedar, schema);
-    const made = { json, groups: groupsOf(json), policies: new Map<string, Checked>() };
+    const size = measuredSchema(json);
+    const made = { json, size, groups: groupsOf(json), policies: new Map<string, Checked>() };
     if (this.#schemas.size >= SCHEMAS_MAX) {
       const [oldest = ''] = this.#schemas.keys();
       this.#schemas.delete(oldest);
@@ -66,16 +87,15 @@ function keyOf(id: string, text: string): string {
   return `${id} ${text}`;
 }
 
-/** Parses policies one by one, then validates all of them at once: that takes the schema anew. */
+/** Validates policies, all at once: that takes the schema anew. */
 function checkAll(
   cedar: CedarModule,
   json: SchemaJson,
-  policies: ReadonlyMap<string, string>,
+  prints: readonly Footprint[],
 ): Checked[] {
   // as it was parsed: taking it costs a third of its text
   const schema = json as unknown as Cedar.Schema;
-  const prints = [...policies].map(([id, text]) => parsed(cedar, id, text));
-  const staticPolicies = Object.fromEntries(policies);
+  const staticPolicies = Object.fromEntries(prints.map(({ id, text }) => [id, text]));
   const found = cedar.use((api) => api.validate({ schema, policies: { staticPolicies } }));
   if (found.type === 'failure') {
     fail('policy_invalid', `The policies do not parse: ${textOf(found.errors)}`, { policy: '' });

@@ -20,6 +20,10 @@ export interface Footprint {
   readonly fitsAction: (action: string, groups: ReadonlySet<string>) => boolean;
   /** Absent where the policy has no condition. */
   readonly looksAt?: LooksAt;
+  /** Parts of its condition and scope: each name, value, operator and letter of a pattern. */
+  readonly parts: number;
+  /** Of these, what may have a type of any size: attributes, and `context`. */
+  readonly wide: number;
   /** Ids that it names, by their type. */
   readonly mentions: ReadonlyMap<string, readonly string[]>;
 }
@@ -59,21 +63,36 @@ interface ActionJson {
   readonly entities?: readonly EntityJson[];
 }
 
-/** Cedar's JSON of a schema, as far as it is used. */
-export type SchemaJson = Readonly<
-  Record<
-    string,
-    {
-      readonly entityTypes: Readonly<Record<string, { readonly memberOfTypes?: string[] }>>;
-      readonly actions: Readonly<
-        Record<
-          string,
-          { readonly appliesTo?: unknown; readonly memberOf?: readonly { readonly id: string }[] }
-        >
-      >;
-    }
-  >
->;
+/** Cedar's JSON of a type: `type` says what it is, or names one of `commonTypes`. */
+export interface TypeJson {
+  readonly type: string;
+  readonly element?: TypeJson;
+  readonly attributes?: Readonly<Record<string, TypeJson>>;
+}
+
+/** Cedar's JSON of a namespace of a schema, as far as it is used. */
+interface SpaceJson {
+  readonly commonTypes?: Readonly<Record<string, TypeJson>>;
+  readonly entityTypes: Readonly<Record<string, EntityTypeJson>>;
+  readonly actions: Readonly<Record<string, ActionTypeJson>>;
+}
+
+interface EntityTypeJson {
+  readonly memberOfTypes?: string[];
+  readonly shape?: TypeJson;
+  readonly tags?: TypeJson;
+}
+
+interface ActionTypeJson {
+  readonly appliesTo?: {
+    readonly principalTypes: readonly string[];
+    readonly resourceTypes: readonly string[];
+    readonly context?: TypeJson;
+  };
+  readonly memberOf?: readonly { readonly id: string; readonly type?: string }[];
+}
+
+export type SchemaJson = Readonly<Record<string, SpaceJson>>;
 
 let count = 0;
 
@@ -90,9 +109,26 @@ export function footprintOf(id: string, text: string, json: Policy): Footprint {
     principal: scopeOf(principal),
     resource: scopeOf(resource),
     fitsAction: actionOf(action),
+    ...partsOf([principal, action, resource, conditions]),
     mentions,
     ...(looksAt && { looksAt }),
   };
+}
+
+/** Counts what is in Cedar's JSON of a policy. */
+function partsOf(json: unknown): { readonly parts: number; readonly wide: number } {
+  let parts = 0;
+  let wide = 0;
+  const note = (one: unknown): void => {
+    parts += 1;
+    if (typeof one !== 'object' || one === null) return;
+    for (const [name, inner] of Object.entries(one)) {
+      if (name === '.' || (name === 'Var' && inner === 'context')) wide += 1;
+      note(inner);
+    }
+  };
+  note(json);
+  return { parts, wide };
 }
 
 function uid(entity: EntityJson): PolicyEntity {

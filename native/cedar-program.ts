@@ -44,6 +44,10 @@ export class Program implements PolicyProgram {
     return [...new Set(ids)].toSorted();
   }
 
+  partsFor(action: string): number {
+    return this.#ofAction(action).prints.reduce((sum, { parts }) => sum + parts, 0);
+  }
+
   regardlessOf(attribute: string): PolicyProgram {
     const prints = this.#prints.flatMap((one) => regardless(this.#cedar, one, attribute));
     return new Program(this.#cedar, prints, this.#groups);

@@ -9,14 +9,46 @@ const NESTING_MAX = 24;
 /** Of `+ - * ! . && ||`, `if`, `when` and `unless` in one policy. */
 const OPERATORS_MAX = 128;
 
+/** Of a schema whose lists of declared names are spelled out: several times its own bound. */
+const SPELLED_OUT_MAX = 128 * 1024;
+
+/** What a type or an action is in, or applies to. */
+const LISTS = /\[[^\]]*\]/g;
+/** A further name of a declaration: no attribute, which is followed by its type. */
+const NEXT_NAME = /,[\s\u0085]*(?:\w+|"")[\s\u0085]*(?![\s\u0085\w:?"])/g;
 /** Strings and comments, whose contents nest nothing. */
 const OPAQUE = /"(?:[^"\\]|\\.)*"|\/\/[^\n\r]*/gs;
 
-/** Throws `policy_schema_invalid` where a schema is nested too deep. */
+/** Throws `policy_schema_invalid` where a schema nests too deep, or stands for too long a one. */
 export function assertShallowSchema(schema: string): void {
-  if (deepestIn(schema.replaceAll(OPAQUE, '""'), '([{<', ')]}>') <= NESTING_MAX) return;
-  const message = `The schema is nested deeper than ${NESTING_MAX}: name the inner types.`;
+  const code = schema.replaceAll(OPAQUE, (part) => (part.startsWith('"') ? '""' : ' '));
+  if (deepestIn(code, '([{<', ')]}>') > NESTING_MAX) {
+    const message = `The schema is nested deeper than ${NESTING_MAX}: name the inner types.`;
+    fail('policy_schema_invalid', message);
+  }
+  if (spelledOut(code) <= SPELLED_OUT_MAX) return;
+  const message = 'The schema declares too many types or actions with long declarations at once.';
   fail('policy_schema_invalid', message);
+}
+
+/**
+ * Characters of a schema in which each type and action has a declaration of its own: one for a list
+ * of names says the same of all of them, and Cedar's JSON of it says so each time. A comma outside
+ * of lists that no attribute follows stands between two such names.
+ */
+function spelledOut(code: string): number {
+  let length = 0;
+  const pieces = code.replace(LISTS, (list) => list.replaceAll(',', ' ')).split(';');
+  for (const piece of pieces) {
+    let names = 1;
+    let own = 0;
+    for (const [match] of piece.matchAll(NEXT_NAME)) {
+      names += 1;
+      own += match.length;
+    }
+    length += own + names * (piece.length - own);
+  }
+  return length;
 }
 
 function deepestIn(code: string, opening: string, closing: string): number {

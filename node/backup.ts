@@ -3,7 +3,7 @@ import { mkdir, readFile, readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { decode, encode } from '#ledger/codec.ts';
 import { X0tError, fail } from '#ledger/errors.ts';
-import { claimedText } from './data-dir.ts';
+import { claimedText } from './claimed-file.ts';
 import { dataPaths } from './data-paths.ts';
 import { isKeyFileName, keyFilesIn } from './keyring.ts';
 import type { PassphraseSource } from './passphrase.ts';

@@ -4,6 +4,7 @@ import type { EventJson } from '#node/api/render.ts';
 import type { ReadEnvelope } from '#node/api/view.ts';
 import type { DecisionRecord } from '#node/policy/decision-log.ts';
 import type { ForgottenDenials } from '#node/policy/denials.ts';
+import type { MemberState } from '#projections/transitions.ts';
 
 /** What a node answers, as the client hands it on. */
 
@@ -49,6 +50,13 @@ export interface PostureJson {
       readonly author: string;
       readonly reason: string;
       readonly recovers_ms: number;
+      /** What an operator ordered, beside a graver grade by rule. */
+      readonly floor?: {
+        readonly grade: string;
+        readonly until_ms: number;
+        readonly author: string;
+        readonly reason: string;
+      };
     };
     readonly reports: readonly {
       readonly reporter: string;
@@ -64,7 +72,7 @@ export interface PostureJson {
 /** A member as the API shows it. */
 export interface MemberJson {
   readonly actor: string;
-  readonly state: string;
+  readonly state: MemberState;
   readonly roles: readonly string[];
   readonly author?: number;
   readonly peer?: string;
@@ -72,6 +80,10 @@ export interface MemberJson {
   readonly labels?: readonly string[];
   readonly capabilities?: readonly string[];
   readonly barred?: boolean;
+  /** It gets a seat once it is ready. */
+  readonly seeksSeat?: boolean;
+  /** Id of the invite by which it came. */
+  readonly invite?: string;
   readonly reason?: string;
   /** SHA-256 of the COSE_Key that signs for it; none where that was revoked. */
   readonly key?: string;

@@ -18,6 +18,7 @@ import { errorOf, foreign, unreachable } from './client-errors.ts';
 import type { DirectFetch, DirectRequest } from './exchange.ts';
 import { messagesOf } from './event-stream.ts';
 import { loopbackFetch } from './loopback-fetch.ts';
+import { signedAgain } from './sign-again.ts';
 
 export type {
   DecisionsJson, ExplainedJson, InvitesJson, KvJson, KvPage, LogPage, MemberJson, MembersJson,
@@ -77,7 +78,7 @@ const AGAIN_MS = 1000;
 /**
  * A client of one node's HTTP API. Throws `ApiError` with the code that the node sent,
  * `node_unreachable`, `node_timeout`, or `not_x0t` where something else answers. Nothing is
- * retried.
+ * retried but what a node refused as signed too early (`signedAgain`).
  */
 export class Client {
   readonly url: string;
@@ -274,9 +275,8 @@ export class Client {
     let next = from;
     for (let isOpen = false; ; isOpen = false) {
       try {
-        const query = { from: next };
-        const response = await this.#fetch('/v1/log/stream', { query, headers }, signal);
-        if (!response.ok) throw await errorOf(response, this.url);
+        const request = { query: { from: next }, headers };
+        const response = await this.#send('/v1/log/stream', request, signal ?? null);
         if (!response.body) return;
         isOpen = true;
         for await (const { id, data } of messagesOf(response.body)) {
@@ -309,14 +309,17 @@ export class Client {
     }
   }
 
-  async #send(path: string, request: Request): Promise<Response> {
-    const timeout = AbortSignal.timeout(request.timeout_ms ?? this.#timeout_ms);
-    const response = await this.#fetch(path, request, timeout);
-    if (response.ok || request.accepts?.includes(response.status)) return response;
-    throw await errorOf(response, this.url);
+  /** Ends with `limit`; without it when it takes too long, with `null` never. */
+  #send(path: string, request: Request, limit?: AbortSignal | null): Promise<Response> {
+    return signedAgain(async () => {
+      const timeout = () => AbortSignal.timeout(request.timeout_ms ?? this.#timeout_ms);
+      const response = await this.#fetch(path, request, limit === undefined ? timeout() : limit);
+      if (response.ok || request.accepts?.includes(response.status)) return response;
+      throw await errorOf(response, this.url);
+    });
   }
 
-  async #fetch(path: string, request: Request, signal?: AbortSignal): Promise<Response> {
+  async #fetch(path: string, request: Request, signal: AbortSignal | null): Promise<Response> {
     const { method = 'GET', query = {}, body, headers = {}, isOpen = false } = request;
     const target = new URL(this.url + path);
     for (const [name, value] of Object.entries(query)) {
@@ -325,7 +328,7 @@ export class Client {
     const send = this.#fetchFor(target);
     const auth = isOpen ? undefined : this.#auth;
     const proved = (await auth?.({ method, url: target, headers, body })) ?? headers;
-    const signals = [signal, this.#signal].filter((one) => one !== undefined);
+    const signals = [signal ?? undefined, this.#signal].filter((one) => one !== undefined);
     const given = signals.length > 0 && { signal: AbortSignal.any(signals) };
     try {
       const sent = { method, headers: proved, ...(body && { body }), ...given };

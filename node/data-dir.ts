@@ -12,6 +12,7 @@ import type { BlockStore, Id, StoreOp } from '#ledger/ports.ts';
 import { generatePeerKey, peerNameOf } from '#p2p/index.ts';
 import { genesisSchema } from '#projections/index.ts';
 import { ensureTokens } from '#node/auth/tokens.ts';
+import { claimedText, notedStarts } from './claimed-file.ts';
 import { checkConfig } from './config-check.ts';
 import type { PartialConfig } from './config.ts';
 import { dataPaths, isInitialised } from './data-paths.ts';
@@ -132,7 +133,9 @@ export async function readDataDir(
   const keyring = new Keyring(paths.keys, actor, config.crypto?.engine, passphrase);
   await keyring.refresh();
   const files = [paths.key, paths.peerKey, ...(await keyFilesIn(paths.keys))];
-  const isSealed = !(await Promise.all(files.map(isSealedFile))).includes(false);
+  // what cannot be read shows nothing to anybody
+  const areSealed = await Promise.all(files.map((file) => isSealedFile(file).catch(() => true)));
+  const isSealed = !areSealed.includes(false);
   return { ...key, peerKey, peer: peerNameOf(peerKey), chain, config, keyring, isSealed };
 }
 
@@ -180,17 +183,6 @@ export async function claimForRunning(
   await store.write(ops, { sync: true });
   await replaceFile(claimed, claimedText(now));
   return store.get(storeKeys.lost) === undefined;
-}
-
-/** What `store.claimed` says after so many starts. */
-export function claimedText(starts: number): string {
-  return `The store beside this file has been used. Starts: ${starts}\n`;
-}
-
-/** What the file beside the store says; 0 where there is none, or one without a number. */
-async function notedStarts(claimed: string): Promise<number> {
-  const text = await readFile(claimed, 'utf8').catch(() => '');
-  return Number(/Starts: (\d+)/.exec(text)?.[1] ?? 0);
 }
 
 /**

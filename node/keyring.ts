@@ -1,7 +1,7 @@
 import { readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { keyId } from '#ledger/cose.ts';
-import { fail } from '#ledger/errors.ts';
+import { codeOf, fail } from '#ledger/errors.ts';
 import type { HeldKey } from '#ledger/held-keys.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { EngineName } from '#native/engine.ts';
@@ -33,6 +33,13 @@ export async function keyFilesIn(folder: string): Promise<string[]> {
   return files.toSorted().map((name) => join(folder, name));
 }
 
+/** A file that is no key of this node, or cannot be opened. */
+export interface BadKeyFile {
+  readonly file: string;
+  readonly code: string;
+  readonly error: unknown;
+}
+
 /**
  * The keys of a node besides the one in `node.key`: made before a rotation, kept after it, until
  * somebody deletes them. Which of them signs, the ledger says. Read anew by `refresh`, since the
@@ -46,6 +53,8 @@ export class Keyring {
   readonly #read = new Map<string, HeldKey>();
   readonly #held = new Map<Id, HeldKey>();
   readonly #written_ms = new Map<Id, number>();
+  /** With what the file was like then: as long as it is, it is not tried again. */
+  readonly #bad = new Map<string, { readonly like: string; readonly one: BadKeyFile }>();
 
   constructor(
     folder: string,
@@ -70,32 +79,56 @@ export class Keyring {
     return [...this.#held.keys()].toSorted((a, b) => written_ms(b) - written_ms(a));
   }
 
+  /** Files that were left out, one object for each time that one was tried. */
+  get bad(): readonly BadKeyFile[] {
+    return [...this.#bad.values()].map(({ one }) => one);
+  }
+
   get(id: Id): HeldKey | undefined {
     return this.#held.get(id);
   }
 
   /**
-   * Reads the files that are new; returns whether there were any. Throws what `readKeyFile` throws,
-   * and `key_of_other` for one of another actor.
+   * Reads the files that are new; returns whether there were any keys. A file that gives none holds
+   * up no other: it goes to `bad`, and is tried again once it is changed, since to open it may cost
+   * a good part of a second. Throws `too_many_keys`.
    */
   async refresh(): Promise<boolean> {
     let isNew = false;
-    for (const file of await keyFilesIn(this.#folder)) {
+    const files = await keyFilesIn(this.#folder);
+    for (const file of this.#bad.keys()) if (!files.includes(file)) this.#bad.delete(file);
+    for (const file of files) {
       if (this.#read.has(file)) continue;
-      const { actor, coseKey, signer } = await readKeyFile(file, this.#engine, this.#passphrase);
-      if (actor !== this.#actor) {
-        fail('key_of_other', 'A key in this directory is of another actor: move it away.', {
-          file,
-          actor,
-        });
+      const like = await stat(file).then(
+        ({ mtimeMs, ctimeMs, size }) => `${mtimeMs} ${ctimeMs} ${size}`,
+        () => '',
+      );
+      if (this.#bad.get(file)?.like === like) continue;
+      this.#bad.delete(file);
+      try {
+        await this.#open(file);
+        isNew = true;
+      } catch (error) {
+        this.#bad.set(file, { like, one: { file, code: codeOf(error), error } });
       }
-      this.#read.set(file, { coseKey, signer });
-      const id = keyId(coseKey);
-      this.#held.set(id, { coseKey, signer });
-      this.#written_ms.set(id, (await stat(file)).mtimeMs);
-      isNew = true;
     }
     return isNew;
+  }
+
+  /** Throws what `readKeyFile` throws, and `key_of_other` for one of another actor. */
+  async #open(file: string): Promise<void> {
+    const { actor, coseKey, signer } = await readKeyFile(file, this.#engine, this.#passphrase);
+    if (actor !== this.#actor) {
+      fail('key_of_other', 'A key in this directory is of another actor: move it away.', {
+        file,
+        actor,
+      });
+    }
+    const written_ms = (await stat(file)).mtimeMs;
+    this.#read.set(file, { coseKey, signer });
+    const id = keyId(coseKey);
+    this.#held.set(id, { coseKey, signer });
+    this.#written_ms.set(id, written_ms);
   }
 
   /**

@@ -28,10 +28,11 @@ import { helloAuth } from './hello.ts';
 import { joinDesk } from '#node/membership/join-desk.ts';
 import { readPendingJoin } from '#node/membership/join-file.ts';
 import { Joiner } from '#node/membership/joiner.ts';
-import { followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
+import { assertOwnKeys, followOwnKeys, helloKeys, presentKey } from './own-keys.ts';
 import { registerNetworkMetrics } from './network-metrics.ts';
 import { NodeApi } from './node-api.ts';
-import { pairAccess, peersIn, reviewUnknown } from '#node/membership/pairs.ts';
+import { peersIn } from '#node/membership/addresses.ts';
+import { pairAccess, reviewUnknown } from '#node/membership/pairs.ts';
 import type { PairView } from '#node/membership/pairs.ts';
 import { isolationAccess } from '#node/posture/access.ts';
 import { PostureService } from '#node/posture/service.ts';
@@ -196,6 +197,7 @@ async function assemble(
   opened.core = core;
   closers.push(() => core.stop());
   core.onFailure(broken.reject);
+  assertOwnKeys(core, self, data.keyring);
   const unfollow = followOwnKeys(core, self, data.keyring, log);
   closers.push(() => Promise.resolve(unfollow()));
   core.attach();
@@ -212,6 +214,7 @@ async function assemble(
   let isUp = false;
   const status = (): NodeStatus => {
     const ledger = statusOf(core, self, core.peers());
+    const refusal = refusalBy(network.status());
     return {
       name: config.name,
       version: VERSION,
@@ -225,10 +228,11 @@ async function assemble(
       ...(identity.status && { identity: identity.status }),
       alarms: [...ledger.alarms, ...posture.alarms(), ...(overseer?.alarms() ?? [])],
       membership: membershipOf(joiner.member),
+      ...(refusal !== '' && { refusal }),
       limitations: [
         ...limitationsOf(config, core, data),
         ...exposures,
-        ...standingLimitations(membershipOf(joiner.member), refusalBy(network.status())),
+        ...standingLimitations(membershipOf(joiner.member), refusal),
         ...identity.limitations,
         ...api.limitations,
       ],

@@ -1,5 +1,5 @@
 import type { Core } from '#ledger/core.ts';
-import { codeOf } from '#ledger/errors.ts';
+import { X0tError, codeOf } from '#ledger/errors.ts';
 import { heldKey } from '#ledger/held-keys.ts';
 import type { HeldKey, Self } from '#ledger/held-keys.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
@@ -8,7 +8,7 @@ import { KEY_KINDS } from '#ledger/rotation.ts';
 import { VERDICTS } from '#ledger/verdicts.ts';
 import { PROOFS_MAX } from './hello.ts';
 import type { HelloKeys } from './hello.ts';
-import type { Keyring } from './keyring.ts';
+import type { BadKeyFile, Keyring } from './keyring.ts';
 
 /** What the ledger of a running node says of its own keys. */
 
@@ -77,6 +77,29 @@ function inTurn(
   return room < 1 ? [present as HeldKey, ...next, ...others] : [...sure, ...next];
 }
 
+/**
+ * A key file that does not open may be the one that the node needs: throws its error, or
+ * `key_not_held`, where the present key or the one of the seat is not here.
+ */
+export function assertOwnKeys(
+  core: Pick<Core, 'replica'>,
+  self: Self,
+  keyring: Pick<Keyring, 'bad' | 'fileOf'>,
+): void {
+  const { bad } = keyring;
+  const { committee, fold } = core.replica;
+  const author = committee.indexOf(self.actor);
+  const seat = author === undefined ? undefined : committee.keyIdAt(author);
+  for (const id of [fold.reducer.keyOf(self.actor), seat]) {
+    if (bad.length === 0 || id === undefined || heldKey(self, id)) continue;
+    const own = bad.find(({ file }) => file === keyring.fileOf(id));
+    if (own) throw own.error;
+    const message = 'A key of this node is not here, and files of `keys` cannot be opened.';
+    const files = bad.map(({ file, code }) => `${file}: ${code}`);
+    throw new X0tError('key_not_held', message, { actor: self.actor, key: id, files });
+  }
+}
+
 /** How often new key files are looked for: who rotates waits for it. Reads names only. */
 const LOOK_MS = 1000;
 
@@ -87,6 +110,7 @@ const LOOK_MS = 1000;
  */
 export function followOwnKeys(core: Core, self: Self, keyring: Keyring, log: Log): () => void {
   let trouble: string | undefined;
+  const told = new WeakSet<BadKeyFile>();
   let isLooking = false;
   const look = async (): Promise<void> => {
     if (isLooking) return;
@@ -94,6 +118,10 @@ export function followOwnKeys(core: Core, self: Self, keyring: Keyring, log: Log
     try {
       if (await keyring.refresh()) core.keysChanged();
       trouble = undefined;
+      for (const one of keyring.bad) {
+        if (!told.has(one)) log.error({ file: one.file, code: one.code }, 'a key file is left out');
+        told.add(one);
+      }
     } catch (error) {
       const code = codeOf(error);
       if (code !== trouble) log.error({ code }, 'a key of this node cannot be read');

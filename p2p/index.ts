@@ -8,14 +8,8 @@ export { generatePeerKey, peerNameOf, signAsPeer } from './keys.ts';
 export { pointsOf } from './score.ts';
 export { COUNTERS } from './counters.ts';
 export type { Access, AskAccess } from './access.ts';
-export type { CounterName, CounterValues } from './counters.ts';
+export type { CounterName } from './counters.ts';
 export { requestJoin } from './join.ts';
 export type { JoinHandler } from './join.ts';
 export type { HelloAuth } from './hello.ts';
-export type {
-  ManagedNetwork,
-  NetworkOptions,
-  NetworkStatus,
-  PeerStatus,
-  TargetStatus,
-} from './types.ts';
+export type { ManagedNetwork, NetworkOptions, NetworkStatus } from './types.ts';

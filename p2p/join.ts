@@ -151,7 +151,8 @@ export interface JoinRequest {
 
 /**
  * Hands over a request and resolves with the reply. Throws `join_refused` with the member's
- * `reason`, or `peer_gone` where nobody answers there.
+ * `reason`, or `peer_gone` where nobody answers there. `isSent` in the data says that the member
+ * may have got the request.
  */
 export async function requestJoin({ key, addr, message, clock }: JoinRequest): Promise<Uint8Array> {
   const limit = deadline(clock, JOIN_MS_MAX, () => {
@@ -166,10 +167,12 @@ export async function requestJoin({ key, addr, message, clock }: JoinRequest): P
     connectionManager: { reconnectRetries: 0 },
     connectionMonitor: { enabled: false },
   });
+  let isSent = false;
   try {
     const connection = await host.dial(multiaddr(addr), { signal: limit.signal });
     const stream = await connection.newStream(JOIN_PROTOCOL, { signal: limit.signal });
     const frames = new FrameStream(stream);
+    isSent = true;
     await frames.write(DATA, message, limit.signal);
     const reply = await frames.read(FRAME_BYTES_MAX, limit.signal);
     if (reply?.kind === DATA) return reply.payload;
@@ -177,7 +180,8 @@ export async function requestJoin({ key, addr, message, clock }: JoinRequest): P
     const what = 'The member refuses, as its reason says: you may need another token.';
     throw new X0tError('join_refused', what, { reason, addr });
   } catch (error) {
-    throw coded(error, limit.signal, addr);
+    const { code, message: text, data } = coded(error, limit.signal, addr);
+    throw new X0tError(code, text, { ...data, isSent }, { cause: error });
   } finally {
     limit.clear();
     await host.stop();

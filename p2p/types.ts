@@ -52,7 +52,7 @@ export interface NetworkOptions {
   };
 }
 
-export interface PeerStatus {
+interface PeerStatus {
   readonly peer: PeerName;
   readonly actor: Id;
   /** Remote multiaddr of the newest link. */
@@ -71,7 +71,7 @@ export interface PeerStatus {
   readonly up_ms: number;
 }
 
-export interface TargetStatus {
+interface TargetStatus {
   readonly peer: PeerName | undefined;
   readonly origin: Origin;
   readonly addrs: readonly string[];

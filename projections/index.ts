@@ -18,6 +18,5 @@ export function genesisSchema(): Pick<Genesis, 'kinds' | 'projections'> {
 }
 
 export { decodeRow, readKey } from './kv.ts';
-export type { KvEntry } from './kv.ts';
 export { listInvites, listMembers, readInvite, readMember } from './members.ts';
 export type { Member } from './members.ts';

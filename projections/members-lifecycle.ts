@@ -9,44 +9,10 @@ import type { Described } from './members-lifecycle-kinds.ts';
 import { listOf, putRow, rowOf } from './members-rows.ts';
 import type { Reading, Row } from './members-rows.ts';
 import { isLastValidator, takeSeat, unseat } from './members-seats.ts';
+import { assertTransition, transitionOf } from './transitions.ts';
+import type { MemberState, Transition } from './transitions.ts';
 
-/** What becomes of a member, and by which event: docs/membership.md holds the same table. */
-
-/** The states of a member. `invited` is that of an invite: nobody stands behind it yet. */
-export type MemberState = 'joining' | 'active' | 'cordoned' | 'draining' | 'retired' | 'removed';
-
-/** Who may bring it about: an operator, the member itself, or both. */
-export type By = 'operator' | 'itself' | 'either';
-
-export interface Transition {
-  readonly event: string;
-  readonly from: readonly MemberState[];
-  /** None: the state stays. */
-  readonly to?: MemberState;
-  readonly by: By;
-}
-
-/** Every transition that there is, but for the coming: `member.join/1` makes `joining`. */
-export const TRANSITIONS: readonly Transition[] = [
-  { event: 'member.ready/1', from: ['joining'], to: 'active', by: 'itself' },
-  { event: 'member.cordon/1', from: ['active'], to: 'cordoned', by: 'operator' },
-  { event: 'member.uncordon/1', from: ['cordoned', 'draining'], to: 'active', by: 'operator' },
-  { event: 'member.drain/1', from: ['active', 'cordoned'], to: 'draining', by: 'either' },
-  { event: 'member.retire/1', from: ['draining'], to: 'retired', by: 'either' },
-  {
-    event: 'member.remove/1',
-    from: ['joining', 'active', 'cordoned', 'draining', 'retired'],
-    to: 'removed',
-    by: 'operator',
-  },
-  {
-    event: 'member.describe/1',
-    from: ['joining', 'active', 'cordoned', 'draining'],
-    by: 'either',
-  },
-];
-
-const BY_EVENT = new Map(TRANSITIONS.map((one) => [one.event, one]));
+/** The steps of a member's life, applied and foreseen; which there are: `transitions.ts`. */
 
 /** Members in these states are none any more: their events are void, their connections closed. */
 const GONE: ReadonlySet<MemberState> = new Set(['retired', 'removed']);
@@ -60,12 +26,7 @@ export function isGone(row: Row): boolean {
 }
 
 export function isLifecycleKind(kind: string): boolean {
-  return BY_EVENT.has(kind);
-}
-
-/** What is legal from a state, by the names of the events. */
-export function legalFrom(state: MemberState): string[] {
-  return TRANSITIONS.filter(({ from }) => from.includes(state)).map(({ event }) => event);
+  return transitionOf(kind) !== undefined;
 }
 
 /** The member that an event is about: the one it names, else its author. */
@@ -76,7 +37,7 @@ export function subjectOf(author: Id, body: Body): Id {
 
 /** What an event of the lifecycle would come to now. `applied`: nothing stands against it. */
 export function judge(kind: string, author: Id, body: Body, rows: Reading): VerdictName {
-  const { from, to, by } = BY_EVENT.get(kind) as Transition;
+  const { from, to, by } = transitionOf(kind) as Transition;
   const subject = subjectOf(author, body);
   const row = rowOf(rows, subject);
   const isOperator = rowOf(rows, author)?.isOperator === true;
@@ -125,7 +86,7 @@ export function step(kind: string, author: Id, body: Body, rows: Rows): VerdictN
   if (verdict !== 'applied') return verdict;
   const subject = subjectOf(author, body);
   const row = rowOf(rows, subject) as Row;
-  const { to } = BY_EVENT.get(kind) as Transition;
+  const { to } = transitionOf(kind) as Transition;
   if (kind === 'member.describe/1') putRow(rows, subject, described(row, body));
   if (to === undefined) return 'applied';
   const { state: _before, ...kept } = row;
@@ -197,9 +158,5 @@ export function assertStep(kind: string, author: Id, body: Body, rows: Reading):
     REFUSALS[verdict]?.({ actor, event: kind });
     return;
   }
-  const state = stateOf(rowOf(rows, actor) as Row);
-  const legal = legalFrom(state);
-  const able = legal.length > 0 ? legal.join(', ') : 'nothing';
-  const message = `${kind} is not for a member that is ${state}: legal is ${able}.`;
-  fail('member_transition', message, { actor, from: state, event: kind, legal });
+  assertTransition(kind, actor, stateOf(rowOf(rows, actor) as Row));
 }

@@ -2,7 +2,7 @@ import { decode, encode } from '#ledger/codec.ts';
 import type { InviteRole } from '#ledger/invite.ts';
 import type { Id, PeerName } from '#ledger/ports.ts';
 import type { Rows } from '#ledger/projection.ts';
-import type { MemberState } from './members-lifecycle.ts';
+import type { MemberState } from './transitions.ts';
 
 /** A member's row; what it holds of a validator stays when it has left. */
 export interface Row {

@@ -4,7 +4,7 @@ import { isGone, stateOf } from './members-lifecycle.ts';
 import { isWithdrawn } from './members-invites.ts';
 import { keyOf, keysOf } from './member-keys.ts';
 import type { MemberKey } from './member-keys.ts';
-import type { MemberState } from './members-lifecycle.ts';
+import type { MemberState } from './transitions.ts';
 import { inviteOf, invitesIn, listOf, ofActor, rowOf } from './members-rows.ts';
 import type { InviteRow, Reading } from './members-rows.ts';
 import { actorsOf, epochOf } from './members-seats.ts';

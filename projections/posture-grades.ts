@@ -26,7 +26,7 @@ export const SEVERE_LEVEL = 4;
 export const POINT = 1_000;
 /** Milli-points from which on a grade is due, by level. */
 const THRESHOLDS = [0, 10, 25, 50, 75, 95].map((points) => points * POINT);
-/** How long an isolation by rule holds at most, by level; what is still due is said again. */
+/** How long an isolation by rule holds, by level; what is still due is said again. */
 const HOURS = [0, 1, 1, 1, 2, 2];
 const HOUR_MS = 3_600_000;
 
@@ -131,7 +131,7 @@ export function isOver(score: number, level: number): boolean {
   return score * 5 < (THRESHOLDS[level] as number) * 4;
 }
 
-/** Milliseconds that an isolation by rule holds at most. */
+/** Milliseconds from its commit that an isolation by rule holds, unless it is lowered. */
 export function holds_ms(level: number): number {
   return (HOURS[level] ?? 0) * HOUR_MS;
 }

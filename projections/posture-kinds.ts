@@ -45,6 +45,7 @@ export const PostureIsolate = Type.Object(
     actor: Actor,
     grade: Type.Enum(GRADES.slice(1)),
     reason: Reason,
+    /** When an operator's ends; by rule the commit's time and the grade say so, not this. */
     until_ms: Time,
     by: By,
     basis: Type.Optional(

@@ -2,7 +2,9 @@ import type { Id } from '#ledger/ports.ts';
 import type { Seats } from '#ledger/projection.ts';
 import { GRADES, RECOVER_MS, STAY_MS } from './posture-grades.ts';
 import type { Grade } from './posture-grades.ts';
-import { canSpare, isolationAt, judge, levelOf, subjectOf, subjectsIn } from './posture-rows.ts';
+import {
+  canSpare, floorAt, isolationAt, judge, levelOf, subjectOf, subjectsIn,
+} from './posture-rows.ts';
 import type { Reading } from './posture-rows.ts';
 
 /** One member as people see it. */
@@ -26,6 +28,13 @@ export interface PostureView {
     readonly reason: string;
     /** Not lowered before this time. */
     readonly recovers_ms: number;
+    /** What an operator ordered, beside a graver grade by rule: that falls back to it. */
+    readonly floor?: {
+      readonly grade: Grade;
+      readonly until_ms: number;
+      readonly author: Id;
+      readonly reason: string;
+    };
   };
   readonly reports: readonly {
     readonly reporter: Id;
@@ -55,6 +64,7 @@ export function readPosture(
   const level = levelOf(rows, actor, now_ms, () => seats);
   const { conviction } = subject;
   const isolation = isolationAt(subject.isolation, now_ms);
+  const floor = isolation?.by === 'rule' ? floorAt(isolation, now_ms) : undefined;
   return {
     actor,
     score,
@@ -71,6 +81,14 @@ export function readPosture(
         author: isolation.author.toHex(),
         reason: isolation.reason,
         recovers_ms: isolation.since_ms + (isolation.isLowered ? RECOVER_MS : STAY_MS),
+        ...(floor && {
+          floor: {
+            grade: GRADES[floor.level] as Grade,
+            until_ms: floor.until_ms,
+            author: floor.author.toHex(),
+            reason: floor.reason,
+          },
+        }),
       },
     }),
     reports: subject.reports.map(({ reporter, what, count, points, at_ms, to_ms, ids }) => {

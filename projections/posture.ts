@@ -37,7 +37,7 @@ const AHEAD_MS_MAX = 60_000;
  */
 export const posture: Projection & Isolating = {
   name: 'posture',
-  version: 1,
+  version: 2,
   kinds: [
     {
       kind: ISOLATE_KIND,
@@ -142,9 +142,10 @@ function isolate(
   const present = levelOf(rows, actor, ts_ms, () => seats);
   if (level <= present) return 'posture_not_due';
   if (level >= SEVERE_LEVEL && !canSpare(rows, actor, ts_ms, seats)) return 'posture_quorum';
-  if (body.until_ms <= ts_ms) return 'posture_bounds';
-  const most_ms = by === 'rule' ? holds_ms(level) : ORDERED_MS_MAX;
-  const until_ms = Math.min(body.until_ms, ts_ms + most_ms);
+  if (by === 'operator' && body.until_ms <= ts_ms) return 'posture_bounds';
+  // a traitor among the validators must not say when a rule's grade ends
+  const until_ms =
+    ts_ms + (by === 'rule' ? holds_ms(level) : Math.min(body.until_ms - ts_ms, ORDERED_MS_MAX));
   const before = isolationAt(subject.isolation, ts_ms);
   const ordered = floorAt(before, ts_ms);
   // a rule lengthens what a rule gave; what an operator ordered stands beside it

@@ -110,6 +110,7 @@ const STATUS: Readonly<Record<string, number>> = {
   engine_failed: 503,
   installing: 503,
   key_not_held: 503,
+  key_rotating: 503,
   overloaded: 503,
   pool_full: 503,
   stopping: 503,

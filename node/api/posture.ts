@@ -31,6 +31,12 @@ const PostureReply = Type.Object(
             author: schemas.ActorId,
             reason: Type.String(),
             recovers_ms: Type.Integer({ description: 'not lowered before this time' }),
+            floor: Type.Optional(
+              Type.Object(
+                { grade: Grade, until_ms: Time, author: schemas.ActorId, reason: Type.String() },
+                { description: 'ordered by an operator: a graver grade by rule falls back to it' },
+              ),
+            ),
           }),
         ),
         reports: Type.Array(

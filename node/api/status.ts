@@ -97,6 +97,9 @@ export const StatusReply = Type.Object(
       ['none', 'joining', 'active', 'cordoned', 'draining', 'retired', 'removed'],
       { description: 'the state of its actor on the ledger' },
     ),
+    refusal: Type.Optional(
+      Type.String({ description: 'why other nodes refuse this one, where it is linked to none' }),
+    ),
     ...LEDGER,
     api: Type.Optional(ApiReply),
     identity: Type.Optional(

@@ -32,7 +32,7 @@ export interface AuditOptions {
   readonly progress?: (progress: AuditProgress) => void;
 }
 
-export interface AuditProgress {
+interface AuditProgress {
   /** Out of `total`, in `unit`. */
   readonly done: number;
   readonly total: number;

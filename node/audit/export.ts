@@ -16,7 +16,7 @@ import type { Schema } from '#ledger/reducer.ts';
 import { assertArchive } from '#ledger/snapshot/pruned.ts';
 import { storedBlocks, storedKey } from './sections.ts';
 
-export interface ExportOptions {
+interface ExportOptions {
   readonly store: Pick<BlockStore, 'get' | 'range'>;
   readonly chain: Chain;
   readonly schema: Schema;
@@ -26,7 +26,7 @@ export interface ExportOptions {
   readonly progress?: (done: ExportProgress) => void;
 }
 
-export interface ExportProgress {
+interface ExportProgress {
   /** Blocks that were written. */
   readonly done: number;
   readonly total: number;

@@ -39,5 +39,5 @@ export async function auditStore(
 }
 
 export { exportCar } from './export.ts';
-export type { ExportOptions, ExportProgress, ExportReport } from './export.ts';
-export type { AuditOptions, AuditProgress, AuditReport } from './audit.ts';
+export type { ExportReport } from './export.ts';
+export type { AuditOptions, AuditReport } from './audit.ts';

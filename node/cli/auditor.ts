@@ -9,7 +9,6 @@ import type { Watched } from '#node/auditor.ts';
 import { tokenFile } from '#node/auth/tokens.ts';
 import { withSignature, withToken } from '#node/client-auth.ts';
 import { readDataDir } from '#node/data-dir.ts';
-import { becomeFrugal } from '#node/frugal.ts';
 import { startNode } from '#node/node.ts';
 import type { ActorKey } from '#node/keys.ts';
 import { replaceFile } from '#node/private-file.ts';
@@ -54,7 +53,6 @@ export function registerAuditor(program: Command): void {
     )
     .option('--workers <count>', 'threads that verify', wholeNumber(1, WORKERS_MAX), 1);
   does(async (out, options) => {
-    becomeFrugal();
     const { data } = options;
     const passphrase = passphraseOf(options);
     const { config, actor, coseKey, signer } = await readDataDir(data, passphrase);

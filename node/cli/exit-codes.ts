@@ -33,6 +33,8 @@ const UNREACHABLE = new Set([
 const REFUSED = new Set([
   'final_timeout',
   'join_refused',
+  'member_removed',
+  'member_transition',
   'not_applied',
   'workload_denied',
   'workload_no_svid',

@@ -7,8 +7,7 @@ import { ADDRS_MAX, INVITE_MS_MAX, INVITE_ROLES, inviteId } from '#ledger/invite
 import type { Invite, InviteRole } from '#ledger/invite.ts';
 import { SEED_BYTES } from '#native/seeded-key.ts';
 import { makeToken, oneTimeKey } from '#node/membership/invite-token.ts';
-import { addressesOf } from '#node/membership/own-addresses.ts';
-import { peersIn } from '#node/membership/pairs.ts';
+import { addressesOf, peersIn } from '#node/membership/addresses.ts';
 import { writeNewFile } from '#node/private-file.ts';
 import { systemClock } from '#node/system.ts';
 import { addCommand, collect } from './command.ts';

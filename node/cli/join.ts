@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { join as pathOf, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { fail } from '#ledger/errors.ts';
-import { becomeFrugal } from '#node/frugal.ts';
 import { readToken } from '#node/membership/invite-token.ts';
 import type { Token } from '#node/membership/invite-token.ts';
 import { isStopped, joinAsSigner, needsNode, prepareToJoin } from '#node/membership/join-dir.ts';
@@ -41,7 +40,6 @@ export function registerJoin(program: Command): void {
     .option('--no-start', 'make the data directory, and leave it to `x0t start` or `x0t auditor`')
     .option('--key <file>', 'for roles without a node: the new key (default: DATA/member.key)');
   does(async (out, options, text) => {
-    becomeFrugal();
     const token = await readToken(textOf(text, options.tokenFile));
     if (text !== undefined) process.stderr.write(`x0t join: ${EXPOSED}\n`);
     const stopping = new AbortController();
@@ -51,10 +49,12 @@ export function registerJoin(program: Command): void {
       else await joinWithKey(out, options, token, stopping.signal);
     } catch (error) {
       if (!isStopped(error)) throw error;
+      process.stderr.write(`x0t join: ${STOPPED}\n`);
     }
   });
 }
 
+const STOPPED = 'stopped; the keys are kept, and the same command goes on with them';
 const EXPOSED =
   'other users of this machine can read the token in the list of processes while this waits; ' +
   'better: --token-file FILE, or - for stdin';
@@ -135,11 +135,14 @@ async function joinWithKey(
   stopped: AbortSignal,
 ): Promise<void> {
   const file = options.key ?? pathOf(options.data, 'member.key');
-  const key = existsSync(file)
-    ? await readKeyFile(file, undefined, passphraseOf(options))
-    : await createKeyFile(file, newKeysPassphrase(options));
   const tell = teller();
-  await joinAsSigner(token, key, (what) => tell(SAID[what] ?? `waiting (${what})`), stopped);
+  const key = await joinAsSigner(
+    (attempt) =>
+      existsSync(file)
+        ? readKeyFile(file, undefined, passphraseOf(options))
+        : attempt.file(file, () => createKeyFile(file, newKeysPassphrase(options))),
+    { token, tell: (what) => tell(SAID[what] ?? `waiting (${what})`), stopped },
+  );
   const made = { key: resolve(file), actor: key.actor, roles: token.invite.roles };
   out.show(made, () => columns([
     ['key', made.key],

@@ -8,7 +8,6 @@ import {
   REKEY_KIND, REVOKE_KIND, ROTATE_KIND, isNewKey, rekeyBody, rotateBody,
 } from '#ledger/rotation.ts';
 import type { Client } from '#node/client.ts';
-import { readDataDir } from '#node/data-dir.ts';
 import { dataPaths } from '#node/data-paths.ts';
 import { isSealedFile } from '#node/private-file.ts';
 import { addCommand } from './command.ts';
@@ -24,6 +23,7 @@ import { withData, withNode } from './places.ts';
 import type { DataOption, NodeOptions } from './places.ts';
 import { LANE_BESIDE_NODE, chainOf, signingKey, submitSigned } from './signing.ts';
 import type { SigningKey } from './signing.ts';
+import { NOTHING, table } from './table.ts';
 import { describeWritten, withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
 
@@ -46,8 +46,16 @@ export function registerKeyChanges(group: Command): void {
     const { members } = await (await clientOf(options)).members();
     const found = members.filter((one) => actor === undefined || one.actor === actor);
     const keys = found.flatMap((one) => keysOf(one).map((key) => ({ actor: one.actor, ...key })));
-    out.show(keys, () => columns(keys.map((key) => [key.actor, `${key.id} ${describeKey(key)}`])));
+    out.show(keys, () => table(HEAD, keys.map(cellsOf), HEAD.slice(3)));
   });
+}
+
+/** `from`, `until` and `revoked` are numbers of final events; 0 is the genesis. */
+const HEAD = ['actor', 'key', 'state', 'from', 'until', 'revoked'];
+
+function cellsOf(key: KeyJson & { readonly actor: string }): string[] {
+  const { actor, id, state, since, until = NOTHING, revoked = NOTHING } = key;
+  return [actor, id, state, since, until, revoked].map(String);
 }
 
 function registerRotate(group: Command): void {
@@ -107,6 +115,7 @@ function registerRekey(group: Command): void {
   withPassphrase(withData(request.command)).requiredOption('-o, --out <file>', 'the new file');
   request.does(async (out, options) => {
     const paths = dataPaths(options.data);
+    const { readDataDir } = await import('#node/data-dir.ts');
     const { keyring, chain, actor } = await readDataDir(options.data, passphraseOf(options));
     const next = await keyring.create(
       (await isSealedFile(paths.key)) ? passphraseOf(options) : undefined,
@@ -172,11 +181,6 @@ async function write(
   const written = await submitSigned(client, key, kind, body, wait, timeout * 1000, lane);
   const rows = Object.entries(more);
   out.show({ ...written, ...more }, () => `${describeWritten(written)}\n${columns(rows)}`);
-}
-
-function describeKey({ state, since, until, revoked }: KeyJson): string {
-  const span = until === undefined ? `from ${since}` : `from ${since} to ${until}`;
-  return `${state}, ${span}${revoked === undefined ? '' : `, revoked at ${revoked}`}`;
 }
 
 function digestOf(text: string): Uint8Array {

@@ -6,13 +6,15 @@ import type { InvitesJson } from '#node/client.ts';
 import { dataPaths, isInitialised } from '#node/data-paths.ts';
 import { addCommand, collect } from './command.ts';
 import { rolesOf } from './invite.ts';
+import { assertOwnStep, assertStepNow } from './member-transition.ts';
 import { actorOf, operate } from './operate.ts';
-import { columns, utc } from './output.ts';
+import { utc } from './output.ts';
 import type { Output } from './output.ts';
 import { clientOf } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { LANE_BESIDE_NODE, readSigningKey, submitSigned } from './signing.ts';
+import { NOTHING, table } from './table.ts';
 import { describeWritten, withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
 
@@ -50,7 +52,7 @@ export function registerLifecycle(group: Command): void {
     withWriting(command).option('--reason <text>', 'why, for people');
     does(async (out, options, actor = '') => {
       const reason = name === 'uncordon' ? undefined : options.reason;
-      await operate(out, options, `member.${name}/1`, named(actor, reason));
+      await saySomebody(out, options, `member.${name}/1`, named(actor, reason));
     });
   }
   for (const [name, about] of BY_EITHER) {
@@ -64,7 +66,7 @@ export function registerLifecycle(group: Command): void {
     does(async (out, options, actor) => {
       const kind = `member.${name}/1`;
       if (options.self) await saySelf(out, options, kind);
-      else await operate(out, options, kind, named(actor ?? '', options.reason));
+      else await saySomebody(out, options, kind, named(actor ?? '', options.reason));
     });
   }
   registerRemoval(group);
@@ -79,7 +81,7 @@ function registerRemoval(group: Command): void {
   ]);
   withWriting(command).requiredOption('--reason <text>', 'why: it stands on the ledger');
   does(async (out, options, actor = '') => {
-    await operate(out, options, 'member.remove/1', named(actor, options.reason));
+    await saySomebody(out, options, 'member.remove/1', named(actor, options.reason));
   });
 }
 
@@ -96,7 +98,7 @@ function registerDescription(group: Command): void {
   does(async (out, options, actor = '') => {
     const { role, label, capability } = options;
     if (!role && !label && !capability) fail('usage', 'Give --role, --label or --capability.');
-    await operate(out, options, 'member.describe/1', {
+    await saySomebody(out, options, 'member.describe/1', {
       actor: actorOf(actor),
       ...(role && { roles: rolesOf(role) }),
       ...(label && { labels: label }),
@@ -126,8 +128,21 @@ function registerInvites(group: Command): void {
   });
 }
 
-function named(actor: string, reason: string | undefined): Body {
+type Named = Body & { readonly actor: Uint8Array };
+
+function named(actor: string, reason: string | undefined): Named {
   return { actor: actorOf(actor), ...(reason !== undefined && { reason }) };
+}
+
+/** By an operator's key. */
+async function saySomebody(
+  out: Output,
+  options: WritingOptions,
+  kind: string,
+  body: Named,
+): Promise<void> {
+  await assertStepNow(await clientOf(options), kind, body.actor.toHex());
+  await operate(out, options, kind, body);
 }
 
 async function saySelf(out: Output, options: SelfOptions, kind: string): Promise<void> {
@@ -135,6 +150,7 @@ async function saySelf(out: Output, options: SelfOptions, kind: string): Promise
   if (!isInitialised(data)) fail('not_initialised', 'There is no node here: name its --data.');
   const key = await readSigningKey(options.key ?? dataPaths(data).key, options);
   const client = await clientOf(options);
+  await assertOwnStep(client, kind, key.actor);
   const body = named(key.actor, reason);
   const limit_ms = timeout * 1000;
   const written = await submitSigned(client, key, kind, body, wait, limit_ms, LANE_BESIDE_NODE);
@@ -142,10 +158,8 @@ async function saySelf(out: Output, options: SelfOptions, kind: string): Promise
 }
 
 function describe({ invites }: InvitesJson): string {
-  return columns(
-    invites.map(({ id, state, roles, notAfter_ms, usedBy }) => {
-      const notes = [state, roles.join(', ') || 'member', `until ${utc(notAfter_ms)}`];
-      return [id, [...notes, ...(usedBy ? [`used by ${usedBy}`] : [])].join(', ')] as const;
-    }),
-  );
+  const rows = invites.map(({ id, state, roles, notAfter_ms, usedBy = NOTHING }) => {
+    return [id, state, utc(notAfter_ms), roles.join(', ') || 'member', usedBy];
+  });
+  return table(['invite', 'state', 'until', 'roles', 'used by'], rows);
 }

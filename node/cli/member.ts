@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { fail } from '#ledger/errors.ts';
-import type { Client, MemberJson, MembersJson } from '#node/client.ts';
+import type { Client } from '#node/client.ts';
 import { addCommand } from './command.ts';
 import { registerLifecycle } from './member-steps.ts';
+import { describeMember, describeMembers } from './member-view.ts';
 import { presentOfNode } from './own-key.ts';
 import { actorOf, operate } from './operate.ts';
-import { columns } from './output.ts';
 import { withSignature } from '#node/client-auth.ts';
 import { clientAt, clientOf, clientWith } from './client.ts';
 import { withNode } from './places.ts';
@@ -14,27 +14,32 @@ import { LANE_BESIDE_NODE, readSigningKey, signingKey, submitSigned } from './si
 import { describeWritten, withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
 
+interface ListOptions extends NodeOptions {
+  readonly wide?: boolean;
+}
+
 /** `x0t member`: who belongs to the network and who sits in the committee (docs/membership.md). */
 export function registerMember(program: Command): void {
   const about = 'show the members, change their states and the committee';
   const group = program.command('member').description(about);
 
-  const list = addCommand<NodeOptions>(group, 'list', 'all members and their roles', [
+  const list = addCommand<ListOptions>(group, 'list', 'all members, their states and roles', [
     'x0t member list',
+    'x0t member list --wide',
   ]);
-  withNode(list.command);
+  withNode(list.command).option('--wide', 'with libp2p peer ids and labels');
   list.does(async (out, options) => {
     const members = await (await clientOf(options)).members();
-    out.show(members, () => describe(members));
+    out.show(members, () => describeMembers(members, options.wide ?? false));
   });
 
-  const shown = addCommand<NodeOptions>(group, 'show <actor>', 'one member', [
+  const shown = addCommand<NodeOptions>(group, 'show <actor>', 'all that is known of one member', [
     'x0t member show 4f2a…',
   ]);
   withNode(shown.command);
   shown.does(async (out, options, actor = '') => {
     const member = await (await clientOf(options)).member(actor);
-    out.show(member, () => describeOne(member));
+    out.show(member, () => describeMember(member));
   });
 
   registerSeats(group);
@@ -130,29 +135,3 @@ async function joiningAt(place: string, options: NodeOptions): Promise<string> {
 
 /** Commits that a joiner may lack: they are made while it is asked. */
 const BEHIND_MAX = 100;
-
-function describe({ epoch, quorum, members }: MembersJson): string {
-  const rows = members.map(({ actor, roles, state, author, barred }) => {
-    const seat = author === undefined ? '' : `author ${author}`;
-    const standing = state === 'active' ? '' : state;
-    const notes = [roles.join(', ') || 'member', seat, standing, barred ? 'barred' : ''];
-    return [actor, notes.filter((note) => note !== '').join(', ')] as const;
-  });
-  return `epoch ${epoch}, quorum ${quorum}\n${columns(rows)}`;
-}
-
-function describeOne(member: MemberJson): string {
-  const rows: (readonly [string, string | number])[] = [
-    ['actor', member.actor],
-    ['state', member.state],
-    ['roles', member.roles.join(', ') || 'member'],
-  ];
-  const { author, peer, addrs = [], labels = [], capabilities = [], reason } = member;
-  if (author !== undefined) rows.push(['author', author]);
-  if (peer !== undefined) rows.push(['peer', peer]);
-  for (const addr of addrs) rows.push(['address', addr]);
-  for (const label of labels) rows.push(['label', label]);
-  for (const capability of capabilities) rows.push(['capability', capability]);
-  if (reason !== undefined) rows.push(['reason', reason]);
-  return columns(rows);
-}

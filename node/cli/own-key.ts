@@ -5,7 +5,6 @@ import { fail } from '#ledger/errors.ts';
 import type { HeldKey } from '#ledger/held-keys.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Client, MembersJson } from '#node/client.ts';
-import { readDataDir } from '#node/data-dir.ts';
 import { dataPaths } from '#node/data-paths.ts';
 import type { Keyring } from '#node/keyring.ts';
 import { createNextKeyFile, readKeyFile } from '#node/keys.ts';
@@ -46,6 +45,11 @@ export function keysOf({ actor, keys }: MemberJson): readonly KeyJson[] {
   return keys ?? [{ id: actor, state: 'present', since: 0 }];
 }
 
+export function describeKey({ state, since, until, revoked }: KeyJson): string {
+  const span = until === undefined ? `from ${since}` : `from ${since} to ${until}`;
+  return `${state}, ${span}${revoked === undefined ? '' : `, revoked at ${revoked}`}`;
+}
+
 function notHeld(actor: Id, key: Id): never {
   return fail('key_not_held', 'The ledger names another key for this actor than is here.', {
     actor,
@@ -67,6 +71,8 @@ interface OfNode {
 
 async function ofNode(client: Client, options: DataOption & PassphraseOption): Promise<OfNode> {
   const { key: file } = dataPaths(options.data);
+  // loaded when it is needed: libp2p comes with it
+  const { readDataDir } = await import('#node/data-dir.ts');
   const { keyring, ...first } = await readDataDir(options.data, passphraseOf(options));
   const { actor } = first;
   const member = memberOf(await client.members(), actor);

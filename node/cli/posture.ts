@@ -1,14 +1,14 @@
 import type { Command } from 'commander';
 import { Option } from 'commander';
-import type { PostureJson } from '#node/client.ts';
-import { GRADES, POINT } from '#projections/posture-grades.ts';
+import { GRADES } from '#projections/posture-grades.ts';
 import { ISOLATE_KIND, RECOVER_KIND } from '#projections/posture-kinds.ts';
 import { addCommand, wholeNumber } from './command.ts';
 import { actorOf, operate } from './operate.ts';
-import { columns, utc } from './output.ts';
 import { clientOf } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
+import { describePosture, describePostureOf } from './posture-view.ts';
+import type { PostureOf } from './posture-view.ts';
 import { withWriting } from './writing.ts';
 import type { WritingOptions } from './writing.ts';
 
@@ -31,14 +31,14 @@ export function registerPosture(program: Command): void {
   const about = 'how members behave, and who is isolated';
   const group = program.command('posture').description(about);
 
-  const list = addCommand<NodeOptions>(group, 'list', 'members of whom something is held', [
+  const listed = addCommand<NodeOptions>(group, 'list', 'members of whom something is held', [
     'x0t posture list',
   ]);
-  withNode(list.command);
-  list.does(async (out, options) => {
+  withNode(listed.command);
+  listed.does(async (out, options) => {
     const shown = await (await clientOf(options)).posture();
     const none = 'no reports, and nobody is isolated\n';
-    out.show(shown, () => shown.members.map(line).join('') || none);
+    out.show(shown, () => (shown.members.length === 0 ? none : describePosture(shown.members)));
   });
 
   const show = addCommand<NodeOptions>(group, 'show <actor>', 'one member: score, reports, grade', [
@@ -49,7 +49,7 @@ export function registerPosture(program: Command): void {
     const { members } = await (await clientOf(options)).posture();
     const wanted = actorOf(actor);
     const one = members.find((member) => member.actor === wanted.toHex()) ?? cleanSheet(wanted);
-    out.show(one, () => describe(one));
+    out.show(one, () => describePostureOf(one));
   });
 
   const isolate = addCommand<IsolateOptions>(
@@ -85,40 +85,7 @@ export function registerPosture(program: Command): void {
 
 const grades = (): Option => new Option('--grade <grade>', 'which').choices(GRADES.slice(1));
 
-type MemberJson = PostureJson['members'][number];
-
-function cleanSheet(actor: Uint8Array): MemberJson {
+function cleanSheet(actor: Uint8Array): PostureOf {
   const none = { score: 0, grade: 'none', due: 'none', canSpare: true, isConvicted: false };
   return { actor: actor.toHex(), ...none, reports: [] };
 }
-
-const points = (milli: number): string => (milli / POINT).toFixed(1);
-
-function line({ actor, score, grade, isolation }: MemberJson): string {
-  const until = isolation ? ` until ${utc(isolation.until_ms)}, by ${isolation.by}` : '';
-  return `${actor}  ${points(score)} points  ${grade}${until}\n`;
-}
-
-function describe({ actor, score, grade, due, isolation, reports, evidence }: MemberJson): string {
-  const rows: (readonly [string, string])[] = [
-    ['actor', actor],
-    ['score', `${points(score)} points`],
-    ['grade', grade],
-    ['due', due],
-  ];
-  if (isolation) {
-    rows.push(
-      ['since', utc(isolation.since_ms)],
-      ['until', utc(isolation.until_ms)],
-      ['lowered', `not before ${utc(isolation.recovers_ms)}`],
-      ['by', `${isolation.by}, ${isolation.author}`],
-      ['reason', isolation.reason],
-    );
-  }
-  if (evidence !== undefined) rows.push(['evidence', evidence]);
-  for (const { reporter, what, count, points: held, at_ms } of reports) {
-    rows.push(['report', `${utc(at_ms)}  ${what} ×${count}, ${points(held)} points  ${reporter}`]);
-  }
-  return columns(rows);
-}
-

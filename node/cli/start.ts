@@ -7,7 +7,6 @@ import { textOf } from '#ledger/ids.ts';
 import { addressFile } from '#node/address-file.ts';
 import type { NodeConfig, PartialConfig } from '#node/config.ts';
 import { isInitialised } from '#node/data-dir.ts';
-import { becomeFrugal } from '#node/frugal.ts';
 import { replaceFile } from '#node/private-file.ts';
 import { startNode } from '#node/node.ts';
 import type { Node } from '#node/node.ts';
@@ -46,7 +45,6 @@ export function registerStart(program: Command): void {
   ]);
   withStart(command);
   does(async (out, options) => {
-    becomeFrugal();
     const { data } = options;
     const isDefault = resolve(data) === resolve(DATA_DIRECTORY);
     if (isDefault && !isInitialised(data)) {

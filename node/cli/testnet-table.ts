@@ -1,22 +1,17 @@
+import { NOTHING, tableLines } from './table.ts';
 import type { NodeLine } from './testnet-watch.ts';
 
 /** Characters of a state hash that are shown. */
 const HASH_CHARS = 12;
-const HEAD = ['node', 'api', 'round', 'commits', 'final', 'pending', 'peers', 'latency', 'state'];
+const NUMBERS = ['round', 'commits', 'final', 'pending', 'peers', 'latency'];
+const HEAD = ['node', 'api', ...NUMBERS, 'state'];
 
 /** The nodes as a table of text, one line each under a head. */
 export function tableOf(lines: readonly NodeLine[]): string {
-  const rows = [HEAD, ...lines.filter(({ status }) => status).map(cellsOf)];
-  const widths = HEAD.map((_, column) =>
-    Math.max(...rows.map((row) => (row[column] ?? '').length)),
-  );
-  const join = (row: readonly string[]): string =>
-    row
-      .map((cell, column) => pad(cell, column, widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
-  const texts = lines.map((line) => (line.status ? join(cellsOf(line)) : silenceOf(line)));
-  return `${[join(HEAD), ...texts].join('\n')}\n`;
+  const rows = lines.filter(({ status }) => status).map(cellsOf);
+  const [head = '', ...up] = tableLines(HEAD, rows, NUMBERS);
+  const texts = lines.map((line) => (line.status ? up.shift() : silenceOf(line)));
+  return `${[head, ...texts].join('\n')}\n`;
 }
 
 function silenceOf({ name, url, exit }: NodeLine): string {
@@ -27,14 +22,9 @@ function silenceOf({ name, url, exit }: NodeLine): string {
 function cellsOf({ name, url, status, probe_ms }: NodeLine): string[] {
   if (!status) return [name, url];
   const { round, commits, finalSeq, pending, peers, summaryHash } = status;
-  const latency = probe_ms === undefined ? '-' : `${probe_ms.toFixed(1)} ms`;
+  const latency = probe_ms === undefined ? NOTHING : `${probe_ms.toFixed(1)} ms`;
   const numbers = [round, commits, finalSeq, pending, peers].map(String);
   return [name, url, ...numbers, latency, summaryHash.slice(0, HASH_CHARS)];
-}
-
-/** Names to the left, numbers to the right. */
-function pad(cell: string, column: number, width: number): string {
-  return column < 2 || column === HEAD.length - 1 ? cell.padEnd(width) : cell.padStart(width);
 }
 
 /** One short line for logs. */

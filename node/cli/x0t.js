@@ -63,6 +63,9 @@ function refuse(reason) {
 }
 
 if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR_MIN) {
+  // before any TypeScript: what is in the cache needs no compiler; older ones know no cache
+  const { enableCompileCache } = await import('node:module');
+  enableCompileCache();
   await import('./main.ts');
 } else {
   const node = bundledNode();

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, readdir } from 'node:fs/promises';
+import { readFile, readdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { signStatement } from '#governance/participant.ts';
 import { openChain } from '#ledger/chain.ts';
@@ -15,7 +15,8 @@ import type { NodeKeys } from '#node/data-dir.ts';
 import { dataPaths, isInitialised } from '#node/data-paths.ts';
 import { proveUse } from './invite-token.ts';
 import type { Token } from './invite-token.ts';
-import { readPendingJoin, writePendingJoin } from './join-file.ts';
+import { JoinAttempt } from './join-attempt.ts';
+import { dropPendingJoin, readPendingJoin, writePendingJoin } from './join-file.ts';
 import type { PendingJoin } from './join-file.ts';
 import { askToJoin, isFinal } from './joiner.ts';
 import type { JoinReply } from './join-exchange.ts';
@@ -61,6 +62,15 @@ export interface JoinOptions {
  * `data_dir_other_network` and `genesis_foreign`.
  */
 export async function prepareToJoin(options: JoinOptions): Promise<NodeKeys> {
+  const attempt = new JoinAttempt();
+  try {
+    return await prepare(options, attempt);
+  } catch (error) {
+    throw await attempt.ended(error);
+  }
+}
+
+async function prepare(options: JoinOptions, attempt: JoinAttempt): Promise<NodeKeys> {
   const { directory, token, config, tell, stopped } = options;
   const paths = dataPaths(directory);
   const isThere = isInitialised(directory);
@@ -69,15 +79,22 @@ export async function prepareToJoin(options: JoinOptions): Promise<NodeKeys> {
       directory,
     });
   }
-  const keys = await keysIn(options);
+  const keys = await keysIn(options, attempt);
   const known = await readPendingJoin(directory);
   // once the genesis is here, a missing file says that the node is on the ledger
   if (isThere && !known) return keys;
   const isSame = known && inviteIn(known) === token.id;
   const pending = isSame ? known : await pendingOf(token, keys, keys);
-  if (!isSame) await writePendingJoin(directory, pending);
+  if (!isSame) {
+    attempt.replaces(async () => {
+      await (known ? writePendingJoin(directory, known) : dropPendingJoin(directory));
+    });
+    await writePendingJoin(directory, pending);
+  }
   if (isThere && isSame) return keys;
-  const { genesis } = await untilTaken(pending, keys.peerKey, token, tell, stopped);
+  const { genesis } = await untilTaken(
+    pending, keys.peerKey, { token, attempt, tell, stopped },
+  );
   const bootstrap = [...new Set([...token.invite.addrs, ...(config.p2p?.bootstrap ?? [])])];
   if (!isThere) {
     await finishDataDir(directory, genesis, { ...config, p2p: { ...config.p2p, bootstrap } });
@@ -85,19 +102,28 @@ export async function prepareToJoin(options: JoinOptions): Promise<NodeKeys> {
   return keys;
 }
 
-/** Who only signs: the event is handed over, and awaited until it is final. */
+/** Who only signs: `make` gives the key, the event is handed over and awaited until it is final. */
 export async function joinAsSigner(
-  token: Token,
-  key: ActorKey,
-  tell: Tell,
-  stopped: AbortSignal,
-): Promise<JoinReply> {
+  make: (attempt: JoinAttempt) => Promise<ActorKey>,
+  { token, tell, stopped }: Pick<JoinOptions, 'token' | 'tell' | 'stopped'>,
+): Promise<ActorKey> {
+  const attempt = new JoinAttempt();
+  try {
+    const key = await make(attempt);
+    await signerTaken(key, { token, attempt, tell, stopped });
+    return key;
+  } catch (error) {
+    throw await attempt.ended(error);
+  }
+}
+
+async function signerTaken(key: ActorKey, way: Way): Promise<void> {
   const peerKey = await generatePeerKey();
-  const pending = await pendingOf(token, key, undefined);
+  const pending = await pendingOf(way.token, key, undefined);
   for (;;) {
-    const reply = await untilTaken(pending, peerKey, token, tell, stopped);
-    if (reply.state === 'member') return reply;
-    await sleep(ASK_AGAIN_MS, undefined, { signal: stopped });
+    const reply = await untilTaken(pending, peerKey, way);
+    if (reply.state === 'member') return;
+    await sleep(ASK_AGAIN_MS, undefined, { signal: way.stopped });
   }
 }
 
@@ -133,27 +159,33 @@ function inviteIn({ message }: PendingJoin): string | undefined {
   return readJoin(decodeEntry(message.join.entry).event.body)?.invite.toHex();
 }
 
+interface Way extends Pick<JoinOptions, 'token' | 'tell' | 'stopped'> {
+  readonly attempt: JoinAttempt;
+}
+
 async function untilTaken(
   pending: PendingJoin,
   peerKey: Uint8Array,
-  { invite }: Token,
-  tell: Tell,
-  stopped: AbortSignal,
+  { token: { invite }, attempt, tell, stopped }: Way,
 ): Promise<JoinReply> {
   for (;;) {
     try {
-      const reply = await askToJoin(pending, peerKey);
+      const reply = await askToJoin(pending, peerKey, (error) => attempt.missed(error));
       if (openChain(reply.genesis).id !== invite.chain) {
         fail('genesis_foreign', 'The member shows another genesis than the invite names.', {
           chain: textOf(invite.chain),
         });
       }
+      attempt.taken();
       tell(reply.state);
       return reply;
     } catch (error) {
       if (isFinal(error) || !PASSING.has(codeOf(error))) throw error;
-      if (systemClock.wall_ms() > invite.notAfter_ms) throw error;
-      tell(codeOf(error));
+      const { message, data } = error as X0tError;
+      if (systemClock.wall_ms() > invite.notAfter_ms) {
+        throw new X0tError(codeOf(error), message, { ...data, isPassing: true }, { cause: error });
+      }
+      tell(String(data['reason'] ?? codeOf(error)));
     }
     await sleep(ASK_AGAIN_MS, undefined, { signal: stopped });
   }
@@ -162,17 +194,21 @@ async function untilTaken(
 const PASSING = new Set(['join_refused', 'join_timeout', 'peer_gone', 'protocol_unsupported']);
 
 /** The keys of the directory; each that is missing is made. Throws `not_empty`. */
-async function keysIn({ directory, passphrase, opener }: JoinOptions): Promise<NodeKeys> {
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+async function keysIn(
+  { directory, passphrase, opener }: JoinOptions,
+  attempt: JoinAttempt,
+): Promise<NodeKeys> {
+  await attempt.directory(directory);
   const paths = dataPaths(directory);
   if (!existsSync(paths.key) && (await readdir(directory)).length > 0) {
     fail('not_empty', 'The directory is not empty: choose another.', { directory });
   }
   const key = existsSync(paths.key)
     ? await readKeyFile(paths.key, undefined, opener)
-    : await createKeyFile(paths.key, passphrase);
+    : await attempt.file(paths.key, () => createKeyFile(paths.key, passphrase));
   if (!existsSync(paths.peerKey)) {
-    await writeNewSecret(paths.peerKey, await generatePeerKey(), passphrase);
+    const fresh = await generatePeerKey();
+    await attempt.file(paths.peerKey, () => writeNewSecret(paths.peerKey, fresh, passphrase));
   }
   const peerKey = await readSecret(paths.peerKey, opener);
   return { ...key, peerKey, peer: peerNameOf(peerKey) };

@@ -9,7 +9,7 @@ import { dropPendingJoin } from './join-file.ts';
 import type { PendingJoin } from './join-file.ts';
 import { decodeReply, encodeJoin } from './join-exchange.ts';
 import type { JoinReply } from './join-exchange.ts';
-import { addressesOf } from './own-addresses.ts';
+import { addressesOf } from './addresses.ts';
 import { systemClock } from '#node/system.ts';
 
 const LOOK_MS = 250;
@@ -18,10 +18,14 @@ const ASK_MS = 500;
 /** An own event that is not final after so long is authored again. */
 const AGAIN_MS = 15_000;
 
-/** Hands a pending join to one member after the other; throws what the last one answered. */
+/**
+ * Hands a pending join to one member after the other; throws what the last one answered. `missed`
+ * hears of every one that gave no final word.
+ */
 export async function askToJoin(
   { message, addrs }: PendingJoin,
   peerKey: Uint8Array,
+  missed: (error: unknown) => void = () => undefined,
 ): Promise<JoinReply> {
   const request = encodeJoin(message);
   let last: unknown = new X0tError('join_no_address', 'The invite names no address to join at.');
@@ -33,6 +37,7 @@ export async function askToJoin(
     } catch (error) {
       last = error;
       if (isFinal(error)) throw error;
+      missed(error);
     }
   }
   throw last;

@@ -73,11 +73,6 @@ export function pairAccess(view: () => PairView): AskAccess {
   };
 }
 
-/** The peers that addresses name. */
-export function peersIn(addrs: readonly string[]): Set<PeerName> {
-  return new Set(addrs.flatMap((addr) => /\/p2p\/([1-9A-HJ-NP-Za-km-z]+)$/.exec(addr)?.[1] ?? []));
-}
-
 /** How soon a node that has caught up looks again at whom it took unknown. */
 const UNKNOWN_LOOK_MS = 2000;
 

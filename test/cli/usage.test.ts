@@ -71,6 +71,26 @@ test('every refusal has its code, its exit code, and one JSON document on stderr
   }
 });
 
+test('a group without a command shows its help with all commands, and ends with 2', async (t) => {
+  const cwd = folder(t);
+  const helped = await x0t(cwd, 'help', 'member');
+  const bare = await x0t(cwd, 'member');
+  t.is(bare.code, 2);
+  t.is(bare.stdout, '', 'nothing was asked for');
+  t.is(bare.stderr, helped.stdout);
+  for (const name of ['list', 'show', 'drain', 'retire']) {
+    t.regex(bare.stderr, new RegExp(`^  ${name} `, 'm'));
+  }
+  t.regex(bare.stderr, /npx x0t help member list/);
+  for (const args of [['member', '--json'], ['--json']]) {
+    const ran = await x0t(cwd, ...args);
+    t.is(ran.code, 2);
+    const { code, detail } = envelope(ran);
+    t.is(code, 'usage');
+    t.true((detail['commands'] as string[]).includes(args.length === 1 ? 'member' : 'retire'));
+  }
+});
+
 test('without --json an error is a sentence with its code', async (t) => {
   const ran = await x0t(folder(t), 'status', '--url', 'http://127.0.0.1:1');
   t.regex(ran.stderr, /^x0t: No node answers there: .* \(node_unreachable\)\n {2}url: http/);

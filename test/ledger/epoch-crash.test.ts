@@ -2,6 +2,7 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { SimCluster } from '#test/support/sim-cluster.ts';
 import type { Rows } from '#test/support/sim-cluster.ts';
+import { assertAllGoOn, cutAgain, doubledSlots, survivorsOf } from '#test/support/power-cuts.ts';
 import {
   areIn,
   changeCommittee,
@@ -13,19 +14,6 @@ import {
 } from '#test/support/epochs.ts';
 
 /** Power cuts around the end of an epoch: at every write the node is in one epoch or the other. */
-
-/** The slots in which two different blocks stand, over all stores; rounds count per epoch. */
-function doubledSlots(stores: readonly Rows[]): string[] {
-  const ids = new Map<string, Set<string>>();
-  for (const rows of stores) {
-    for (const [key] of rows) {
-      if (!key.startsWith('b/')) continue;
-      const slot = key.slice(0, -64);
-      ids.set(slot, (ids.get(slot) ?? new Set()).add(key));
-    }
-  }
-  return [...ids].filter(([, found]) => found.size > 1).map(([slot]) => slot);
-}
 
 async function assertSound(t: ExecutionContext, cluster: SimCluster, ids: string[]) {
   t.true(await cluster.until(() => cluster.haveFinal(ids.length), 30_000));
@@ -41,19 +29,10 @@ for (let round = 0; round < 4; round++) {
     const who = newcomer(0);
     await cluster.join('peer-4', who);
     await cluster.run(50);
-    const stores: Rows[] = [];
     const ids: string[] = [];
     for (let i = 0; i < 4; i++) ids.push(await cluster.put(i, `k${i}`));
     ids.push(await changeCommittee(cluster, 0, [joining(who, 'peer-4')]));
-    const victim = (round + 1) % 5;
-    for (let i = 0; i < 12; i++) {
-      await cluster.run(7 + 3 * round);
-      if (i % 3 === 0) ids.push(await cluster.put((victim + 1 + (i % 3)) % 4, `l${i}`));
-      stores.push([...cluster.at(victim).store.rows]);
-      const rows = await cluster.crash(victim);
-      await cluster.run(i);
-      await cluster.restart(victim, rows);
-    }
+    const stores = await cutAgain(cluster, (round + 1) % 5, 7 + 3 * round, ids);
     await assertSound(t, cluster, ids);
     t.true(areIn(cluster, 1));
     await cluster.put(4, 'last');
@@ -117,48 +96,17 @@ test('a node that stopped between the end and the seal goes on from there', asyn
 });
 
 test('all nodes lose power at every write around the end of an epoch', async (t) => {
-  const validators = 3;
-  const seed = 42;
-  const cluster = await SimCluster.start({ validators, seed });
+  const options = { validators: 3, seed: 42 };
+  const cluster = await SimCluster.start(options);
   const ids = [await cluster.put(0, 'before'), await cluster.put(1, 'before too')];
   t.true(await cluster.until(() => cluster.haveFinal(2), 3000));
-  // what each node would have kept, at every write of any of them
-  const instants: Rows[][] = [];
-  for (const { store } of cluster.nodes) {
-    const write = store.write.bind(store);
-    store.write = async (ops, options) => {
-      await write(ops, options);
-      instants.push(cluster.nodes.map((node) => node.store.survivors()));
-    };
-  }
+  const instants = survivorsOf(cluster);
   const leaver = cluster.net.validators[2];
-  ids.push(await changeCommittee(cluster, 0, [], leaver ? [leaver] : []));
+  const change = await changeCommittee(cluster, 0, [], leaver ? [leaver] : []);
+  ids.push(change);
   t.true(await cluster.until(() => areIn(cluster, 1), 5000));
   ids.push(await cluster.put(2, 'after'));
   t.true(await cluster.until(() => cluster.haveFinal(4), 5000));
-  const isKept = (kept: readonly Rows[], id: string): boolean =>
-    kept.some((rows) => [...rows].some(([key]) => key === `p/${id}` || key === `e/${id}`));
-  let between = 0;
-  for (const [i, kept] of instants.entries()) {
-    if (i % 2 === 1) continue;
-    const again = await SimCluster.start({ validators, seed }, [0, 1, 2]);
-    for (const [at, rows] of kept.entries()) {
-      await again.join(`peer-${at}`, again.net.validators[at] as typeof leaver & object, rows);
-    }
-    if (again.nodes.some(({ core }) => core.replica.orderer.isEnded)) between += 1;
-    const acknowledged = ids.filter((id) => isKept(kept, id));
-    // a new event drives what was under way
-    await again.run(100);
-    acknowledged.push(await again.put(0, 'again'));
-    const isDone = () => acknowledged.every((id) => again.at(1).core.log.finalEvent(id));
-    t.true(await again.until(isDone, 10_000), `instant ${i}`);
-    const hasChanged = again.at(1).core.log.finalEvent(ids[2] ?? '') !== undefined;
-    t.true(await again.until(() => areIn(again, hasChanged ? 1 : 0), 10_000), `instant ${i}`);
-    await again.run(300);
-    t.is(new Set(again.summaries()).size, 1, `instant ${i}`);
-    t.is(again.nodes.reduce((n, { core }) => n + core.replica.counters.equivocations, 0), 0);
-    await again.stop();
-  }
-  t.true(instants.length > 20 && between > 0, `${instants.length} writes, ${between} between`);
+  await assertAllGoOn(t, { options, instants, every: 2, ids, change, writers: [0] });
   await cluster.stop();
 });

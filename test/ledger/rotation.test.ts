@@ -1,9 +1,11 @@
+import { setImmediate } from 'node:timers/promises';
 import test from 'ava';
 import { encodeBlock, sealBlock } from '#ledger/block.ts';
 import { encodeVote, signCheckpoint } from '#ledger/certificate.ts';
 import type { Certificate } from '#ledger/certificate.ts';
 import { makeCheckpoint } from '#ledger/checkpoint.ts';
 import { entryOf } from '#ledger/event.ts';
+import type { Entry } from '#ledger/event.ts';
 import { genesisBlockId } from '#ledger/genesis.ts';
 import { ReceiptMaker } from '#ledger/receipt-maker.ts';
 import { verifyReceipt } from '#ledger/receipt-check.ts';
@@ -75,6 +77,51 @@ test('a validator rotates under load: nothing is lost, nothing stands twice', as
     t.is(proven.entry.id, id);
     if (id === bare) t.like(proven, { signedBy: 'block', key: next.id });
   }
+  await cluster.stop();
+});
+
+test('what a node authors after its own rotation is signed by the new key', async (t) => {
+  const next = freshKey('own turn');
+  const keys = new Map([[next.id, next]]);
+  const cluster = await SimCluster.start({ validators: 4, seed: 65, write_ms: 1, keys });
+  const who = validator(cluster, 1);
+  const before = await cluster.put(1, 'before');
+  const { core } = cluster.at(1);
+  const author = (isSigned: boolean) => core.author('kv.put/1', put('after'), isSigned);
+  const about = { chain: cluster.net.chain.id, actor: who.actor, key: who.actor };
+  const body = await rotateBody(about, next);
+  const turning = core.author(ROTATE_KIND, body, true);
+  // some before the rotation, some while it is on its way to the pool
+  const meanwhile: Promise<Entry>[] = [];
+  for (let i = 0; i < 20; i++) {
+    meanwhile.push(author(i % 2 === 0));
+    await (i % 4 === 3 ? setImmediate() : Promise.resolve());
+  }
+  const { id: rotation } = await cluster.during(turning);
+  const after = await cluster.during(Promise.all([author(true), author(false)]));
+  const others = await cluster.during(Promise.all(meanwhile));
+  const ids = [before, rotation, ...[...others, ...after].map(({ id }) => id)];
+  t.true(await cluster.until(() => cluster.haveFinal(ids.length), 10_000));
+  t.deepEqual(ids.map((id) => verdictOf(cluster.at(0), id)), ids.map(() => 'applied'));
+  t.deepEqual(after.map(({ event }) => event.key), after.map(() => next.id));
+  t.deepEqual(cluster.troubles(), []);
+  await cluster.stop();
+});
+
+test('a node whose rotation cannot be final says so, and acknowledges nothing', async (t) => {
+  const next = freshKey('cut off');
+  const keys = new Map([[next.id, next]]);
+  const cluster = await SimCluster.start({ validators: 4, seed: 66, keys });
+  const who = validator(cluster, 1);
+  const others = ['peer-0', 'peer-2', 'peer-3'];
+  cluster.hub.partition(['peer-1'], others);
+  await rotate(cluster, 1, who, who, next);
+  const refused = await t.throwsAsync(cluster.put(1, 'cut off'));
+  t.is(codeOf(refused), 'key_rotating');
+  cluster.hub.healAll();
+  const late = await cluster.put(1, 'healed');
+  t.true(await cluster.until(() => verdictOf(cluster.at(0), late) === 'applied', 10_000));
+  t.deepEqual(cluster.troubles(), []);
   await cluster.stop();
 });
 

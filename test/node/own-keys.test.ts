@@ -1,15 +1,18 @@
-import { mkdtemp, rm, utimes } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import { Committee } from '#ledger/committee.ts';
 import type { Core } from '#ledger/core.ts';
+import { X0tError } from '#ledger/errors.ts';
 import type { HeldKey, Self } from '#ledger/held-keys.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { KeyState } from '#ledger/projection.ts';
 import { PROOFS_MAX } from '#node/hello.ts';
 import { Keyring } from '#node/keyring.ts';
-import { helloKeys } from '#node/own-keys.ts';
+import { createKeyFile } from '#node/keys.ts';
+import { assertOwnKeys, helloKeys } from '#node/own-keys.ts';
+import { codeIn } from '#test/support/codes.ts';
 import { freshKey } from '#test/support/rotations.ts';
 import { seededActor } from '#test/support/seeded-actor.ts';
 
@@ -81,4 +84,55 @@ test('a key ring tells the newest file first', async (t) => {
   const read = new Keyring(folder, ada.actor);
   await read.refresh();
   t.deepEqual(read.newestFirst, [one.id, two.id]);
+});
+
+test('a file that does not open holds up no other, and is tried once', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'x0t-keys-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  const at = (digit: string) => join(folder, `${digit.repeat(16)}.key`);
+  await createKeyFile(at('0'));
+  await createKeyFile(at('1'), async () => 'another passphrase');
+  await writeFile(at('2'), 'no key');
+  await mkdir(at('3'));
+  const made = await new Keyring(folder, ada.actor).create();
+  let asked = 0;
+  const read = new Keyring(folder, ada.actor, undefined, async () => {
+    asked += 1;
+    return 'this is not the one';
+  });
+  t.true(await read.refresh());
+  t.deepEqual(read.newestFirst, [made.id]);
+  const codes = ['key_of_other', 'passphrase_wrong', 'key_malformed', 'key_unreadable'];
+  t.deepEqual(read.bad.map(({ code }) => code), codes);
+  const { bad } = read;
+  t.false(await read.refresh());
+  t.is(asked, 1, 'to open it costs a good part of a second');
+  t.deepEqual(read.bad.map((one, i) => one === bad[i]), [true, true, true, true]);
+  const late = await new Keyring(folder, ada.actor).create();
+  t.true(await read.refresh());
+  t.truthy(read.get(late.id));
+  await rm(at('1'));
+  await writeFile(at('2'), 'no key either');
+  t.false(await read.refresh());
+  t.deepEqual(read.bad.map(({ file }) => file), [at('0'), at('3'), at('2')]);
+});
+
+test('a node starts without what it does not need, and not without its key', (t) => {
+  const lost = freshKey('lost').id;
+  const start = (present: Id | undefined, seat: Id | undefined, files: readonly string[]) => {
+    const committee = {
+      indexOf: () => (seat === undefined ? undefined : 0),
+      keyIdAt: () => seat,
+    };
+    const core = { replica: { committee, fold: { reducer: { keyOf: () => present } } } };
+    const bad = files.map((file) => ({ file, code: 'a', error: new X0tError('key_wrong', file) }));
+    const keyring = { bad, fileOf: (id: Id) => `${id}.key` };
+    return codeIn(() => assertOwnKeys(core as unknown as Core, ada, keyring));
+  };
+  t.is(start(ada.actor, ada.actor, ['stray']), 'none');
+  t.is(start(undefined, undefined, ['stray']), 'none');
+  t.is(start(lost, ada.actor, ['stray']), 'key_not_held');
+  t.is(start(ada.actor, lost, ['stray']), 'key_not_held');
+  t.is(start(ada.actor, lost, ['stray', `${lost}.key`]), 'key_wrong');
+  t.is(start(lost, lost, []), 'none', 'the log tells of it');
 });

@@ -146,17 +146,27 @@ test('an isolation that has ended has no effect, and is said again while it is d
   const bench = new PostureBench(4);
   const [v0, v1] = bench.validators as [Id, Id];
   bench.accuse([v0, v1], observer, 8);
-  t.is(bench.isolate(v0, observer, 'blocked', { until_ms: bench.now_ms }), 'posture_bounds');
-  t.is(bench.isolate(v0, observer, 'blocked', { until_ms: bench.now_ms + 1000 }), 'applied');
+  const until = (until_ms: number) => bench.isolate(BOSS, observer, 'blocked', { until_ms });
+  t.is(until(bench.now_ms), 'posture_bounds');
+  t.is(until(bench.now_ms + 1000), 'applied');
   const graded = (at_ms: number): string | undefined =>
     posture.isolationOf(observer, at_ms, bench.rows, bench.seats);
   t.is(graded(bench.now_ms + 999), 'blocked');
   t.is(graded(bench.now_ms + 1000), undefined);
   bench.now_ms += 1000;
   t.is(bench.grade(observer), 'none');
-  t.is(bench.isolate(v1, observer, 'blocked', { until_ms: 9e15 }), 'applied');
-  const until_ms = bench.view(observer)?.isolation?.until_ms ?? 0;
-  t.is(until_ms, bench.now_ms + 2 * 3_600_000, 'no longer than the grade holds by rule');
+  t.is(bench.isolate(v1, observer, 'blocked'), 'applied');
+});
+
+test('by rule a grade holds its time, whatever end is said', (t) => {
+  for (const until_ms of [0, 1, 1_000_000_001, 9e15]) {
+    const bench = new PostureBench(4);
+    const [v0, v1] = bench.validators as [Id, Id];
+    bench.accuse([v0, v1], observer, 8);
+    t.is(bench.isolate(v0, observer, 'blocked', { until_ms }), 'applied');
+    const held = bench.view(observer)?.isolation?.until_ms;
+    t.is(held, bench.now_ms + 2 * 3_600_000, `${until_ms}`);
+  }
 });
 
 test('an operator isolates with a reason and lowers it; rules do not', (t) => {
@@ -192,13 +202,17 @@ test("an operator's mild, long grade does not lengthen a graver one by rule", (t
   const given = bench.view(observer)?.isolation;
   t.is(given?.by, 'rule');
   t.is(given?.until_ms, bench.now_ms + 2 * 3_600_000);
+  const floor = { grade: 'monitored', until_ms, author: BOSS, reason: 'new' } as const;
+  t.deepEqual(given?.floor, floor, 'it is shown beside the graver one');
   t.is(bench.isolate(v0, observer, 'blocked', { until_ms }), 'applied');
+  t.deepEqual(bench.view(observer)?.isolation?.floor, floor);
   bench.now_ms += 2 * 3_600_000 - 1;
   t.is(bench.grade(observer), 'blocked');
   bench.now_ms += 1;
   t.is(bench.grade(observer), 'monitored');
   const { isolation } = bench.view(observer) ?? {};
   t.like(isolation, { by: 'operator', level: 1, until_ms, reason: 'new', author: BOSS });
+  t.is(isolation?.floor, undefined);
   bench.now_ms += STAY_MS;
   t.is(bench.recover(v0, observer), 'posture_not_due');
   bench.now_ms = until_ms - 1;

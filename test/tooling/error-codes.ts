@@ -16,7 +16,7 @@ export interface CodeUse {
 /** Codes of an event's verdict are data, not errors, and have their own table. */
 const FOLDERS = ['ledger', 'p2p', 'node', 'native', 'projections', 'governance'];
 const DOCUMENT = join(import.meta.dirname, '..', '..', 'docs', 'errors.md');
-const THROWN = /\b(?:fail|refusal|new\s+X0tError)\(\s*'([^']*)'/g;
+const THROWN = /\b(?:fail|refusal|new\s+(?:X0tError|StateRefusal))\(\s*'([^']*)'/g;
 const ROW = /^\|\s*`([^`]+)`\s*\|([^|]*)\|([^|]*)\|\s*$/gm;
 
 /** Every `fail('code'`, `refusal('code'` and `new X0tError('code'` of one file. */
