@@ -8,6 +8,7 @@ import { auditStore } from '#node/audit/index.ts';
 import type { AuditReport } from '#node/audit/index.ts';
 import type { ClientAuth } from './client-auth.ts';
 import { Client } from './client.ts';
+import { networkFetch } from './network-fetch.ts';
 import type { Node, Overseer } from './node.ts';
 import { schemaFor } from './schema.ts';
 
@@ -68,14 +69,16 @@ const ASK_TIMEOUT_MS = 5000;
 export class Auditor implements Overseer {
   readonly #options: AuditorOptions;
   readonly #clients: readonly Client[];
+  readonly #node = Promise.withResolvers<Pick<Node, 'trust'>>();
   readonly #faults: Fault[] = [];
   readonly #counts = { runs: 0, faults: 0, signatures: 0, compared: 0, unreachable: 0 };
   #last: Passed | undefined;
 
   constructor(options: AuditorOptions) {
     this.#options = options;
+    const secureFetch = networkFetch(async () => (await this.#node.promise).trust());
     this.#clients = options.watch.map(
-      ({ url, auth }) => new Client(url, { timeout_ms: ASK_TIMEOUT_MS, auth }),
+      ({ url, auth }) => new Client(url, { timeout_ms: ASK_TIMEOUT_MS, auth, secureFetch }),
     );
   }
 
@@ -96,8 +99,12 @@ export class Auditor implements Overseer {
    * Audits until `stopped`, or until a fault ends the use of going on. Throws `pruned` where the
    * node does not hold the whole log.
    */
-  async run(node: Pick<Node, 'core' | 'store' | 'metrics'>, stopped: AbortSignal): Promise<void> {
+  async run(
+    node: Pick<Node, 'core' | 'store' | 'metrics' | 'trust'>,
+    stopped: AbortSignal,
+  ): Promise<void> {
     this.#register(node.metrics.registry);
+    this.#node.resolve(node);
     const { every_ms, clock, log } = this.#options;
     while (!stopped.aborted) {
       const began_ms = clock.monotonic_ms();

@@ -1,4 +1,5 @@
 import { stat } from 'node:fs/promises';
+import type { Id } from '#ledger/ports.ts';
 import type { SigningParts } from '#node/auth/request-signature.ts';
 import { readToken } from '#node/auth/tokens.ts';
 import { systemClock, systemEntropy } from './system.ts';
@@ -27,15 +28,20 @@ export function withToken(file: string): ClientAuth {
   };
 }
 
-/** By signing every request with an actor's key. */
+/**
+ * By signing every request with an actor's key; for the node of this actor and no other, where it
+ * is given.
+ */
 export function withSignature(
   key: Pick<SigningParts, 'coseKey' | 'signer' | 'actor'>,
+  node?: Id,
 ): ClientAuth {
   const { coseKey, signer, actor } = key;
   const parts: SigningParts = {
     coseKey,
     signer,
     ...(actor !== undefined && { actor }),
+    ...(node !== undefined && { node }),
     wall_ms: () => systemClock.wall_ms(),
     random: (count) => systemEntropy.bytes(count),
   };

@@ -19,7 +19,10 @@ export class ApiError extends X0tError {
 
 /** The error behind a refusal; `not_x0t` where the body is no envelope. */
 export async function errorOf(response: Response, url: string): Promise<X0tError> {
-  const text = await response.text().catch(() => '');
+  const text = await response.text().catch((cause: unknown) => {
+    if (cause instanceof X0tError) throw cause;
+    return '';
+  });
   try {
     const { code, message, detail, requestId } = JSON.parse(text) as Partial<ErrorEnvelope>;
     if (typeof code === 'string' && typeof message === 'string') {

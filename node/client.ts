@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { submissionOf } from '#governance/participant.ts';
-import { codeOf, fail } from '#ledger/errors.ts';
+import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import type { Level } from '#ledger/core.ts';
 import type { CheckpointJson } from '#node/api/checkpoints.ts';
 import type { Readiness } from '#node/api/health.ts';
@@ -15,6 +15,7 @@ import type {
 } from './client-answers.ts';
 import type { ClientAuth } from './client-auth.ts';
 import { errorOf, foreign, unreachable } from './client-errors.ts';
+import type { DirectFetch, DirectRequest } from './exchange.ts';
 import { messagesOf } from './event-stream.ts';
 import { loopbackFetch } from './loopback-fetch.ts';
 import { signedAgain } from './sign-again.ts';
@@ -41,6 +42,11 @@ export interface ClientOptions {
   readonly signal?: AbortSignal;
   /** How requests prove who sends them; without it only `ready` is answered. */
   readonly auth?: ClientAuth;
+  /**
+   * Sends to https addresses, to no server but the node: `spiffeFetch`. Without it they are refused
+   * with `server_trust_missing`.
+   */
+  readonly secureFetch?: DirectFetch;
 }
 
 type Query = Readonly<Record<string, string | number | undefined>>;
@@ -66,6 +72,8 @@ const RECEIPT_TIMEOUT_MS = 15_000;
 const MARGIN_MS = 5000;
 const POLL_MS_MIN = 10;
 const POLL_MS_MAX = 250;
+/** Between two streams. */
+const AGAIN_MS = 1000;
 
 /**
  * A client of one node's HTTP API. Throws `ApiError` with the code that the node sent,
@@ -77,12 +85,15 @@ export class Client {
   readonly #timeout_ms: number;
   readonly #signal: AbortSignal | undefined;
   readonly #auth: ClientAuth | undefined;
+  readonly #secureFetch: DirectFetch | undefined;
 
-  constructor(url: string, { timeout_ms = TIMEOUT_MS, signal, auth }: ClientOptions = {}) {
+  constructor(url: string, options: ClientOptions = {}) {
+    const { timeout_ms = TIMEOUT_MS, signal, auth, secureFetch } = options;
     this.url = baseOf(url);
     this.#timeout_ms = timeout_ms;
     this.#signal = signal;
     this.#auth = auth;
+    this.#secureFetch = secureFetch;
   }
 
   status(): Promise<NodeStatus> {
@@ -101,6 +112,11 @@ export class Client {
   /** Throws `identity_inactive` in a network without identities on its ledger. */
   identities(): Promise<IdentitiesJson> {
     return this.#json('/v1/identity');
+  }
+
+  /** The bundle of the network's trust domain, a SPIFFE bundle document (JSON). */
+  async identityBundle(): Promise<Uint8Array> {
+    return (await this.#send('/v1/identity/bundle', {})).bytes();
   }
 
   /** Throws `no_such_member`. */
@@ -251,17 +267,28 @@ export class Client {
 
   /**
    * Final events as they come, from a number on or from the present end; ends with `signal` or with
-   * the node.
+   * the node. Where a proof of either side has ended on an open stream, it is gone on with by a new
+   * one, from the same place.
    */
   async *follow(from: number | undefined, signal?: AbortSignal): AsyncIterable<EventJson> {
     const headers = { accept: 'text/event-stream' };
-    try {
-      const request = { query: { from }, headers };
-      const response = await this.#send('/v1/log/stream', request, signal ?? null);
-      if (!response.body) return;
-      for await (const data of messagesOf(response.body)) yield JSON.parse(data) as EventJson;
-    } catch (error) {
-      if (!signal?.aborted) throw unreachable(this.url, error);
+    let next = from;
+    for (let isOpen = false; ; isOpen = false) {
+      try {
+        const request = { query: { from: next }, headers };
+        const response = await this.#send('/v1/log/stream', request, signal ?? null);
+        if (!response.body) return;
+        isOpen = true;
+        for await (const { id, data } of messagesOf(response.body)) {
+          if (id !== undefined) next = id + 1;
+          if (data !== undefined) yield JSON.parse(data) as EventJson;
+        }
+        return;
+      } catch (error) {
+        if (signal?.aborted) return;
+        if (!isOpen || codeOf(error) !== 'svid_expired') throw unreachable(this.url, error);
+      }
+      await sleep(AGAIN_MS, undefined, signal && { signal }).catch(() => undefined);
     }
   }
 
@@ -277,6 +304,7 @@ export class Client {
     try {
       return (await response.json()) as T;
     } catch (cause) {
+      if (cause instanceof X0tError) throw cause;
       throw foreign(this.url, response.status, cause);
     }
   }
@@ -297,26 +325,36 @@ export class Client {
     for (const [name, value] of Object.entries(query)) {
       if (value !== undefined) target.searchParams.set(name, `${value}`);
     }
+    const send = this.#fetchFor(target);
     const auth = isOpen ? undefined : this.#auth;
     const proved = (await auth?.({ method, url: target, headers, body })) ?? headers;
     const signals = [signal ?? undefined, this.#signal].filter((one) => one !== undefined);
+    const given = signals.length > 0 && { signal: AbortSignal.any(signals) };
     try {
-      const given = signals.length > 0 && { signal: AbortSignal.any(signals) };
-      if (isLoopbackUrl(target)) {
-        const direct = { method, headers: proved, ...(body && { body }), ...given };
-        return await loopbackFetch(target, direct);
-      }
-      return await fetch(target, {
-        method,
-        headers: { ...proved },
-        redirect: 'error',
-        ...(body && { body: body as Uint8Array<ArrayBuffer> }),
-        ...given,
-      });
+      const sent = { method, headers: proved, ...(body && { body }), ...given };
+      return await send(target, sent);
     } catch (error) {
       throw unreachable(this.url, error);
     }
   }
+
+  #fetchFor(target: URL): DirectFetch {
+    if (target.protocol !== 'https:') return isLoopbackUrl(target) ? loopbackFetch : plainFetch;
+    const message =
+      'Nothing says who is to be believed at an https address: give the bundle of the trust ' +
+      'domain with --trust-bundle FILE, or a Workload API.';
+    return this.#secureFetch ?? fail('server_trust_missing', message, { url: this.url });
+  }
+}
+
+/** By way of the proxy, where the environment names one. */
+function plainFetch(url: URL, { headers, body, ...rest }: DirectRequest): Promise<Response> {
+  return fetch(url, {
+    ...rest,
+    headers: { ...headers },
+    redirect: 'error',
+    ...(body && { body: body as Uint8Array<ArrayBuffer> }),
+  });
 }
 
 function baseOf(url: string): string {

@@ -1,7 +1,7 @@
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { fail } from '#ledger/errors.ts';
-import type { Verifier } from '#ledger/ports.ts';
+import type { Id, Verifier } from '#ledger/ports.ts';
 import { createApi } from '#node/api/index.ts';
 import type { ApiOptions, ApiStatus } from '#node/api/index.ts';
 import { TlsListener } from '#node/api/tls-listener.ts';
@@ -16,6 +16,8 @@ import type { NodeConfig } from './config.ts';
 export interface NodeApiOptions extends Omit<ApiOptions, 'authenticator' | 'rates' | 'identity'> {
   /** The data directory, whose tokens count. */
   readonly directory: string;
+  /** The node itself. */
+  readonly actor: Id;
   readonly config: NodeConfig['api'];
   readonly verifier: Pick<Verifier, 'verify'>;
   readonly identity: LazyIdentity;
@@ -38,7 +40,7 @@ export class NodeApi {
   }
 
   static async create(options: NodeApiOptions): Promise<NodeApi> {
-    const { config, clock, core, directory, identity, log, verifier } = options;
+    const { actor, config, clock, core, directory, identity, log, verifier } = options;
     const rate = { ...RATES, ...config.rate };
     const anonymous = { perSecond: rate.anonymousPerSecond, burst: rate.anonymousBurst };
     const opened: { app?: FastifyInstance; listener?: TlsListener } = {};
@@ -47,6 +49,7 @@ export class NodeApi {
       verifier,
       keyOf: memberKeys(core),
       own: () => ({
+        actor,
         names: config.names,
         listeners: [
           { host: config.host, port: portOf(opened.app) },

@@ -14,6 +14,7 @@ import type { NodeStatus } from '#node/api/index.ts';
 import { createNetwork } from '#p2p/index.ts';
 import type { AskAccess, ManagedNetwork, NetworkOptions } from '#p2p/index.ts';
 import { LazyIdentity } from '#node/identity/lazy.ts';
+import type { SpiffeTrust } from '#node/auth/svid-callers.ts';
 import { ensureTokens } from '#node/auth/tokens.ts';
 import { limitationsOf, readiness } from './condition.ts';
 import { mergeConfig } from './config.ts';
@@ -64,6 +65,8 @@ export interface Node {
   /** Base URL of the API, with the port that was taken. */
   readonly url: string;
   status(): NodeStatus;
+  /** Whose SVIDs it believes; `undefined` where it knows of no trust domain. */
+  trust(): Promise<SpiffeTrust | undefined>;
   /** The own member as the ledger has it, and how its joining goes on. */
   joining(): Pick<Joiner, 'member' | 'progress'>;
   /** Resolves when the node has ended; rejects when a failure ended it. */
@@ -263,6 +266,7 @@ async function assemble(
   await ensureTokens(directory, systemEntropy);
   const api = await NodeApi.create({
     directory,
+    actor: self.actor,
     config: config.api,
     core,
     store,
@@ -329,8 +333,9 @@ async function assemble(
   });
   const { app } = api;
   const joining = () => joiner;
+  const trust = () => identity.trust();
   const parts = { core, network, api: app, config, store, metrics, url, status, joining, ended };
-  return { ...parts, stop: () => stop() };
+  return { ...parts, trust, stop: () => stop() };
 }
 
 function openNetwork(

@@ -155,7 +155,8 @@ export class FinalStream {
     this.#meters.streamClients.set(this.#clients.size);
     if (this.#clients.size === 1) this.#beat();
     sink.writeHead(200, HEAD);
-    sink.write('retry: 1000\n\n');
+    // where it stands before the first event: who reconnects then misses nothing either
+    sink.write(`retry: 1000\nid: ${from - 1}\n\n`);
     this.#awaitEnd(client);
     this.#serve(client).catch(() => sink.destroy());
   }

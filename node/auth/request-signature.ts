@@ -4,6 +4,7 @@ import type { Request } from 'http-message-signatures';
 import { keyId } from '#ledger/cose.ts';
 import { fail } from '#ledger/errors.ts';
 import type { Id, Signer } from '#ledger/ports.ts';
+import { NODE_HEADER } from './request-target.ts';
 
 /**
  * Requests that an actor signs with its ML-DSA-65 key: HTTP Message Signatures (RFC 9421) over
@@ -20,8 +21,8 @@ export const ACTOR_HEADER = 'x0t-actor';
 export const DIGEST_HEADER = 'content-digest';
 /** Covered in every request. */
 export const FIELDS = ['@method', '@authority', '@path', '@query', ACTOR_HEADER, KEY_HEADER];
-/** Covered where the request has them: they change what it does. */
-export const FIELDS_IF_THERE = ['content-type', 'if-match', 'if-none-match'];
+/** Covered where the request has them: they change what it does, or say where it counts. */
+export const FIELDS_IF_THERE = ['content-type', 'if-match', 'if-none-match', NODE_HEADER];
 /**
  * Covered by this signer where the request has them, and by others if they like: they choose the
  * form of the answer and where a stream begins, nothing else. Clients add `accept` after signing.
@@ -39,6 +40,8 @@ export interface SigningParts {
   readonly coseKey: Uint8Array;
   /** Whose key it is, where it is not the actor's first one. */
   readonly actor?: Id;
+  /** The node that is to take it, by its actor; without it, any that has the name in the URL. */
+  readonly node?: Id;
   readonly signer: Signer;
   readonly wall_ms: () => number;
   readonly random: (bytes: number) => Uint8Array;
@@ -48,7 +51,7 @@ export interface SigningParts {
 export async function signRequest(
   { method, url, headers }: Request,
   body: Uint8Array | undefined,
-  { coseKey, actor, signer, wall_ms, random }: SigningParts,
+  { coseKey, actor, node, signer, wall_ms, random }: SigningParts,
 ): Promise<Record<string, string>> {
   const keyid = keyId(coseKey);
   const hasBody = body !== undefined && body.length > 0;
@@ -56,6 +59,7 @@ export async function signRequest(
     ...(headers as Record<string, string>),
     [KEY_HEADER]: coseKey.toBase64(),
     [ACTOR_HEADER]: actor ?? keyid,
+    ...(node !== undefined && { [NODE_HEADER]: node }),
     ...(hasBody && { [DIGEST_HEADER]: digestOf(body) }),
   };
   const there = new Set(Object.keys(all).map((name) => name.toLowerCase()));

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { fail } from '#ledger/errors.ts';
+import type { Id } from '#ledger/ports.ts';
 
 /**
  * What a request is for, in the one spelling that is taken where it counts who said it: in signed
@@ -57,8 +58,13 @@ export function isLocal(request: IncomingMessage): boolean {
   );
 }
 
+/** The node that a signed request is for: its actor, 64 hex digits. */
+export const NODE_HEADER = 'x0t-node';
+
 /** The names by which a node is meant, and where it listens. */
 export interface OwnNames {
+  /** Of the node itself: no other one has it. */
+  readonly actor: Id;
   /** Hosts, each with a port or without: then with that of the listener. */
   readonly names: readonly string[];
   /** Those of the listeners: what the configuration says, and the port that was taken. */
@@ -67,8 +73,9 @@ export interface OwnNames {
 
 /**
  * The URL of a request. Throws `target_not_canonical` where host or target are written in another
- * way than `URL` writes them, and `signature_other_node` where the host is none of `own`: loopback
- * names are every machine's, so they count for requests of this machine only.
+ * way than `URL` writes them, and `signature_other_node` where the host is none of `own`, or the
+ * request says that it is for another actor: loopback names are every machine's, so they count for
+ * requests of this machine only.
  */
 export function targetOf(request: IncomingMessage, own: OwnNames): string {
   const { headers, url: target = '', socket } = request;
@@ -87,6 +94,10 @@ export function targetOf(request: IncomingMessage, own: OwnNames): string {
   if (!isOwn(host, scheme, own, socket)) {
     const message = 'The request is signed for another node, or this one does not know the name: ';
     fail('signature_other_node', `${message}api.names in its configuration lists them.`, { host });
+  }
+  const node = String(headers[NODE_HEADER] ?? own.actor);
+  if (node !== own.actor) {
+    fail('signature_other_node', 'The request is signed for another node.', { node });
   }
   return `${scheme}://${host}${target}`;
 }

@@ -3,14 +3,12 @@ import type { IncomingMessage } from 'node:http';
 import { decodeJwt, decodeProtectedHeader } from 'jose';
 import { fail } from '#ledger/errors.ts';
 import type { Clock } from '#ledger/ports.ts';
-import type { Certificate } from '#node/identity/certificate.ts';
 import { validateJwtSvid } from '#node/identity/jwt-svid.ts';
 import type { JwtAuthorities, JwtAuthority } from '#node/identity/jwt-svid.ts';
 import { CLOCK_SKEW_MS } from '#node/identity/limits.ts';
-import { chainOf } from '#node/identity/tls-chain.ts';
+import { ProvedSockets } from '#node/identity/proved-sockets.ts';
+import type { X509Authorities } from '#node/identity/x509-svid.ts';
 import type { Proof } from '#node/identity/vouching.ts';
-import { validateX509Svid } from '#node/identity/x509-svid.ts';
-import type { X509Authorities, X509Svid } from '#node/identity/x509-svid.ts';
 import type { Caller } from './caller.ts';
 import { isEncrypted, isLoopbackAddress, isPassedOn } from './request-target.ts';
 import { networkOf } from '#ledger/token-buckets.ts';
@@ -34,64 +32,29 @@ export interface SvidCallersParts {
   readonly audience: readonly string[];
 }
 
-interface Proved {
-  readonly svid: X509Svid;
-  readonly anchors: readonly Certificate[] | undefined;
-}
-
 /**
- * Workloads that prove a SPIFFE ID: with the certificate of their connection, or with a token. That
- * the connection's other end holds the certificate's key was proved when it began; that the
- * certificate is an SVID of a trust domain is decided here, for every request anew.
+ * Workloads that prove a SPIFFE ID: with the certificate of their connection, or with a token, for
+ * every request anew.
  */
 export class SvidCallers {
   readonly #parts: SvidCallersParts;
-  /** What was found out about a connection, for as long as nothing of it has changed. */
-  readonly #proved = new WeakMap<TLSSocket, Proved>();
+  readonly #sockets: ProvedSockets;
 
   constructor(parts: SvidCallersParts) {
     this.#parts = parts;
+    this.#sockets = new ProvedSockets(parts.trust, parts.clock);
   }
 
   /** Throws the codes of `validateX509Svid`, `overloaded` or `rate_limited`. */
   async x509(socket: TLSSocket): Promise<Caller> {
-    const known = this.#known(socket);
     const { id, notAfter_ms } =
-      known ?? (await this.#parts.work.run(claimIn(socket), async () => this.#assertX509(socket)));
+      this.#sockets.known(socket) ??
+      (await this.#parts.work.run(claimIn(socket), async () => this.#sockets.assert(socket)));
     return {
       principal: { type: 'Spiffe', id: id.uri },
       until_ms: notAfter_ms + CLOCK_SKEW_MS,
-      assertHolds: () => void this.#assertX509(socket),
+      assertHolds: () => void this.#sockets.assert(socket),
     };
-  }
-
-  #known(socket: TLSSocket): X509Svid | undefined {
-    const known = this.#proved.get(socket);
-    if (known && this.#isAsBefore(known, this.#parts.clock.wall_ms())) {
-      this.#parts.trust.assertVouched(known.svid);
-      return known.svid;
-    }
-    this.#proved.delete(socket);
-    return undefined;
-  }
-
-  #assertX509(socket: TLSSocket): X509Svid {
-    const known = this.#known(socket);
-    if (known) return known;
-    const { trust, clock } = this.#parts;
-    const now_ms = clock.wall_ms();
-    const svid = validateX509Svid(chainOf(socket), trust, now_ms);
-    const anchors = trust.x509AuthoritiesOf(svid.id.trustDomain);
-    this.#proved.set(socket, { svid, anchors });
-    return svid;
-  }
-
-  #isAsBefore({ svid, anchors }: Proved, now_ms: number): boolean {
-    return (
-      this.#parts.trust.x509AuthoritiesOf(svid.id.trustDomain) === anchors &&
-      now_ms <= svid.notAfter_ms + CLOCK_SKEW_MS &&
-      now_ms >= svid.notBefore_ms - CLOCK_SKEW_MS
-    );
   }
 
   /**

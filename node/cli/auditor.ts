@@ -37,7 +37,7 @@ export function registerAuditor(program: Command): void {
   const { command, does } = addCommand<Options>(program, 'auditor', about, [
     'x0t auditor --data ./watch',
     'x0t auditor --data ./watch --watch ./data',
-    'x0t auditor --data ./watch --every 60 --watch http://192.0.2.7:8420 http://192.0.2.8:8420',
+    'x0t auditor --data ./watch --every 60 --watch https://192.0.2.7:8443 http://192.0.2.8:8420',
   ]);
   withPassphrase(withData(command))
     .option(

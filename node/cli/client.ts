@@ -9,6 +9,7 @@ import { dataPaths } from '#node/data-paths.ts';
 import { onlyToOwner } from './listener.ts';
 import { apiUrl } from './places.ts';
 import type { NodeOptions } from './places.ts';
+import { namedNode, secureFetchFor } from './server-trust.ts';
 import { readSigningKey, signingKey } from './signing.ts';
 import type { SigningKey } from './signing.ts';
 
@@ -23,21 +24,31 @@ export function clientOf(options: NodeOptions): Promise<Client> {
 
 /** As `clientOf`, for another node than the options name. */
 export async function clientAt(url: string, options: NodeOptions): Promise<Client> {
-  const auth = await authFor(url, options);
-  return new Client(url, auth && { auth });
+  return clientWith(await authFor(url, options), url, options);
+}
+
+/** As `clientAt`, with another proof of who the command is. */
+export async function clientWith(
+  auth: ClientAuth | undefined,
+  url: string,
+  options: NodeOptions,
+): Promise<Client> {
+  const secureFetch = await secureFetchFor(url, options, auth !== undefined);
+  return new Client(url, { ...(auth && { auth }), ...(secureFetch && { secureFetch }) });
 }
 
 /**
  * The token of `--token-file`; else, for nodes of this machine, that of the data directory where it
  * is the directory's node, or the one that the environment names; else requests are signed with
- * `--key`, or with a key of the directory that `--data` names. A token goes nowhere by itself but
- * to the node that it is of.
+ * `--key`, or with a key of the directory that `--data` names, unless `--workload-api` gives the
+ * proof. A token goes nowhere by itself but to the node that it is of.
  */
 async function authFor(url: string, options: NodeOptions): Promise<ClientAuth | undefined> {
-  const { tokenFile: given, data, key, isDataGiven = false } = options;
+  const { tokenFile: given, data, key, workloadApi, isDataGiven = false } = options;
   const named = URL.parse(url);
   const isHere = named !== null && isLoopbackUrl(named);
   if (given !== undefined) return isHere ? tokenHere(given) : withToken(given);
+  if (workloadApi !== undefined && key === undefined) return undefined;
   if (isHere) {
     if (isOfDirectory(named, data)) return tokenHere(tokenFile(data, 'operator'));
     const other = process.env[TOKEN_VARIABLE];
@@ -45,7 +56,7 @@ async function authFor(url: string, options: NodeOptions): Promise<ClientAuth | 
   }
   if (key === undefined && !isDataGiven) return undefined;
   const found = (await signingKey(options)) ?? (await nodeKey(options));
-  return found && withSignature(found);
+  return found && withSignature(found, namedNode(options));
 }
 
 /** Sent to the node on this machine, and not to who took its port after it ended. */

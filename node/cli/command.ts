@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
+import { closeAll } from './ending.ts';
 import { stdoutOutput } from './output.ts';
 import type { Output } from './output.ts';
 
@@ -29,7 +30,11 @@ export function addCommand<Options>(
         const isDataGiven = command.getOptionValueSource('data') === 'cli';
         const options = { ...command.opts<Options & Common>(), isDataGiven };
         const args = command.processedArgs as string[];
-        await action(stdoutOutput(options.json ?? false), options, ...args);
+        try {
+          await action(stdoutOutput(options.json ?? false), options, ...args);
+        } finally {
+          closeAll();
+        }
       });
     },
   };

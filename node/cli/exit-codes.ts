@@ -26,6 +26,7 @@ const UNREACHABLE = new Set([
   'node_timeout',
   'listener_foreign',
   'not_x0t',
+  'tls_failed',
   'workload_unavailable',
 ]);
 /** What the network said, found by asking again and again; what a Workload API said. */

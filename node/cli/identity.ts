@@ -1,10 +1,13 @@
 import type { Command } from 'commander';
-import { fail } from '#ledger/errors.ts';
+import { X0tError, fail } from '#ledger/errors.ts';
 import { parseEntry } from '#projections/identity-entries.ts';
 import type { IdentitiesJson } from '#node/api/identity.ts';
+import { isLoopbackUrl } from '#node/auth/request-target.ts';
+import { replaceFile } from '#node/private-file.ts';
 import { addCommand, collect, wholeNumber } from './command.ts';
 import { actorOf, operate } from './operate.ts';
 import { columns, counted, utc } from './output.ts';
+import type { Output } from './output.ts';
 import { clientOf } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
@@ -38,8 +41,49 @@ export function registerIdentity(program: Command): void {
     out.show(shown, () => describe(shown));
   });
 
+  const bundle = addCommand<NodeOptions & { readonly out?: string }>(
+    group,
+    'bundle',
+    "the bundle of the network's trust domain, by which nodes are judged at https addresses",
+    [
+      'x0t identity bundle -o bundle.json',
+      'x0t identity bundle -o bundle.json --trust-bundle bundle.json --url https://192.0.2.7:8443',
+    ],
+  );
+  withNode(bundle.command).option('-o, --out <file>', 'write it here, over what is there');
+  bundle.does(async (out, options) => {
+    const client = await clientOf(options);
+    assertProved(client.url);
+    const document = await client.identityBundle();
+    const text = new TextDecoder().decode(document);
+    if (options.out === undefined) out.show(JSON.parse(text) as object, () => text);
+    else await saveBundle(out, options.out, text);
+  });
+
   registerEntry(group);
   registerTrust(group);
+}
+
+/** Who answers says whom to believe: throws `usage` where that could be anybody. */
+function assertProved(url: string): void {
+  const parsed = new URL(url);
+  if (parsed.protocol === 'https:' || isLoopbackUrl(parsed)) return;
+  const message =
+    'At a plain address anybody could answer: fetch the bundle on the machine of the node, or at ' +
+    'an https address.';
+  fail('usage', message, { url });
+}
+
+/** The file is never seen half written: commands that run may read it. */
+async function saveBundle(out: Output, file: string, text: string): Promise<void> {
+  const { readTrustBundle } = await import('#node/identity/trust-bundle.ts');
+  const document = new TextEncoder().encode(text);
+  const { trustDomain, sequence, x509 } = readTrustBundle(document, undefined);
+  await replaceFile(file, `${text}\n`).catch((cause: unknown) => {
+    throw new X0tError('file_unwritable', 'The file cannot be written.', { file }, { cause });
+  });
+  const shown = { file, trustDomain, sequence: String(sequence ?? ''), authorities: x509.length };
+  out.show(shown, () => columns(Object.entries(shown)));
 }
 
 function registerEntry(group: Command): void {

@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import { fail } from '#ledger/errors.ts';
-import { Client } from '#node/client.ts';
+import type { Client } from '#node/client.ts';
 import { addCommand } from './command.ts';
 import { registerLifecycle } from './member-steps.ts';
 import { describeMember, describeMembers } from './member-view.ts';
 import { presentOfNode } from './own-key.ts';
 import { actorOf, operate } from './operate.ts';
 import { withSignature } from '#node/client-auth.ts';
-import { clientAt, clientOf } from './client.ts';
+import { clientAt, clientOf, clientWith } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
 import { LANE_BESIDE_NODE, readSigningKey, signingKey, submitSigned } from './signing.ts';
@@ -100,7 +100,7 @@ function registerSeats(group: Command): void {
 
 async function joinerAt(url: string, options: NodeOptions): Promise<Client> {
   const key = await signingKey(options);
-  return key ? new Client(url, { auth: withSignature(key) }) : clientAt(url, options);
+  return key ? clientWith(withSignature(key), url, options) : clientAt(url, options);
 }
 
 /**

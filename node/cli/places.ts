@@ -6,6 +6,8 @@ import { API_PORT } from '#node/config.ts';
 import { dataPaths, isInitialised } from '#node/data-paths.ts';
 import { withPassphrase } from './passphrases.ts';
 import type { PassphraseOption } from './passphrases.ts';
+import { withServer } from './server-trust.ts';
+import type { ServerOptions } from './server-trust.ts';
 
 /** Where commands look for a node and its keys. */
 
@@ -22,7 +24,7 @@ export interface DataOption {
   readonly isDataGiven?: boolean;
 }
 
-export interface NodeOptions extends DataOption, PassphraseOption {
+export interface NodeOptions extends DataOption, PassphraseOption, ServerOptions {
   readonly url?: string;
   readonly key?: string;
   readonly tokenFile?: string;
@@ -34,13 +36,14 @@ export function withData(command: Command): Command {
 
 /** Options of commands that ask a running node. */
 export function withNode(command: Command): Command {
-  return withPassphrase(withData(command))
+  const asking = withPassphrase(withData(command))
     .option('--url <url>', "the node's API (default: as the data directory says)")
     .option('--key <file>', 'sign with this key (default: operator.key in the data directory)')
     .option(
       '--token-file <file>',
       'holds the token to prove oneself with (default: that of the data directory)',
     );
+  return withServer(asking);
 }
 
 /**

@@ -1,9 +1,8 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
-import { X0tError, fail } from '#ledger/errors.ts';
+import { fail } from '#ledger/errors.ts';
 import { replaceFile } from '#node/private-file.ts';
-import { systemClock, systemEntropy } from '#node/system.ts';
 import { parseSpiffeId } from '#projections/spiffe-id.ts';
 import type { Certificate } from '#node/identity/certificate.ts';
 import type { WorkloadClient } from '#node/identity/workload-client.ts';
@@ -11,6 +10,7 @@ import { ENDPOINT_VARIABLE, locateEndpoint } from '#node/identity/workload-endpo
 import { addCommand } from './command.ts';
 import { columns, utc } from './output.ts';
 import type { Output } from './output.ts';
+import { firstState, nextSvid, openWorkload } from './workload.ts';
 
 interface SvidOptions {
   readonly socket?: string;
@@ -24,9 +24,6 @@ interface FilesOptions extends SvidOptions {
 interface TokenOptions extends SvidOptions {
   readonly id?: string;
 }
-
-/** A Workload API that gives nothing in this time is given up. */
-const FIRST_MS = 10_000;
 
 /** `x0t svid`: takes SPIFFE identities from a Workload API, for programs that read files. */
 export function registerSvid(program: Command): void {
@@ -69,18 +66,13 @@ function withSocket(command: Command): Command {
   return command.option('--socket <uri>', about);
 }
 
-/** gRPC is loaded only by those who need it. */
 async function withClient(
   { socket = '' }: SvidOptions,
   use: (client: WorkloadClient) => Promise<void>,
 ): Promise<void> {
   const uri = locateEndpoint(socket, process.env);
   if (uri === '') fail('usage', `Name a Workload API with --socket or ${ENDPOINT_VARIABLE}.`);
-  const { WorkloadClient: Opened } = await import('#node/identity/workload-client.ts');
-  const { parseEndpoint } = await import('#node/identity/workload-endpoint.ts');
-  const log = { info: () => {}, warn: () => {}, error: () => {}, debug: () => {} };
-  const endpoint = parseEndpoint(uri);
-  const client = new Opened({ endpoint, clock: systemClock, entropy: systemEntropy, log });
+  const client = await openWorkload(uri);
   try {
     await use(client);
   } finally {
@@ -125,52 +117,4 @@ async function fetchFiles(
 
 function pemOf(certificates: readonly Certificate[]): string {
   return certificates.map(({ openssl }) => openssl.toString()).join('');
-}
-
-/** Until the first message, or the reason why there is none. */
-function firstState(client: WorkloadClient): Promise<void> {
-  return until(client, FIRST_MS, () => {
-    const { status, problems } = client.current;
-    if (status === 'denied') fail('workload_denied', 'the Workload API gives this process nothing');
-    const problem = problems.FetchX509SVID;
-    if (status === 'refused') fail(problem ?? 'workload_refused', 'the Workload API refuses calls');
-    return status === 'ready';
-  });
-}
-
-/** Until the SVID is another one; ends with an error when it was taken away. */
-function nextSvid(client: WorkloadClient, before_ms: number): Promise<void> {
-  return until(client, undefined, () => {
-    const { status, svids } = client.current;
-    if (status === 'denied') fail('workload_denied', 'the Workload API gives this process nothing');
-    return svids[0] !== undefined && svids[0].notAfter_ms !== before_ms;
-  });
-}
-
-async function until(
-  client: WorkloadClient,
-  limit_ms: number | undefined,
-  holds: () => boolean,
-): Promise<void> {
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const look = (): void => {
-    try {
-      if (holds()) resolve();
-    } catch (error) {
-      reject(error);
-    }
-  };
-  const giveUp = (): void => {
-    const message = 'the Workload API gave no answer in time';
-    reject(new X0tError('workload_unavailable', message, { limit_ms: limit_ms ?? 0 }));
-  };
-  const end = client.subscribe(look);
-  const timer = limit_ms === undefined ? undefined : setTimeout(giveUp, limit_ms);
-  look();
-  try {
-    await promise;
-  } finally {
-    end();
-    clearTimeout(timer);
-  }
 }

@@ -7,6 +7,7 @@ import type { Authority } from './authority.ts';
 import { readCertificates } from './certificate.ts';
 import type { Certificate } from './certificate.ts';
 import type { WorkloadClient } from './workload-client.ts';
+import type { OwnSvid } from './workload-materials.ts';
 import { BACKDATED_MS } from './x509-issuing.ts';
 
 /** The node's own X.509-SVID in the form in which TLS takes it. */
@@ -88,10 +89,8 @@ export class OwnIdentity {
     const now_ms = this.#parts.clock.wall_ms();
     const own = client.current.svids.find(({ notAfter_ms }) => now_ms < notAfter_ms);
     if (!own) return this.#set(undefined);
-    const cert = pemOf(own.chain);
-    if (cert === this.#current?.cert) return;
-    const key = own.privateKey.export({ type: 'pkcs8', format: 'pem' });
-    this.#set({ id: own.id, cert, key, notAfter_ms: own.notAfter_ms });
+    const svid = servedSvid(own);
+    if (svid.cert !== this.#current?.cert) this.#set(svid);
   }
 
   async #issue(): Promise<void> {
@@ -126,6 +125,12 @@ export class OwnIdentity {
     this.#current = svid;
     for (const listener of this.#listeners) listener();
   }
+}
+
+/** An SVID of a Workload API as TLS takes it. */
+export function servedSvid({ id, chain, privateKey, notAfter_ms }: OwnSvid): ServedSvid {
+  const key = privateKey.export({ type: 'pkcs8', format: 'pem' });
+  return { id, cert: pemOf(chain), key, notAfter_ms };
 }
 
 function pemOf(chain: readonly Certificate[]): string {

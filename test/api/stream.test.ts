@@ -123,7 +123,7 @@ test('an idle stream gets heartbeats', async (t) => {
     text += part;
     if (text.includes(':\n\n:\n\n')) break;
   }
-  t.is(text, 'retry: 1000\n\n:\n\n:\n\n');
+  t.is(text, 'retry: 1000\nid: 0\n\n:\n\n:\n\n');
 });
 
 /** A client that takes `room` writes and then nothing until `drain`. */
@@ -234,7 +234,7 @@ test('a client that reads in time stays', async (t) => {
   await pause(20);
   t.false(sink.isDestroyed);
   t.is(await slow(), 0);
-  t.deepEqual(sink.written.join('').match(/id: \d/g), ['id: 1', 'id: 2', 'id: 3']);
+  t.deepEqual(sink.written.join('').match(/id: \d(?=\ndata)/g), ['id: 1', 'id: 2', 'id: 3']);
   stream.stop();
 });
 
@@ -247,6 +247,6 @@ test('news is rendered from memory; only what is older is read from the store', 
   grow(3);
   await pause(20);
   t.deepEqual(reads, [1]);
-  t.deepEqual(sink.written.join('').match(/id: \d/g), ['id: 1', 'id: 2', 'id: 3']);
+  t.deepEqual(sink.written.join('').match(/id: \d(?=\ndata)/g), ['id: 1', 'id: 2', 'id: 3']);
   stream.stop();
 });

@@ -1,6 +1,4 @@
-import {
-  X509Certificate, createHmac, createPrivateKey, generateKeyPairSync, randomUUID,
-} from 'node:crypto';
+import { createHmac, generateKeyPairSync, randomUUID } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, connect as connectTcp } from 'node:net';
@@ -11,125 +9,16 @@ import type { TLSSocket } from 'node:tls';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { SignJWT } from 'jose';
-import { TlsListener } from '#node/api/tls-listener.ts';
-import type { SvidSource } from '#node/api/tls-listener.ts';
-import type { SpiffeTrust } from '#node/auth/svid-callers.ts';
-import type { Certificate } from '#node/identity/certificate.ts';
 import { CLOCK_SKEW_MS } from '#node/identity/limits.ts';
 import type { JwtAuthority } from '#node/identity/jwt-svid.ts';
-import type { ServedSvid } from '#node/identity/own-svid.ts';
-import { newGenesisSchema } from '#node/schema.ts';
-import { parseSpiffeId } from '#projections/spiffe-id.ts';
 import { craftCa, craftLeaf } from '#test/identity/craft.ts';
 import type { Crafted } from '#test/identity/craft.ts';
-import { quietLog } from '#test/identity/support.ts';
-import { netOf, seededActor } from '#test/support/seeded-actor.ts';
-import { signedEvent, startSingleNode, submission } from '#test/support/single-node.ts';
-import type { SingleNode } from '#test/support/single-node.ts';
+import {
+  HOUR_MS, NODE_ID, NOW_MS, TIMES, WEB, certPem, foreign, keyPem, other, own, root, served,
+  startTlsNode, web,
+} from '#test/support/tls-node.ts';
 
 /** Workloads at the API: with the SVID of their connection, or a token, anew for every request. */
-
-const HOUR_MS = 3_600_000;
-const NOW_MS = Date.now();
-const TIMES = { from_ms: NOW_MS - HOUR_MS, to_ms: NOW_MS + HOUR_MS };
-const NODE_ID = 'spiffe://example.org/node/me';
-const WEB = 'spiffe://example.org/web';
-const root = await craftCa({ ...TIMES });
-const other = await craftCa({ ...TIMES });
-const foreign = await craftCa({ ...TIMES, uris: ['spiffe://other.org'] });
-const own = await craftLeaf(root, { ...TIMES, uris: [NODE_ID] });
-const web = await craftLeaf(root, { ...TIMES, uris: [WEB] });
-
-/** Bundles that a test changes. */
-class HeldTrust implements SpiffeTrust {
-  readonly ownIds = [NODE_ID];
-  readonly #listeners = new Set<() => void>();
-  x509: Readonly<Record<string, readonly Certificate[]>> = { 'example.org': [root.certificate] };
-  jwt: Readonly<Record<string, readonly JwtAuthority[]>> = {};
-  x509AuthoritiesOf = (name: string) => this.x509[name];
-  jwtAuthoritiesOf = (name: string) => this.jwt[name];
-  assertVouched = () => undefined;
-
-  subscribe(listener: () => void): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
-  }
-
-  set(change: Partial<Pick<HeldTrust, 'x509' | 'jwt'>>): void {
-    Object.assign(this, change);
-    for (const listener of this.#listeners) listener();
-  }
-}
-
-/** What the listener shows; a test may replace it. */
-class HeldSvid implements SvidSource {
-  current: ServedSvid | undefined;
-  #listener: () => void = () => undefined;
-
-  constructor(current: ServedSvid | undefined) {
-    this.current = current;
-  }
-
-  subscribe(listener: () => void): () => void {
-    this.#listener = listener;
-    return () => undefined;
-  }
-
-  set(current: ServedSvid | undefined): void {
-    this.current = current;
-    this.#listener();
-  }
-}
-
-const keyPem = ({ pkcs8 }: Crafted): string =>
-  createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' })
-    .export({ type: 'pkcs8', format: 'pem' });
-const certPem = (...chain: readonly Crafted[]): string =>
-  chain.map(({ der }) => new X509Certificate(der).toString()).join('');
-const served = (leaf: Crafted, id = NODE_ID): ServedSvid => ({
-  id: parseSpiffeId(id),
-  cert: certPem(leaf),
-  key: keyPem(leaf),
-  notAfter_ms: NOW_MS + HOUR_MS,
-});
-
-interface Bench {
-  readonly node: SingleNode;
-  readonly trust: HeldTrust;
-  readonly svid: HeldSvid;
-  readonly port: number;
-  /** From now on workloads may read what the policy says. */
-  readonly permit: (text: string) => Promise<void>;
-}
-
-let seq = 0;
-
-async function bench(t: ExecutionContext): Promise<Bench> {
-  const operator = seededActor('svid operator');
-  const seats = [seededActor('svid validator')];
-  const net = netOf(seats, [operator], 'svids', newGenesisSchema());
-  const trust = new HeldTrust();
-  const node = await startSingleNode({ net, trust: async () => trust });
-  const svid = new HeldSvid(served(own));
-  const options = { host: '127.0.0.1', port: 0, own: svid, log: quietLog };
-  const listener = await TlsListener.open(node.api, options);
-  t.teardown(async () => {
-    await listener.close();
-    await node.close();
-  });
-  const permit = async (text: string): Promise<void> => {
-    const body = { id: 'workloads', text };
-    const entry = await signedEvent(node, (seq += 1), { kind: 'policy.put/1', body });
-    await node.api.inject({
-      method: 'POST',
-      url: '/v1/events',
-      headers: { 'content-type': 'application/cbor' },
-      payload: submission(entry, operator),
-    });
-    await node.core.waitFinal(entry.id, 10_000);
-  };
-  return { node, trust, svid, port: listener.port, permit };
-}
 
 const PERMIT_WEB = `permit (principal == Spiffe::"${WEB}", action in Action::"read", resource);`;
 const FORBID_WEB = `forbid (principal == Spiffe::"${WEB}", action, resource);`;
@@ -169,7 +58,7 @@ const showing = (leaf: Crafted, ...more: readonly Crafted[]): Shown => ({
 });
 
 test('an SVID calls by mTLS, allowed by one policy and denied after it changes', async (t) => {
-  const { port, permit } = await bench(t);
+  const { port, permit } = await startTlsNode(t);
   t.is(await ask(port, showing(web)), 'policy_denied', 'nothing permits it yet');
   await permit(PERMIT_WEB);
   t.is(await ask(port, showing(web)), 'ok');
@@ -182,7 +71,7 @@ test('an SVID calls by mTLS, allowed by one policy and denied after it changes',
 });
 
 test('certificates that are no SVIDs of a trusted domain are refused by their rule', async (t) => {
-  const { port, trust, permit } = await bench(t);
+  const { port, trust, permit } = await startTlsNode(t);
   await permit('permit (principal is Spiffe, action in Action::"read", resource);');
   const leaf = (wish: Parameters<typeof craftLeaf>[1], by = root) =>
     craftLeaf(by, { ...TIMES, uris: [WEB], ...wish });
@@ -243,7 +132,7 @@ async function kept(
 }
 
 test('on a connection that is kept, bundles are asked again for each request', async (t) => {
-  const { port, trust, permit } = await bench(t);
+  const { port, trust, permit } = await startTlsNode(t);
   await permit(PERMIT_WEB);
   const next = await kept(t, port, showing(web));
   t.is(await next(), 'ok');
@@ -258,7 +147,7 @@ test('on a connection that is kept, bundles are asked again for each request', a
 });
 
 test('an open stream ends when the authority of its reader is gone', async (t) => {
-  const { port, trust, permit } = await bench(t);
+  const { port, trust, permit } = await startTlsNode(t);
   await permit(PERMIT_WEB);
   const answer = new Promise<string>((resolve, reject) => {
     const path = '/v1/log/stream';
@@ -296,7 +185,7 @@ const tokenOf = (claims: object = {}, by = key, kid = 'own'): Promise<string> =>
     .sign(by.privateKey);
 
 test('a JWT-SVID for this node is taken over TLS or on loopback; others are refused', async (t) => {
-  const { port, trust, permit, node } = await bench(t);
+  const { port, trust, permit, node } = await startTlsNode(t);
   await permit(PERMIT_WEB);
   trust.set({ jwt: { 'example.org': [key.authority] } });
   const token = await tokenOf();
@@ -340,7 +229,7 @@ test('a JWT-SVID for this node is taken over TLS or on loopback; others are refu
 });
 
 test('what expires ends on a kept connection, and ends the stream that it opened', async (t) => {
-  const { port, trust, permit, node } = await bench(t);
+  const { port, trust, permit, node } = await startTlsNode(t);
   await permit(PERMIT_WEB);
   trust.set({ jwt: { 'example.org': [key.authority] } });
   // whole seconds, and the minute by which clocks may differ
@@ -403,7 +292,7 @@ const X25519MLKEM768 = 0x11ec;
 const X25519 = 0x1d;
 
 test('TLS 1.3 only, with X25519MLKEM768 before X25519 and nothing else', async (t) => {
-  const { port } = await bench(t);
+  const { port } = await startTlsNode(t);
   t.is(await negotiated(port, 'X25519MLKEM768:X25519'), X25519MLKEM768);
   t.is(await negotiated(port, 'X25519MLKEM768'), X25519MLKEM768);
   t.is(await negotiated(port, 'X25519:X25519MLKEM768'), X25519MLKEM768, 'the node chooses');
@@ -415,7 +304,7 @@ test('TLS 1.3 only, with X25519MLKEM768 before X25519 and nothing else', async (
 });
 
 test('sessions are not resumed: a resumed one would not show its chain', async (t) => {
-  const { port } = await bench(t);
+  const { port } = await startTlsNode(t);
   const first = connectTls({ ...CLIENT, port, ...showing(web) });
   const session = once(first, 'session', { signal: AbortSignal.timeout(1000) });
   first.write('GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n');
@@ -429,7 +318,7 @@ test('sessions are not resumed: a resumed one would not show its chain', async (
 });
 
 test('a new SVID is shown from the next connection on, and none is none', async (t) => {
-  const { port, svid } = await bench(t);
+  const { port, svid } = await startTlsNode(t);
   const shown = async (): Promise<string> => {
     const socket = connectTls({ ...CLIENT, port });
     try {

@@ -27,6 +27,7 @@ const sources: ReadonlyMap<string, string> = new Map(
 const ENVIRONMENT: Readonly<Record<string, string>> = {
   'node/cli/client.ts': 'X0T_TOKEN_FILE: where a command finds its token',
   'node/cli/main.ts': 'NODE_COMPILE_CACHE: where threads find what was compiled',
+  'node/cli/server-trust.ts': 'SPIFFE_ENDPOINT_SOCKET: which Workload API a command believes',
   'node/cli/svid.ts': 'SPIFFE_ENDPOINT_SOCKET: which Workload API a command asks',
   'node/frugal.ts': 'MALLOC_ARENA_MAX: memory',
   'node/node.ts': 'SPIFFE_ENDPOINT_SOCKET: where the node gets its own SVID',
@@ -128,15 +129,23 @@ test('no cheating hooks: what it needs is no optional package; TLS is told nothi
   const { optionalDependencies = {}, peerDependencies = {} } = rest;
   const optional = Object.keys({ ...optionalDependencies, ...peerDependencies });
   t.deepEqual(needed.filter((name) => optional.includes(name)), []);
-  // certificates of callers are judged by request, those of SPIFFE endpoints by the rules of SVIDs
+  // certificates of callers and of nodes are judged by request, those of SPIFFE endpoints by the
+  // rules of SVIDs
   const lax = new Map([...sources].filter(([, text]) => text.includes('rejectUnauthorized')));
-  t.deepEqual([...lax.keys()], ['node/api/tls-listener.ts', 'node/identity/bundle-fetch.ts']);
-  const [listener, fetching] = [...lax.values()];
+  t.deepEqual([...lax.keys()], [
+    'node/api/tls-listener.ts', 'node/identity/bundle-fetch.ts', 'node/spiffe-fetch.ts',
+  ]);
+  const [listener, fetching, asking] = [...lax.values()];
   t.regex(listener ?? '', /requestCert: true,\s+rejectUnauthorized: false/);
   t.regex(fetching ?? '', /rejectUnauthorized: type === 'https_web'/);
+  // no request leaves but through `exchange`, which asks before it is written
+  t.regex(asking ?? '', /return exchange\(sent, [^;]*assertServer\(socket\);/);
+  t.is(asking?.match(/\brequest\(|\bconnect\(/g)?.length, 2);
+  const client = sources.get('node/client.ts') ?? '';
+  t.regex(client, /!== 'https:'\) return [^;]*;[^}]*return this\.#secureFetch \?\? fail\(/);
 });
 
-const own = { names: [], listeners: [{ host: '127.0.0.1', port: 1 }] };
+const own = { actor: 'a'.repeat(64), names: [], listeners: [{ host: '127.0.0.1', port: 1 }] };
 const failing = {
   clock: new VirtualClock(1_800_000_000_000),
   keyOf: () => undefined,
@@ -192,8 +201,8 @@ test('no cheating hooks: an engine that answers nothing verifies nothing', async
       clock,
       keyOf: () => me.actor,
       work: new VerificationWork(failing.failures, clock),
+      own: () => ({ ...own, names: ['node.test'], listeners: [{ host: '0.0.0.0', port: 8420 }] }),
       ahead: await memoryAhead(clock),
-      own: () => ({ names: ['node.test'], listeners: [{ host: '0.0.0.0', port: 8420 }] }),
     });
     const parts = partsOf(me, () => clock.wall_ms());
     const sent = await signed(parts, 'http://node.test:8420/v1/status', { method: 'GET' });

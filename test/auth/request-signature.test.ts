@@ -21,6 +21,7 @@ const engine = await createVerifierPool({ engine: 'liboqs', workers: 0 });
 const me = seededActor('caller');
 const other = seededActor('another caller');
 const NOW_MS = 1_800_000_000_000;
+const NODE = 'a'.repeat(64);
 const BODY = new TextEncoder().encode('a value');
 const HOST = 'node.test:8420';
 const URL_SIGNED = `http://${HOST}/v1/kv/a%20key?wait=final`;
@@ -72,8 +73,8 @@ async function bench(
     clock,
     keyOf: (actor) => (members.has(actor) ? actor : undefined),
     work: new VerificationWork(failures, clock, max),
+    own: () => ({ actor: NODE, names: ['node.test'], listeners: [{ host, port: 8420 }] }),
     ahead: await memoryAhead(clock, file),
-    own: () => ({ names: ['node.test'], listeners: [{ host, port: 8420 }] }),
     nonces,
   });
   return one;
@@ -219,6 +220,23 @@ test('a request for another node is refused; loopback names are for this machine
   t.is(await at('localhost:8420', '::ffff:127.0.0.1'), me.actor);
   t.is(await at('192.0.2.1:8420'), me.actor);
   t.is(await at('node.test:8420'), me.actor);
+});
+
+test('a request that names its node counts at no other one of the same name', async (t) => {
+  const one = await bench();
+  const naming = (node: string): Promise<Sent> =>
+    signed({ ...partsOf(me, () => one.clock.wall_ms()), node }, URL_SIGNED, { method: 'GET' });
+  t.is(await one.ask(await naming('b'.repeat(64))), 'signature_other_node');
+  t.is(await one.ask(await naming('')), 'signature_other_node');
+  t.is(one.verified, 0);
+  const sent = await naming(NODE);
+  const { 'x0t-node': node = '', ...without } = sent.headers;
+  t.is(await one.ask({ ...sent, headers: without }), 'signature_malformed', 'taken away');
+  t.is(node, NODE);
+  const plain = await one.sign({ method: 'GET' });
+  const added = { ...plain, headers: { ...plain.headers, 'x0t-node': NODE } };
+  t.is(await one.ask(added), 'signature_malformed', 'put in');
+  t.is(await one.ask(sent), me.actor);
 });
 
 test('who listens on all addresses is meant by the one that was reached', async (t) => {

@@ -9,7 +9,8 @@ import { incoming } from './signed-request.ts';
 /** Whatever comes in, one spelling is taken, and nothing breaks. */
 
 const RUNS = { numRuns: 2000 };
-const own = { names: ['node.test'], listeners: [{ host: '192.0.2.1', port: 8420 }] };
+const actor = 'a'.repeat(64);
+const own = { actor, names: ['node.test'], listeners: [{ host: '192.0.2.1', port: 8420 }] };
 const part = fc.oneof(
   fc.constantFrom('/', '..', '.', '%2e', '%2E%2e', '//', '\\', '?', '#', ';', '%', '%zz', '@'),
   fc.constantFrom('v1', 'kv', 'http://node.test:8420', '\t', ' ', '[', ']', '\u00e9', '\u0000'),

@@ -26,8 +26,12 @@ test('what the test net of containers signs is what nodes check', async (t) => {
     clock,
     keyOf: (one) => (one === actor ? actor : undefined),
     work: new VerificationWork({ perSecond: 1, burst: 10 }, clock),
+    own: () => ({
+      actor: 'a'.repeat(64),
+      names: ['node-1.api'],
+      listeners: [{ host: '0.0.0.0', port: 8420 }],
+    }),
     ahead: await memoryAhead(clock),
-    own: () => ({ names: ['node-1.api'], listeners: [{ host: '0.0.0.0', port: 8420 }] }),
   });
   for (const [method, path, body] of [
     ['GET', '/v1/kv?prefix=a%2F&limit=10', undefined],

@@ -1,5 +1,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,12 +17,19 @@ import { startNode } from '#node/node.ts';
 import type { Node } from '#node/node.ts';
 import { LevelStore } from '#node/store.ts';
 import { systemClock } from '#node/system.ts';
+import { tokenFile } from '#node/auth/tokens.ts';
+import { withToken } from '#node/client-auth.ts';
+import type { ClientAuth } from '#node/client-auth.ts';
+import { freePorts } from '#test/cli/support.ts';
+import { craftCa, craftLeaf } from '#test/identity/craft.ts';
+import { certPem, keyPem } from '#test/support/tls-node.ts';
 import { fetchAs } from '#test/support/fetch-as.ts';
 
 /** An auditor in a real node: green while all is right, and red from the first fault on. */
 
 const LOOK_MS = 50;
 const WAIT_MS = 60_000;
+const TIMES = { from_ms: Date.now() - 3_600_000, to_ms: Date.now() + 3_600_000 };
 
 /** Data directories by the URL of their node. */
 const directories = new Map<string, string>();
@@ -36,9 +44,12 @@ interface Audited {
   stop(): Promise<void>;
 }
 
-async function audited(directory: string, watch: readonly string[] = []): Promise<Audited> {
+async function audited(
+  directory: string,
+  watch: readonly string[] = [],
+  auth: ClientAuth = async () => ({}),
+): Promise<Audited> {
   const log = pino({ level: 'silent' });
-  const auth = async () => ({});
   const watched = watch.map((url) => ({ url, auth }));
   const options = { watch: watched, every_ms: 100, workers: 1, clock: systemClock, log };
   const auditor = new Auditor(options);
@@ -57,11 +68,11 @@ async function audited(directory: string, watch: readonly string[] = []): Promis
   };
 }
 
-async function newNode(t: ExecutionContext): Promise<string> {
+async function newNode(t: ExecutionContext, api: object = {}): Promise<string> {
   const base = await mkdtemp(join(tmpdir(), 'x0t-auditor-'));
   t.teardown(() => rm(base, { recursive: true }));
   const directory = join(base, 'node');
-  const config = { api: { port: 0 }, p2p: { listen: ['/ip4/127.0.0.1/tcp/0'] } };
+  const config = { api: { port: 0, ...api }, p2p: { listen: ['/ip4/127.0.0.1/tcp/0'] } };
   await initialiseNetwork(directory, 'audited', config);
   return directory;
 }
@@ -176,4 +187,29 @@ test('a node that is gone is no fault; one that shows another state or network i
   const isFound = async () => auditor.faults.some(({ message }) => message.includes('liar-3'));
   await until('another checkpoint', isFound);
   t.is((await readiness(node))[0], 503);
+});
+
+test('https addresses are believed by what the own node believes', async (t) => {
+  t.timeout(180_000);
+  const port = await freePorts(1);
+  const directory = await newNode(t, { tls: { port } });
+  let isAsked = false;
+  const stranger = await craftLeaf(await craftCa(TIMES), TIMES);
+  const shown = { cert: certPem(stranger), key: keyPem(stranger) };
+  const server = createHttpsServer(shown, (_request, response) => {
+    isAsked = true;
+    response.end('{}');
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => server.close());
+  const other = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const auth = withToken(tokenFile(directory, 'operator'));
+  const watching = await audited(directory, [`https://127.0.0.1:${port}`, other], auth);
+  t.teardown(() => watching.stop());
+  const { node, auditor } = watching;
+  await putKeys(node, 3);
+  await until('it is compared', async () => (await metric(node, AUDIT_METRICS.compared)) === 1);
+  t.is(await metric(node, AUDIT_METRICS.unreachable), 1);
+  t.deepEqual(auditor.faults, []);
+  t.false(isAsked, 'a token is shown to nobody who is not believed');
 });

@@ -91,6 +91,7 @@ export async function startSingleNode(options: SingleNodeOptions = {}): Promise<
     verifier: await directVerifier(),
     keyOf: memberKeys(core),
     own: () => ({
+      actor: validator.actor,
       names: options.names ?? [],
       listeners: [{ host: '127.0.0.1', port: portOf(opened.api) }],
     }),
