@@ -1,6 +1,9 @@
+import { decodeCommit } from '#ledger/commit.ts';
 import { EVIDENCE_KIND, readEvidence } from '#ledger/evidence.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
 import type { Core } from '#ledger/core.ts';
+import { storeKeys } from '#ledger/keys.ts';
+import type { BlockStore } from '#ledger/ports.ts';
 import { VERDICTS } from '#ledger/verdicts.ts';
 import { viewOf } from '#governance/policy-view.ts';
 import { listMembers } from '#projections/index.ts';
@@ -18,9 +21,9 @@ import type { MakeChecker } from './index.ts';
  */
 export const lives: MakeChecker = (world, report) => ({
   end() {
-    const core = wholeNodes(world)[0]?.core;
-    if (!core || !world.people) return;
-    new Telling(world, core, report).tell();
+    const { core, store } = wholeNodes(world)[0] ?? {};
+    if (!core || !store || !world.people) return;
+    new Telling(world, core, store, report).tell();
   },
 });
 
@@ -29,12 +32,19 @@ const JUDGED: ReadonlySet<number> = new Set([0, 7, 256]);
 
 class Telling {
   readonly #core: Core;
+  readonly #store: Pick<BlockStore, 'get'>;
   readonly #report: (detail: string) => void;
   readonly #members: MembersModel;
   readonly #rules: RulesModel;
 
-  constructor({ chain }: World, core: Core, report: (detail: string) => void) {
+  constructor(
+    { chain }: World,
+    core: Core,
+    store: Pick<BlockStore, 'get'>,
+    report: (detail: string) => void,
+  ) {
     this.#core = core;
+    this.#store = store;
     this.#report = report;
     this.#members = new MembersModel(chain.genesis, report);
     this.#rules = new RulesModel(report);
@@ -44,11 +54,11 @@ class Telling {
     const { log, replica } = this.#core;
     let commit = 0;
     for (const final of log.range(1, replica.fold.size)) {
-      if (final.commit !== commit) this.#endCommit();
+      if (final.commit !== commit) this.#endCommit(commit);
       ({ commit } = final);
       this.#take(final);
     }
-    this.#endCommit();
+    this.#endCommit(commit);
     const shown = new Map(
       listMembers(this.#core.rows('members', 'final')).map((one) => [one.actor, one]),
     );
@@ -64,8 +74,10 @@ class Telling {
     if (shown.size !== this.#members.members.size) this.#report(`${shown.size} are members`);
   }
 
-  #endCommit(): void {
-    if (!this.#members.endCommit()) return;
+  #endCommit(commit: number): void {
+    const row = this.#store.get(storeKeys.commit(commit));
+    const authors = row ? decodeCommit(row).blocks.map(({ author }) => author) : [];
+    if (!this.#members.endCommit(authors)) return;
     const epoch = this.#members.committees.length - 1;
     const held = this.#core.replica.epochs.ofEpoch(epoch)?.validators.map(({ actor }) => actor);
     if (held?.join() === this.#members.seated.join()) return;

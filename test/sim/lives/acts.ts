@@ -7,7 +7,7 @@ import { REKEY_KIND, REVOKE_KIND, rekeyBody } from '#ledger/rotation.ts';
 import { bodyOf, clientEvent } from '#test/sim/client.ts';
 import type { Act, LoadOp } from '#test/sim/load.ts';
 import type { World } from '#test/sim/world.ts';
-import { ANY, authorSoon, hand, peerOf, saidBy } from './people.ts';
+import { authorSoon, hand, peerOf, saidBy } from './people.ts';
 import type { Life, People } from './people.ts';
 
 /** What operators and members do to membership and keys. */
@@ -169,4 +169,3 @@ const KINDS = {
 
 export type MemberAct = keyof typeof KINDS;
 export const MEMBER_ACTS: Readonly<Record<MemberAct, Act>> = KINDS;
-export { ANY };

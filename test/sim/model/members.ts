@@ -1,3 +1,4 @@
+import { thresholdsOf } from '#ledger/committee.ts';
 import { keyId } from '#ledger/cose.ts';
 import type { Event } from '#ledger/event.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
@@ -64,6 +65,8 @@ const STEPS: Readonly<Record<string, { from: string; to?: string; own?: true; of
   'member.describe/1': { from: 'joining active cordoned draining' },
 };
 const TRANSITION = 562;
+/** A smaller committee bears nobody that is down; one newcomer is let in all the same. */
+const TOLERANT_MIN = 4;
 const SEATS_MAX = 64;
 
 type Report = (detail: string) => void;
@@ -77,6 +80,10 @@ export class MembersModel {
   /** Committees by epoch, and the next one where this commit changes it. */
   readonly committees: Id[][];
   #next: Id[] | undefined;
+  /** Who was invited as a validator and has no seat yet, in order. */
+  #waiting: Id[] = [];
+  /** Who sits, and none of whose blocks was ordered since it took the seat. */
+  #unseen = new Set<Id>();
 
   constructor({ committee, operators }: Genesis, report: Report) {
     this.#report = report;
@@ -155,7 +162,7 @@ export class MembersModel {
         return;
       case 'committee.leave/1':
         if (!this.#nextSeats().includes(actor)) say('its author has no seat');
-        this.#unseat(actor);
+        this.#change({ remove: [Uint8Array.fromHex(actor)] }, say);
         return;
       case 'member.rotate/1':
         this.#bind(actor, body);
@@ -187,12 +194,48 @@ export class MembersModel {
     if (this.#nextSeats().length > 1) this.#unseat(actor);
   }
 
-  /** The last event of a commit was taken; returns whether an epoch ended. */
-  endCommit(): boolean {
+  /**
+   * The last event of a commit was taken; `authors`: whose blocks it holds, by their indexes.
+   * Returns whether an epoch ended.
+   */
+  endCommit(authors: readonly number[]): boolean {
+    for (const author of authors) this.#unseen.delete(this.seated[author] ?? '');
+    this.#seatWaiting();
     if (!this.#next) return false;
+    this.#unseen = new Set(this.#unseenOf(this.#next));
     this.committees.push(this.#next);
     this.#next = undefined;
     return true;
+  }
+
+  #unseenOf(next: readonly Id[]): Id[] {
+    return next.filter((actor) => !this.seated.includes(actor) || this.#unseen.has(actor));
+  }
+
+  /** Whether a committee has a quorum of those who were seen. */
+  #isSafe(next: readonly Id[]): boolean {
+    const faulty = thresholdsOf(next.length).validity - 1;
+    const isSmall = Math.min(this.seated.length, next.length) < TOLERANT_MIN;
+    return this.#unseenOf(next).length <= (isSmall ? Math.max(1, faulty) : faulty);
+  }
+
+  #seatWaiting(): void {
+    for (const actor of [...this.#waiting]) {
+      const member = this.members.get(actor);
+      const seats = this.#nextSeats();
+      const next = [...seats, actor];
+      if (seats.length >= SEATS_MAX || !this.#isSafe(next)) return;
+      const isOut = !member || member.isBarred || seats.includes(actor);
+      if (isOut || !['active', 'cordoned'].includes(member.state)) this.#waitNoMore(actor);
+      else if (member.state === 'active' && member.key !== undefined) {
+        this.#waitNoMore(actor);
+        this.#next = next;
+      }
+    }
+  }
+
+  #waitNoMore(actor: Id): void {
+    this.#waiting = this.#waiting.filter((one) => one !== actor);
   }
 
   #judge(
@@ -220,10 +263,8 @@ export class MembersModel {
     member.state = to;
     if (to === 'draining' || to === 'removed') this.#unseat(subject);
     if (before !== 'joining' || to !== 'active' || !member.wantsSeat) return;
-    const seats = this.#nextSeats();
-    const isFree = !seats.includes(subject) && seats.length < SEATS_MAX && !member.isBarred;
-    const isAlone = seats.every((one) => this.members.get(one)?.peer !== member.peer);
-    if (isFree && isAlone && member.peer !== undefined) this.#next = [...seats, subject];
+    this.#waiting.push(subject);
+    this.#seatWaiting();
   }
 
   #join(actor: Id, body: Bodies, ts_ms: number, say: Report): void {
@@ -260,10 +301,16 @@ export class MembersModel {
       seats.push(known);
     }
     if (seats.length === 0) say('nobody is left');
+    const before = this.#unseenOf(this.#nextSeats()).length;
+    if (!this.#isSafe(seats) && this.#unseenOf(seats).length >= before) {
+      say('leaves no quorum of validators that were seen at work');
+    }
     this.#next = seats;
+    for (const one of seats) this.#waitNoMore(one);
   }
 
   #unseat(actor: Id): void {
+    this.#waitNoMore(actor);
     const seats = this.#nextSeats();
     if (seats.includes(actor)) this.#next = seats.filter((one) => one !== actor);
     if (this.#next?.length === 0) this.#report('the last validator lost its seat');
