@@ -220,7 +220,7 @@ export class MembersModel {
   }
 
   #seatWaiting(): void {
-    for (const actor of [...this.#waiting]) {
+    for (const actor of this.#waiting) {
       const member = this.members.get(actor);
       const seats = this.#nextSeats();
       const next = [...seats, actor];
