@@ -140,7 +140,13 @@ async function assemble(
   for (const exposure of exposures) log.warn({}, exposure);
   const { chain } = data;
   const store = await LevelStore.open(dataPaths(directory).store);
-  closers.push(() => store.close());
+  // links are made only after the core is open
+  const opened: { core?: Core } = {};
+  closers.push(() => {
+    // a link that has not ended yet asks no closed store
+    delete opened.core;
+    return store.close();
+  });
   const remembers = await claimForRunning(store, chain, dataPaths(directory).claimed);
   if (!remembers) {
     const what = 'the store was lost or set back';
@@ -158,8 +164,6 @@ async function assemble(
     signer: data.signer,
     otherKey: (id) => data.keyring.get(id),
   };
-  // links are made only after the core is open
-  const opened: { core?: Core } = {};
   const pending = await readPendingJoin(directory);
   const configured = peersIn([...config.p2p.bootstrap, ...(pending?.addrs ?? [])]);
   const pairs: PairView = {

@@ -86,9 +86,10 @@ export class Joiner {
   }
 
   start(): void {
+    // what was under way may end when the store is closed
+    if (this.#isStopped) return;
     const { member } = this;
     const isComing = member ? member.state === 'joining' : this.#parts.pending !== undefined;
-    if (this.#isStopped) return;
     if (!isComing) {
       if (member && this.#parts.pending) void dropPendingJoin(this.#parts.directory);
       return;

@@ -39,6 +39,7 @@ export class PostureService {
   readonly #options: PostureOptions;
   readonly #keeper: PostureKeeper | undefined;
   readonly #stops: (() => void)[] = [];
+  #isClosed = false;
   /** Whom a grade is given to by the clock: when it changes, links are reviewed. */
   #effective = '';
 
@@ -66,6 +67,8 @@ export class PostureService {
     const keeper = this.#keeper;
     const faults = counted(POSTURE_METRICS.faults, 'Penalties of peers, by grade', ['grade']);
     network.onPenalty((actor, code) => {
+      // requests that were under way end after the node has
+      if (this.#isClosed) return;
       const grade = gradeOf(core, actor, clock) ?? 'none';
       faults.inc({ grade });
       if (grade !== 'none') log.info({ actor, code, grade }, 'an isolated member misbehaves');
@@ -81,6 +84,7 @@ export class PostureService {
   }
 
   close(): Promise<void> {
+    this.#isClosed = true;
     this.#keeper?.stop();
     for (const stop of this.#stops) stop();
     return Promise.resolve();
