@@ -65,7 +65,7 @@ export const CHECKPOINT_MUTANTS: readonly Mutant[] = [
     about: 'one validator that signs another checkpoint halts the others',
     edits: [
       {
-        file: 'ledger/certifier.ts',
+        file: 'ledger/divergence.ts',
         find: 'if (tally.checkpoint.id === own.id || stake < committee.validity) continue;',
         replace: 'if (tally.checkpoint.id === own.id || stake < 1) continue;',
       },
@@ -76,9 +76,9 @@ export const CHECKPOINT_MUTANTS: readonly Mutant[] = [
     about: 'a node that stands apart goes on making events final',
     edits: [
       {
-        file: 'ledger/certifier.ts',
+        file: 'ledger/divergence.ts',
         find: '    this.#diverged = { epoch, size, cut, own: own.id, theirs };\n' +
-          '    this.#host.haltFinality();\n',
+          '    this.#parts.haltFinality();\n',
         replace: '    this.#diverged = { epoch, size, cut, own: own.id, theirs };\n',
       },
     ],
@@ -88,9 +88,9 @@ export const CHECKPOINT_MUTANTS: readonly Mutant[] = [
     about: 'a node that stands apart forgets it over a restart',
     edits: [
       {
-        file: 'ledger/certifier.ts',
-        find: '    this.#diverged = held.diverged;\n',
-        replace: '    held = { ...held, diverged: undefined };\n',
+        file: 'ledger/divergence.ts',
+        find: '    this.#diverged = held;\n',
+        replace: '    held = undefined;\n',
       },
     ],
   },

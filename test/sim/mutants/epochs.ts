@@ -90,8 +90,8 @@ export const EPOCH_MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'ledger/replica.ts',
-        find: 'if (this.hasForgotten && this.#host.mayReturn()) this.#memory.regain(ops);',
-        replace: 'if (this.hasForgotten) this.#memory.regain(ops);',
+        find: 'if (this.hasForgotten && this.#host.mayReturn()) this.#seat.memory.regain(ops);',
+        replace: 'if (this.hasForgotten) this.#seat.memory.regain(ops);',
       },
     ],
   },
