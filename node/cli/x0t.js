@@ -64,8 +64,7 @@ function refuse(reason) {
 
 if (Number(process.versions.node.split('.')[0]) >= NODE_MAJOR_MIN) {
   // before any TypeScript: what is in the cache needs no compiler; older ones know no cache
-  const { enableCompileCache } = await import('node:module');
-  enableCompileCache();
+  await import('./compile-cache.js');
   await import('./main.ts');
 } else {
   const node = bundledNode();

@@ -26,7 +26,7 @@ const sources: ReadonlyMap<string, string> = new Map(
 /** Every use of the environment, and what it may decide. */
 const ENVIRONMENT: Readonly<Record<string, string>> = {
   'node/cli/client.ts': 'X0T_TOKEN_FILE: where a command finds its token',
-  'node/cli/main.ts': 'NODE_COMPILE_CACHE: where threads find what was compiled',
+  'node/cli/compile-cache.js': 'XDG_CACHE_HOME, NODE_COMPILE_CACHE: where compiled code is kept',
   'node/cli/server-trust.ts': 'SPIFFE_ENDPOINT_SOCKET: which Workload API a command believes',
   'node/cli/svid.ts': 'SPIFFE_ENDPOINT_SOCKET: which Workload API a command asks',
   'node/frugal.ts': 'MALLOC_ARENA_MAX: memory',

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const LAUNCHER = join(import.meta.dirname, '..', '..', 'node', 'cli', 'x0t.js');
+const CACHE = join(LAUNCHER, '..', 'compile-cache.js');
 /** Makes the running Node call itself 20; the Node that the launcher starts is not affected. */
 const AS_NODE_20 = '--import=data:text/javascript,'
   + 'Object.defineProperty(process,"versions",{value:{...process.versions,node:"20.20.2"}})';
@@ -27,6 +28,7 @@ function project(bundled: boolean): { readonly launcher: string; readonly remove
   writeFileSync(join(root, 'main.ts'), MAIN);
   const launcher = join(root, 'x0t.js');
   copyFileSync(LAUNCHER, launcher);
+  copyFileSync(CACHE, join(root, 'compile-cache.js'));
   if (bundled) {
     writeFileSync(join(root, 'node_modules', PACKAGE, 'package.json'), '{}');
     symlinkSync(process.execPath, join(root, 'node_modules', PACKAGE, 'bin', 'node'));
