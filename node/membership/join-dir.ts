@@ -16,7 +16,7 @@ import { dataPaths, isInitialised } from '#node/data-paths.ts';
 import { proveUse } from './invite-token.ts';
 import type { Token } from './invite-token.ts';
 import { JoinAttempt } from './join-attempt.ts';
-import { dropPendingJoin, readPendingJoin, writePendingJoin } from './join-file.ts';
+import { readPendingJoin, writePendingJoin } from './join-file.ts';
 import type { PendingJoin } from './join-file.ts';
 import { askToJoin, isFinal } from './joiner.ts';
 import type { JoinReply } from './join-exchange.ts';
@@ -86,10 +86,8 @@ async function prepare(options: JoinOptions, attempt: JoinAttempt): Promise<Node
   const isSame = known && inviteIn(known) === token.id;
   const pending = isSame ? known : await pendingOf(token, keys, keys);
   if (!isSame) {
-    attempt.replaces(async () => {
-      await (known ? writePendingJoin(directory, known) : dropPendingJoin(directory));
-    });
-    await writePendingJoin(directory, pending);
+    const before = known && (() => writePendingJoin(directory, known));
+    await attempt.file(paths.join, () => writePendingJoin(directory, pending), before);
   }
   if (isThere && isSame) return keys;
   const { genesis } = await untilTaken(
@@ -171,12 +169,12 @@ async function untilTaken(
   for (;;) {
     try {
       const reply = await askToJoin(pending, peerKey, (error) => attempt.missed(error));
+      attempt.taken();
       if (openChain(reply.genesis).id !== invite.chain) {
         fail('genesis_foreign', 'The member shows another genesis than the invite names.', {
           chain: textOf(invite.chain),
         });
       }
-      attempt.taken();
       tell(reply.state);
       return reply;
     } catch (error) {

@@ -20,7 +20,7 @@ const AGAIN_MS = 15_000;
 
 /**
  * Hands a pending join to one member after the other; throws what the last one answered. `missed`
- * hears of every one that gave no final word.
+ * hears of every one that did not take it.
  */
 export async function askToJoin(
   { message, addrs }: PendingJoin,
@@ -36,8 +36,8 @@ export async function askToJoin(
       );
     } catch (error) {
       last = error;
-      if (isFinal(error)) throw error;
       missed(error);
+      if (isFinal(error)) throw error;
     }
   }
   throw last;

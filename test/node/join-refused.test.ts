@@ -1,8 +1,11 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, readdir } from 'node:fs/promises';
+import {
+  mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile,
+} from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
@@ -10,6 +13,7 @@ import { X0tError } from '#ledger/errors.ts';
 import { dataPaths } from '#node/data-paths.ts';
 import { createKeyFile } from '#node/keys.ts';
 import type { Token } from '#node/membership/invite-token.ts';
+import { JoinAttempt } from '#node/membership/join-attempt.ts';
 import { isStopped, joinAsSigner, prepareToJoin } from '#node/membership/join-dir.ts';
 import { until } from '#test/p2p/support.ts';
 import { host, nodeKeys, tokenOf } from '#test/support/join-host.ts';
@@ -32,7 +36,7 @@ async function refusal(t: ExecutionContext, tried: Promise<unknown>): Promise<X0
   return error as X0tError;
 }
 
-test('a refusal for good leaves nothing of its run, and says so', async (t) => {
+test('who was refused for good keeps its keys, and another token goes on with them', async (t) => {
   const one = await host(t);
   const [unknown, withdrawn] = [await tokenOf(one, {}, false), await tokenOf(one)];
   t.is(await one.say('member.withdraw/1', { invite: Uint8Array.fromHex(withdrawn.id) }), 0);
@@ -46,39 +50,79 @@ test('a refusal for good leaves nothing of its run, and says so', async (t) => {
     ['foreign_chain', foreign],
   ] as const;
   const directory = join(one.base, 'deep', 'joined');
+  const paths = dataPaths(directory);
+  const seen = new Set<string>();
   for (const [reason, token] of cases) {
     const error = await refusal(t, prepareToJoin(optionsFor(directory, token)));
     t.like(error, { code: 'join_refused', data: { reason, isFinal: true } });
     t.false('isSent' in error.data);
-    t.regex(error.message, /final for this token, and nothing .* is left/);
-    t.false(existsSync(join(one.base, 'deep')), `${reason}: neither keys nor directories`);
-    const file = join(one.base, 'keys', 'me.key');
+    t.regex(error.message, /final for this token\. A member may know the keys/);
+    seen.add(`${await readFile(paths.key, 'hex')} ${await readFile(paths.peerKey, 'hex')}`);
+    t.true(existsSync(paths.join), `${reason}: with the event that the member knows`);
+    const file = join(one.base, 'keys', reason, 'me.key');
     const signer = joinAsSigner((attempt) => attempt.file(file, () => createKeyFile(file)), {
       ...optionsFor(directory, token),
     });
     t.like(await refusal(t, signer), { code: 'join_refused', data: { reason } });
-    t.false(existsSync(join(one.base, 'keys')), `${reason}: no key file`);
+    t.true(existsSync(file), `${reason}: the key file`);
   }
   await prepareToJoin(optionsFor(directory, await tokenOf(one)));
-  t.true(existsSync(dataPaths(directory).genesis), 'another token does');
+  t.true(existsSync(paths.genesis), 'another token does');
+  seen.add(`${await readFile(paths.key, 'hex')} ${await readFile(paths.peerKey, 'hex')}`);
+  t.is(seen.size, 1, 'with the same keys all the way');
 });
 
-test('what was there before a refused run stays as it was, and another token does', async (t) => {
+test('where nobody was asked nothing is left of the run, but what was there before', async (t) => {
+  const base = await mkdtemp(join(tmpdir(), 'x0t-join-'));
+  t.teardown(() => rm(base, { recursive: true, force: true }));
+  const end = async (attempt: JoinAttempt): Promise<X0tError> => {
+    const ended = await attempt.ended(new X0tError('join_no_address', 'No address.'));
+    t.true(ended instanceof X0tError);
+    return ended as X0tError;
+  };
+  const file = join(base, 'deep', 'joined', 'me.key');
+  const put = (text: string, at = file) => writeFile(at, text);
+  const whole = new JoinAttempt();
+  await whole.file(file, () => put('a'));
+  const error = await end(whole);
+  t.is(error.data['isFinal'], true);
+  t.regex(error.message, /final for this token, and nothing .* is left/);
+  t.deepEqual(await readdir(base), [], 'neither keys nor directories');
+
+  const changed = new JoinAttempt();
+  await changed.file(file, () => put('a'));
+  await put('b', `${file}.new`);
+  await rename(`${file}.new`, file);
+  await end(changed);
+  t.is(await readFile(file, 'utf8'), 'b', 'the file of somebody else');
+
+  const replacing = new JoinAttempt();
+  await rm(file);
+  await replacing.file(file, () => put('c'), () => put('before'));
+  await end(replacing);
+  t.is(await readFile(file, 'utf8'), 'before');
+
+  const sent = new JoinAttempt();
+  await rm(file);
+  await sent.file(file, () => put('d'));
+  sent.missed(new X0tError('join_refused', '', { reason: 'invite_used', isSent: true }));
+  const kept = await end(sent);
+  t.regex(kept.message, /A member may know the keys/);
+  t.is(await readFile(file, 'utf8'), 'd');
+});
+
+test('keys that were there before a refused run stay, and another token does', async (t) => {
   const one = await host(t);
   const directory = join(one.base, 'joined');
   await mkdir(directory);
   const used = await tokenOf(one);
   await prepareToJoin(optionsFor(join(one.base, 'faster'), used));
   await until(() => one.node.core.replica.fold.size >= 2, 'the join is final');
-  await refusal(t, prepareToJoin(optionsFor(directory, used)));
-  t.deepEqual(await readdir(directory), [], 'the directory itself was there');
-
   const { key, peerKey } = dataPaths(directory);
   await createKeyFile(key);
   const before = await readFile(key, 'utf8');
   const error = await refusal(t, prepareToJoin(optionsFor(directory, used)));
   t.like(error.data, { reason: 'invite_used', isFinal: true });
-  t.deepEqual(await readdir(directory), ['node.key']);
   t.is(await readFile(key, 'utf8'), before);
   await prepareToJoin(optionsFor(directory, await tokenOf(one)));
   t.is(await readFile(key, 'utf8'), before, 'the same key, with another token');
@@ -149,6 +193,6 @@ test('keys that a member may have taken are kept, and what may pass is said', as
   );
   const kept = await refusal(t, unsure);
   t.like(kept.data, { reason: 'invite_unknown', isFinal: true });
-  t.regex(kept.message, /The keys are kept/);
+  t.regex(kept.message, /they are kept/);
   t.true(existsSync(file));
 });
