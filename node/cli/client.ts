@@ -18,13 +18,16 @@ import type { SigningKey } from './signing.ts';
 /** Names a file with the token for nodes of this machine. */
 const TOKEN_VARIABLE = 'X0T_TOKEN_FILE';
 
-export function clientOf(options: NodeOptions): Promise<Client> {
-  return clientAt(apiUrl(options), options);
+export async function clientOf(options: NodeOptions): Promise<Client> {
+  const url = apiUrl(options);
+  return clientWith(await authFor(url, options), url, options);
 }
 
-/** As `clientOf`, for another node than the options name. */
+/** As `clientOf`, for another node than the options name: it does not get `--token-file`. */
 export async function clientAt(url: string, options: NodeOptions): Promise<Client> {
-  return clientWith(await authFor(url, options), url, options);
+  const { tokenFile: _, ...rest } = options;
+  const auth = await authFor(url, url === options.url ? options : rest);
+  return clientWith(auth, url, options);
 }
 
 /** As `clientAt`, with another proof of who the command is. */

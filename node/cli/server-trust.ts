@@ -56,8 +56,9 @@ type Trust = Pick<SpiffePeers, 'authorities' | 'servers'>;
  * For an https address: a `fetch` to a server that is judged by the bundle of `--trust-bundle`,
  * else by those of the Workload API, else by that of the data directory's node, where it runs;
  * `undefined` where there is none of them. `isProved`: requests prove otherwise who sends them;
- * else the SVID of the Workload API is shown. Throws `usage` where such options are given beside
- * `--url` with another address, `spiffe_id_invalid`, and the codes of bundles and of Workload APIs.
+ * else the SVID of the Workload API is shown. For another address throws `usage` where options say
+ * who is to be believed, wherever it is from, or `--workload-api` is given beside it as `--url`;
+ * also `spiffe_id_invalid`, and the codes of bundles and of Workload APIs.
  */
 export async function secureFetchFor(
   url: string,
@@ -66,7 +67,9 @@ export async function secureFetchFor(
 ): Promise<DirectFetch | undefined> {
   const { data, trustBundle, serverId, workloadApi } = options;
   if (URL.parse(url)?.protocol !== 'https:') {
-    const isUseless = url === options.url && (trustBundle ?? serverId ?? workloadApi) !== undefined;
+    const isUseless =
+      (trustBundle ?? serverId) !== undefined ||
+      (url === options.url && workloadApi !== undefined);
     const message = '--trust-bundle, --server-id and --workload-api are for https addresses.';
     return isUseless ? fail('usage', message, { url }) : undefined;
   }

@@ -50,7 +50,7 @@ export class JoinAttempt {
     this.#mayBeTaken = true;
   }
 
-  /** One address gave no reply: the error of `askToJoin`. A refusal is sent by who knows the event. */
+  /** One address gave no reply: the error of `askToJoin`. Who refuses knows the event. */
   missed(error: unknown): void {
     if (error instanceof X0tError && error.data['isSent'] === true) this.taken();
   }

@@ -79,6 +79,12 @@ test('commands ask a node by TLS: with a bundle and a key, or with an SVID', asy
   const plain = url.replace('https', 'http');
   const useless = await x0t(away, 'status', '--url', plain, ...KEY, ...BUNDLE, '--json');
   refused(t, useless, 2, 'usage', 'options that nothing comes of');
+  const bundle = ['--trust-bundle', join(away, 'bundle.json')];
+  for (const trust of [bundle, ['--server-id', spiffeId]]) {
+    const ofDirectory = await x0t(home, 'status', '--data', 'd', ...trust, '--json');
+    refused(t, ofDirectory, 2, 'usage', `${trust[0]}, and the directory says http`);
+  }
+  refused(t, await at('member', 'add', plain, ...KEY, ...BUNDLE), 2, 'usage', 'a joiner at http');
   const noTls = json(await x0t(home, 'status', '--data', 'd', '--json')) as unknown as NodeStatus;
   const httpPort = `https://127.0.0.1:${noTls.api?.http.port}`;
   const wrongPort = await x0t(away, 'status', '--url', httpPort, ...KEY, ...BUNDLE, '--json');
