@@ -7,7 +7,7 @@ import { addCommand, wholeNumber } from './command.ts';
 import { readInput } from './files.ts';
 import { columns, remark, utc } from './output.ts';
 import type { Output } from './output.ts';
-import { printableBytes } from './printable.ts';
+import { inLine, printableBytes, shellWord } from './printable.ts';
 import { clientOf } from './client.ts';
 import { withNode } from './places.ts';
 import type { NodeOptions } from './places.ts';
@@ -136,10 +136,17 @@ function registerList(group: Command): void {
     const page = await (await clientOf(options)).listKv(query);
     out.show(page, () => {
       const rows = page.entries.map((one) => [one.key, describe(one)] as const);
-      const more = page.next === undefined ? '' : `more: --after ${JSON.stringify(page.next)}\n`;
+      const more = page.next === undefined ? '' : moreAfter(page.next);
       return rows.length === 0 ? 'no keys\n' : columns(rows) + more;
     });
   });
+}
+
+/** Where the next page begins: a key of others, to be pasted into a shell. */
+function moreAfter(key: string): string {
+  return inLine(key) === key
+    ? `more: --after ${shellWord(key)}\n`
+    : 'more: after a key with controls, which --json shows as `next`\n';
 }
 
 function describe({ value, type, seq, ts_ms }: KvJson): string {

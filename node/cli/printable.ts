@@ -16,6 +16,11 @@ export function inLine(text: string): string {
   return text.replace(CONTROLS, escaped);
 }
 
+/** One word for a POSIX shell, which finds nothing in it to carry out. */
+export function shellWord(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
+}
+
 /** Bytes for a terminal: what is no UTF-8 becomes replacement characters. */
 export function printableBytes(bytes: Uint8Array): { text: string; isWhole: boolean } {
   const { buffer, byteOffset, byteLength } = bytes;

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -34,6 +35,19 @@ test('keys and types in lists are escaped, each in its line', async (t) => {
   t.true(stdout.startsWith(`${SHOWN}  seq 1`) && stdout.includes(`bytes  ${SHOWN}\n`), stdout);
   const json = await x0t(folder(t), 'kv', 'list', '--url', url, '--json');
   t.is((JSON.parse(json.stdout) as { entries: (typeof entry)[] }).entries[0]?.key, EVIL);
+});
+
+test('where a list goes on is one word of a shell, whatever key it is', async (t) => {
+  const key = `$(touch x) \`id\` "$HOME" it's\\ 'b' !1`;
+  const entry = { key: 'a', value: 'AA==', seq: 1, ts_ms: 1, level: 'final' };
+  const url = await hostile(t, 200, { entries: [entry], next: key });
+  const { stdout } = await x0t(folder(t), 'kv', 'list', '--url', url);
+  const [, word = ''] = /^more: --after (.*)$/m.exec(stdout) ?? [];
+  t.is(execFileSync('/bin/sh', ['-c', `printf %s ${word}`], { encoding: 'utf8' }), key);
+  const worse = await hostile(t, 200, { entries: [entry], next: EVIL });
+  const more = await x0t(folder(t), 'kv', 'list', '--url', worse);
+  t.regex(more.stdout, /^more: after a key with controls, which --json shows as `next`\n$/m);
+  t.is(more.stdout.split('\n').length, 3);
 });
 
 test('so are errors of a node, with all that they say', async (t) => {
