@@ -2,6 +2,7 @@
  * Runs the command line `x0t` on load. `compile-cache.js` comes first: what is loaded after it
  * needs no compiler the next time.
  */
+// oxlint-disable-next-line import/no-unassigned-import -- it acts on load, before the rest
 import './compile-cache.js';
 import { becomeFrugal } from '#node/frugal.ts';
 
