@@ -82,7 +82,7 @@ export interface Clause {
 
 const CLAUSE = /\b(when|unless)[\s\u0085]*\{/y;
 
-/** The clauses of a policy's text, in order. An annotation may have their names: it has no brace. */
+/** The clauses of a policy, in order. An annotation may have their names: it has no brace. */
 export function clausesOf(text: string): Clause[] {
   // as long as the text itself
   const code = text.replaceAll(OPAQUE, (part) =>
