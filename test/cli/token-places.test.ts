@@ -27,7 +27,7 @@ async function listener(t: ExecutionContext): Promise<Heard> {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, tokens };
 }
 
-test('the node that is to get a seat does not see the token of the one that is asked', async (t) => {
+test('who is to get a seat does not see the token of the node that is asked', async (t) => {
   const cwd = folder(t);
   const secret = 'A'.repeat(43);
   writeFileSync(join(cwd, 'token'), `${secret}\n`, { mode: 0o600 });
