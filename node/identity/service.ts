@@ -305,6 +305,11 @@ export class IdentityService {
     this.#server = server;
     this.#closers.push(() => server.close());
     log.info({ socket, trustDomain: state.current.trustDomain.uri }, 'the Workload API runs');
+    const { sticky } = server;
+    if (sticky === undefined) return;
+    const text = `Others may make the folder of the Workload API's socket when it is gone`;
+    this.limitations.push(`${text}: anybody may write to ${sticky}, choose one such as /run/x0t.`);
+    log.warn({ socket, folder: sticky }, 'others may make the folder of the socket when it is gone');
   }
 
   async #publish({ x509, jwt }: PublishedAuthority): Promise<void> {
