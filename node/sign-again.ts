@@ -48,7 +48,8 @@ function mayRepeat({ method, url }: SignedRequest<unknown>): boolean {
 
 /** The second in which a request says that it was signed. */
 function createdOf(headers: Fields): number | undefined {
-  const [, created] = /;created=(\d+)/.exec(new Headers(headers).get('signature-input') ?? '') ?? [];
+  const input = new Headers(headers).get('signature-input') ?? '';
+  const [, created] = /;created=(\d+)/.exec(input) ?? [];
   return created === undefined ? undefined : Number(created);
 }
 

@@ -307,9 +307,10 @@ export class IdentityService {
     log.info({ socket, trustDomain: state.current.trustDomain.uri }, 'the Workload API runs');
     const { sticky } = server;
     if (sticky === undefined) return;
-    const text = `Others may make the folder of the Workload API's socket when it is gone`;
-    this.limitations.push(`${text}: anybody may write to ${sticky}, choose one such as /run/x0t.`);
-    log.warn({ socket, folder: sticky }, 'others may make the folder of the socket when it is gone');
+    const text = "others may make the folder of the Workload API's socket once it is gone";
+    const reason = `anybody may write to ${sticky}; choose one such as /run/x0t`;
+    this.limitations.push(`When the node is down, ${text}: ${reason}.`);
+    log.warn({ socket, folder: sticky }, text);
   }
 
   async #publish({ x509, jwt }: PublishedAuthority): Promise<void> {

@@ -17,7 +17,8 @@ const ROOT_UID = 0;
  * every link on the way belong to one of the two, and neither group nor others may write there;
  * only folders above it may be sticky, as nobody can move there what is ours. Without such a one
  * this holds also while the node is down. Below one, which is answered then, it holds as long as
- * the folder is there: whoever comes first makes it anew after a reboot or a cleaner. Fails with `socket_folder_open`, or `socket_failed` where there is no such folder.
+ * the folder is there: whoever comes first makes it anew after a reboot or a cleaner. Fails with
+ * `socket_folder_open`, or `socket_failed` where there is no such folder.
  */
 export async function assertOwnFolder(folder: string, uid: number): Promise<string | undefined> {
   const refuse = (path: string, reason: string): never =>

@@ -212,7 +212,7 @@ test('below a folder where anybody may make another, it runs and says so', async
   };
   const config = { socket: join(folder, 'api.sock'), agent: '' };
   const service = await IdentityService.open(config, parts);
-  t.true(service.limitations.some((text) => text.includes(`may write to ${above},`)));
+  t.true(service.limitations.some((text) => text.includes(`may write to ${above};`)));
   t.not(service.status.provider, 'unavailable');
   await service.close();
 });
