@@ -310,32 +310,31 @@ export class Client {
   }
 
   /** Ends with `limit`; without it when it takes too long, with `null` never. */
-  #send(path: string, request: Request, limit?: AbortSignal | null): Promise<Response> {
-    return signedAgain(async () => {
+  async #send(path: string, request: Request, limit?: AbortSignal | null): Promise<Response> {
+    const { method = 'GET', query = {}, body, headers = {}, isOpen = false } = request;
+    const url = new URL(this.url + path);
+    for (const [name, value] of Object.entries(query)) {
+      if (value !== undefined) url.searchParams.set(name, `${value}`);
+    }
+    const fetched = this.#fetchFor(url);
+    const auth = isOpen ? undefined : this.#auth;
+    const sign = async () => (await auth?.({ method, url, headers, body })) ?? headers;
+    const send = async (proved: DirectRequest['headers']): Promise<Response> => {
       const timeout = () => AbortSignal.timeout(request.timeout_ms ?? this.#timeout_ms);
-      const response = await this.#fetch(path, request, limit === undefined ? timeout() : limit);
+      const signal = this.#ending(limit === undefined ? timeout() : limit);
+      const sent = { method, headers: proved, ...(body && { body }), ...(signal && { signal }) };
+      const response = await fetched(url, sent).catch((error: unknown) => {
+        throw unreachable(this.url, error);
+      });
       if (response.ok || request.accepts?.includes(response.status)) return response;
       throw await errorOf(response, this.url);
-    });
+    };
+    return signedAgain({ method, url, sign, send });
   }
 
-  async #fetch(path: string, request: Request, signal: AbortSignal | null): Promise<Response> {
-    const { method = 'GET', query = {}, body, headers = {}, isOpen = false } = request;
-    const target = new URL(this.url + path);
-    for (const [name, value] of Object.entries(query)) {
-      if (value !== undefined) target.searchParams.set(name, `${value}`);
-    }
-    const send = this.#fetchFor(target);
-    const auth = isOpen ? undefined : this.#auth;
-    const proved = (await auth?.({ method, url: target, headers, body })) ?? headers;
-    const signals = [signal ?? undefined, this.#signal].filter((one) => one !== undefined);
-    const given = signals.length > 0 && { signal: AbortSignal.any(signals) };
-    try {
-      const sent = { method, headers: proved, ...(body && { body }), ...given };
-      return await send(target, sent);
-    } catch (error) {
-      throw unreachable(this.url, error);
-    }
+  #ending(limit: AbortSignal | null): AbortSignal | undefined {
+    const signals = [limit ?? undefined, this.#signal].filter((one) => one !== undefined);
+    return signals.length > 0 ? AbortSignal.any(signals) : undefined;
   }
 
   #fetchFor(target: URL): DirectFetch {

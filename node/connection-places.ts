@@ -84,8 +84,10 @@ export class ConnectionPlaces {
 
   #takeRate(networks: readonly string[]): boolean {
     if (networks[0] === LOOPBACK) return this.#localRate.take(LOOPBACK);
-    // the largest is asked first: who has many small ones does not fill the tables of those
     const rates = this.#rates.slice(-networks.length);
+    // all are asked first: whom a small one refuses takes nothing from those who share the large
+    // ones with it, and whom a large one refuses does not fill the tables of the small ones
+    if (!networks.every((network, i) => rates[i]?.has(network))) return false;
     return networks.every((network, i) => rates[i]?.take(network));
   }
 

@@ -198,8 +198,9 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   const tellingWritten = (add: (scope: Api) => unknown) =>
     app.register(async (scope) => {
       // what a crash may take back is not told
-      scope.addHook('onSend', async ({ url }, _reply, payload) => {
-        if (url.startsWith('/v1/')) await core.replica.written();
+      scope.addHook('onSend', async ({ routeOptions }, _reply, payload) => {
+        // that of the route: a target has many spellings
+        if (routeOptions.url?.startsWith('/v1/')) await core.replica.written();
         return payload;
       });
       await add(scope);

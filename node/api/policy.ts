@@ -97,7 +97,7 @@ const Decisions = Type.Object(
     ),
     forgotten: Type.Array(
       Type.Object({
-        principal: Type.String({ description: 'empty for all who came late, together' }),
+        principal: Type.String({ description: 'empty for all without a room, together' }),
         isClaimed: Type.Boolean({ description: 'authors that events claimed, not looked at' }),
         count: schemas.Count,
         last_ms: Type.Integer(),

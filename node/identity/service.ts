@@ -305,6 +305,12 @@ export class IdentityService {
     this.#server = server;
     this.#closers.push(() => server.close());
     log.info({ socket, trustDomain: state.current.trustDomain.uri }, 'the Workload API runs');
+    const { sticky } = server;
+    if (sticky === undefined) return;
+    const text = "others may make the folder of the Workload API's socket once it is gone";
+    const reason = `anybody may write to ${sticky}; choose one such as /run/x0t`;
+    this.limitations.push(`When the node is down, ${text}: ${reason}.`);
+    log.warn({ socket, folder: sticky }, text);
   }
 
   async #publish({ x509, jwt }: PublishedAuthority): Promise<void> {

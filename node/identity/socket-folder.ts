@@ -13,12 +13,14 @@ const ROOT_UID = 0;
 
 /**
  * Ascertains that nobody but root and `uid` can put anything into a folder, or another folder into
- * its place, also while the node is down: who could would hand out identities of his own making.
- * The folder, those above it and every link on the way belong to one of the two, and neither group
- * nor others may write there; only folders above it may be sticky, as nobody can move there what is
- * ours. Fails with `socket_folder_open`, or `socket_failed` where there is no such folder.
+ * its place: who could would hand out identities of his own making. The folder, those above it and
+ * every link on the way belong to one of the two, and neither group nor others may write there;
+ * only folders above it may be sticky, as nobody can move there what is ours. Without such a one
+ * this holds also while the node is down. Below one, which is answered then, it holds as long as
+ * the folder is there: whoever comes first makes it anew after a reboot or a cleaner. Fails with
+ * `socket_folder_open`, or `socket_failed` where there is no such folder.
  */
-export async function assertOwnFolder(folder: string, uid: number): Promise<void> {
+export async function assertOwnFolder(folder: string, uid: number): Promise<string | undefined> {
   const refuse = (path: string, reason: string): never =>
     fail('socket_folder_open', 'others may replace the socket or its folder', {
       folder,
@@ -28,15 +30,17 @@ export async function assertOwnFolder(folder: string, uid: number): Promise<void
   let at = '/';
   let rest = partsOf(resolve(folder));
   let here = await statOf(at);
+  let sticky: string | undefined;
   for (let links = 0; ; ) {
     const isOpen = (here.mode & (S_IWGRP | S_IWOTH)) !== 0;
     if (here.uid !== ROOT_UID && here.uid !== uid) refuse(at, 'it belongs to another user');
     const [name, ...later] = rest;
     if (name === undefined) {
       if (isOpen) refuse(at, 'others may write to it');
-      return;
+      return sticky;
     }
     if (isOpen && (here.mode & STICKY) === 0) refuse(at, 'others may write to it');
+    if (isOpen) sticky = at;
     const next = join(at, name);
     const found = await statOf(next);
     if (found.isSymbolicLink()) {

@@ -46,6 +46,8 @@ export class WorkloadServer {
   readonly #rates: TokenBuckets;
   #listener: Server | undefined;
   #cancelLook: () => void = () => undefined;
+  /** The folder above the socket's where others may make its folder, if that is gone. */
+  sticky: string | undefined;
 
   constructor(parts: WorkloadServerParts) {
     this.#parts = parts;
@@ -62,7 +64,7 @@ export class WorkloadServer {
       const length = `at most ${PATH_BYTES_MAX} bytes`;
       fail('socket_path_invalid', `a socket has an absolute path of ${length}`);
     }
-    await assertOwnFolder(dirname(path), OWN_UID);
+    this.sticky = await assertOwnFolder(dirname(path), OWN_UID);
     await removeStale(path);
     const listener = createServer({ allowHalfOpen: false }, (socket) => this.#accept(socket));
     listener.maxConnections = ACCEPTED_MAX;

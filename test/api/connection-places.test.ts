@@ -144,6 +144,9 @@ test('new connections of a network have a rate, at each size of it', async (t) =
   t.is(flood(3000, (i) => site(7, i)), 2000, 'a site');
   t.is(flood(3000, (i) => site(8, i % 256)), 1000, 'a customer');
   t.is(flood(3000, (i) => `2001:9::${i + 1}`), 500, 'a link');
+  t.is(flood(3000, () => site(9)), 500, 'one link');
+  t.is(flood(3000, (i) => site(9, 1 + (i % 255))), 500, 'its customer has what it has left');
+  t.is(flood(600, () => site(9, 256)), 500, 'and so has its site');
   t.is(flood(3000, (i) => `::ffff:127.0.0.${(i % 250) + 1}`), 3000, 'this machine');
 });
 

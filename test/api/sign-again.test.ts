@@ -20,7 +20,12 @@ interface Asked {
 }
 
 /** A node that refuses so many requests with `detail`; what it was asked. */
-async function refusing(t: ExecutionContext, times: number, detail: () => object) {
+async function refusing(
+  t: ExecutionContext,
+  times: number,
+  detail: () => object,
+  host = '127.0.0.1',
+) {
   const asked: Asked[] = [];
   const server = createServer((request, response) => {
     const chunks: Buffer[] = [];
@@ -34,13 +39,13 @@ async function refusing(t: ExecutionContext, times: number, detail: () => object
       response.writeHead(isRefused ? 401 : 202, { 'content-type': 'application/json' });
       response.end(JSON.stringify(isRefused ? { ...envelope, detail: detail() } : { id: 'e' }));
     });
-  }).listen(0, '127.0.0.1');
+  }).listen(0, host);
   await once(server, 'listening');
   t.teardown(() => server.close());
   const { port } = server.address() as AddressInfo;
-  const client = new Client(`http://127.0.0.1:${port}`, { auth: withSignature(actor) });
+  const client = new Client(`http://${host}:${port}`, { auth: withSignature(actor) });
   const put = () => client.putKv('k', new TextEncoder().encode('value'));
-  return { asked, put };
+  return { asked, put, client };
 }
 
 const nextSecond = (): number => Math.floor(Date.now() / 1000) + 1;
@@ -60,8 +65,9 @@ test('it waits for the second that the node names, and signs anew', async (t) =>
 
 test('no more than once, not for long, and for no other reason', async (t) => {
   const cases = [
-    ['it is refused again', 2, () => ({ from_s: Math.floor(Date.now() / 1000) })],
+    ['it is refused again', 2, () => ({ from_s: nextSecond() })],
     ['another clock', 1, () => ({ from_s: nextSecond() + 60 })],
+    ['it counts already', 1, () => ({ from_s: nextSecond() - 60 })],
     ['too old or ahead', 1, () => ({ seconds: 31 })],
   ] as const;
   for (const [name, count, detail] of cases) {
@@ -70,4 +76,16 @@ test('no more than once, not for long, and for no other reason', async (t) => {
     t.is(codeOf(error), 'signature_stale', name);
     t.is(asked.length, count, name);
   }
+});
+
+test('where another may have answered, no write is signed a second time', async (t) => {
+  // not a loopback address by its name
+  const { asked, put, client } = await refusing(t, 9, () => ({ from_s: nextSecond() }), '0.0.0.0');
+  t.is(codeOf(await t.throwsAsync(put())), 'signature_stale');
+  t.is(codeOf(await t.throwsAsync(client.deleteKv('k'))), 'signature_stale');
+  t.deepEqual(asked.map(({ method }) => method), ['PUT', 'DELETE']);
+  const bytes = Uint8Array.of(1);
+  t.is(codeOf(await t.throwsAsync(client.submit(bytes, bytes))), 'signature_stale');
+  t.is(codeOf(await t.throwsAsync(client.status())), 'signature_stale');
+  t.deepEqual(asked.slice(2).map(({ method }) => method), ['POST', 'POST', 'GET', 'GET']);
 });

@@ -1,5 +1,5 @@
 import { createHash, generateKeyPairSync } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -199,6 +199,22 @@ test('a node that is no issuer says so and serves nothing', async (t) => {
   const { service } = await serve(t, ledger, bob);
   t.is(service.status.provider, 'starting');
   t.deepEqual(ledger.verdicts, ['applied']);
+});
+
+test('below a folder where anybody may make another, it runs and says so', async (t) => {
+  const above = mkdtempSync(join(tmpdir(), 'x0t-'));
+  const folder = join(above, 'run');
+  mkdirSync(folder, { mode: 0o755 });
+  chmodSync(above, 0o1777);
+  const parts = {
+    ledger: new HandLedger().of(ada),
+    actor: ada, clock, entropy, log: quietLog, refused: () => undefined,
+  };
+  const config = { socket: join(folder, 'api.sock'), agent: '' };
+  const service = await IdentityService.open(config, parts);
+  t.true(service.limitations.some((text) => text.includes(`may write to ${above};`)));
+  t.not(service.status.provider, 'unavailable');
+  await service.close();
 });
 
 test('a part that cannot run is left out and says why', async (t) => {

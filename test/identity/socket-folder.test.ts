@@ -28,9 +28,13 @@ test('a folder of our own in a sticky one is good, the sticky one itself is not'
   const parent = made();
   const folder = join(parent, 'run');
   mkdirSync(folder, { mode: 0o755 });
-  await t.notThrowsAsync(assertOwnFolder(folder, own));
+  const above = await assertOwnFolder(folder, own);
+  t.not(above, parent);
   chmodSync(parent, 0o1777);
-  await t.notThrowsAsync(assertOwnFolder(folder, own));
+  t.is(await assertOwnFolder(folder, own), parent, 'it says where others may make it anew');
+  chmodSync(parent, 0o1755);
+  t.is(await assertOwnFolder(folder, own), above, 'where nobody else may write, nobody can');
+  chmodSync(parent, 0o1777);
   t.is(await codeOf(parent), OPEN);
   t.is(await codeOf(tmpdir()), OPEN);
 });

@@ -43,14 +43,32 @@ test('equal ones are one, also when there is no room', (t) => {
   t.is(counted + forgotten, log.counts.denied);
 });
 
-test('who comes in ever new names shares one room with all who come so late', (t) => {
+test('of too many principals the one that was not denied for longest gives its room', (t) => {
   const { log, deny, of } = bench();
   deny('quiet', 'secret');
-  for (let i = 0; i < FLOOD; i++) for (const key of ['a', 'b']) deny(`name ${i}`, key);
-  t.is(of('quiet').length, 1);
-  t.is(of('name 1').length, 2);
-  t.is(log.list({ limit: 10_000 }).length, 4096);
-  const forgotten = log.forgotten({ limit: 10_000 });
-  t.deepEqual(forgotten.map(({ principal }) => principal), [''], 'those without a room');
-  t.is(of(`name ${FLOOD - 1}`).length, 2, 'their latest stay too');
+  for (let i = 0; i < 511; i++) for (const key of ['a', 'b']) deny(`name ${i}`, key);
+  deny('quiet', 'secret');
+  t.deepEqual(log.forgotten({ limit: 10_000 }), []);
+  deny('late', 'secret');
+  t.deepEqual([of('name 0').length, of('name 1').length, of('late').length], [0, 2, 1]);
+  t.like(of('quiet')[0], { count: 2 }, 'it was denied since');
+  const [lost, ...rest] = log.forgotten({ limit: 10_000 });
+  t.deepEqual([lost?.principal, lost?.isClaimed, lost?.count, rest], ['', false, 2, []]);
+  for (let i = 0; i < FLOOD; i++) deny('loud', `${i}`);
+  t.deepEqual([of('late').length, of('name 2').length], [1, 2], 'who comes late has its own');
+  const counted = log.list({ limit: 10_000 }).reduce((sum, { count }) => sum + count, 0);
+  const forgotten = log.forgotten({ limit: 10_000 }).reduce((sum, { count }) => sum + count, 0);
+  t.is(counted + forgotten, log.counts.denied);
+});
+
+test('names that events only claim take no room from who is denied', (t) => {
+  const { log, deny, of } = bench();
+  for (let i = 0; i < 4; i++) deny('quiet', `secret ${i}`);
+  for (let i = 0; i < FLOOD; i++) {
+    for (const kind of 'abcdefgh') {
+      log.admission({ kind, actor: `name ${i}`, body: {} } as never, DENIED);
+    }
+  }
+  t.is(of('quiet').length, 4);
+  t.true(log.forgotten({ limit: 10_000 }).every(({ isClaimed }) => isClaimed));
 });
