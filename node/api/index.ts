@@ -197,10 +197,11 @@ export async function createApi(options: ApiOptions): Promise<FastifyInstance> {
   /** For routes that read the fold, which is ahead of the disk while a turn writes. */
   const tellingWritten = (add: (scope: Api) => unknown) =>
     app.register(async (scope) => {
-      // what a crash may take back is not told
-      scope.addHook('onSend', async ({ routeOptions }, _reply, payload) => {
+      // what a crash may take back is not told; a refusal tells nothing of it
+      scope.addHook('onSend', async ({ routeOptions }, { statusCode }, payload) => {
         // that of the route: a target has many spellings
-        if (routeOptions.url?.startsWith('/v1/')) await core.replica.written();
+        const isTold = statusCode < 400 && routeOptions.url?.startsWith('/v1/') === true;
+        if (isTold) await core.replica.written();
         return payload;
       });
       await add(scope);
