@@ -1,7 +1,7 @@
 import test from 'ava';
 import { bytesOf, idOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
-import { FEDERATIONS_MAX, candidateOf, refreshSupport } from '#projections/identity-federation.ts';
+import { FEDERATIONS_MAX, REFRESH_PAUSE_MS, refreshSupport } from '#projections/identity-federation.ts';
 import { identity, readIdentity } from '#projections/identity.ts';
 import { kv } from '#projections/kv.ts';
 import { members } from '#projections/members.ts';
@@ -18,6 +18,16 @@ const documentOf = (sequence: number | string | undefined, more = ''): Uint8Arra
   const head = sequence === undefined ? '' : `,"spiffe_sequence":${sequence}`;
   return new TextEncoder().encode(`{"keys":[]${head}${more}}`);
 };
+
+/** What is vouched for: the document without its sequence, and that beside it. */
+function told(document: Uint8Array) {
+  const text = new TextDecoder().decode(document);
+  const sequence = /,"spiffe_sequence":(\d+)/.exec(text)?.[1];
+  // another sequence stands for another bundle here
+  const more = sequence === undefined ? '' : `,"of":"${sequence}"`;
+  const bare = text.replace(/,"spiffe_sequence":\d+/, more);
+  return { bundle: new TextEncoder().encode(bare), ...(sequence && { sequence }) };
+}
 
 /** A network whose operator has federated with one trust domain, by its endpoint. */
 class Net {
@@ -49,8 +59,8 @@ class Net {
     return this.say(this.operator, 'identity.federation/1', whole, ts_ms);
   }
 
-  refresh(index: number, document: Uint8Array, more: object = {}): string {
-    return this.#vouch(index, document, { bundle: document, ...more });
+  refresh(index: number, document: Uint8Array, more: object = {}, ts_ms?: number): string {
+    return this.#vouch(index, document, { bundle: told(document).bundle, ...more }, ts_ms);
   }
 
   /** Without the document itself. */
@@ -60,7 +70,9 @@ class Net {
 
   #vouch(index: number, document: Uint8Array, more: object, ts_ms?: number): string {
     const basis = bytesOf(this.held?.basis ?? '00'.repeat(32));
-    const body = { trustDomain: NAME, basis, digest: bytesOf(idOf(document)), ...more };
+    const { bundle, sequence } = told(document);
+    const digest = bytesOf(idOf(bundle));
+    const body = { trustDomain: NAME, basis, digest, ...(sequence && { sequence }), ...more };
     return this.say(this.validators[index] ?? '', 'identity.refresh/1', body, ts_ms);
   }
 
