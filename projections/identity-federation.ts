@@ -156,7 +156,7 @@ export function refresh(
   if (basis.toHex() !== relation.basis.toHex()) return 'identity_stale';
   const name = digest.toHex();
   const [content, refreshed_ms = -Infinity] = relation.refreshed ?? [];
-  if (content?.toHex() === name) return 'identity_known';
+  if ([relation.digest.toHex(), content?.toHex()].includes(name)) return 'identity_known';
   if (!isNewer(sequenceOf(relation), sequenceOf({ sequence }))) return 'identity_stale';
   const before = statementsOf(rows, trustDomain);
   const others = before.filter(([who]) => seated.has(who.toHex()) && who.toHex() !== actor);
