@@ -22,16 +22,16 @@ const LOST_MS = 600_000;
 /** So many changes in a row are news; with each more the pause doubles. */
 const CHANGES_MAX = 2;
 const UNSTEADY_MS_MAX = 86_400_000;
-const UNSTEADY = new X0tError('bundle_unsteady', 'The bundle is another at each fetch.').code;
+const unsteady = new X0tError('bundle_unsteady', 'A foreign bundle changes all the time.');
 
 /**
  * A validator's part in keeping foreign bundles current. In each window, as long as the bundle's
  * refresh hint, as many validators poll as it takes to replace the bundle, so one that is honest at
  * least; who they are changes from window to window. They author the digest of what they found, if
- * it has changed, once in a window at most. Of a bundle that somebody vouches for the others convince
- * themselves, each by a fetch of its own, as many at a time as are needed, until enough vouch for
- * the same: one of these tells the document. A bundle that changes again and again, also before it
- * is told, is fetched more and more rarely.
+ * it has changed, once in a window at most. Of a bundle that somebody vouches for the others
+ * convince themselves, each by a fetch of its own, as many at a time as are needed, until enough
+ * vouch for the same: one of these tells the document. A bundle that changes again and again, also
+ * before it is told, is fetched more and more rarely.
  */
 export class FederationKeeper {
   readonly #parts: FederationKeeperParts;
@@ -101,7 +101,7 @@ export class FederationKeeper {
       one = {
         basis, digest, window: -1, poll_ms: undefined, paused_ms: 0, quiet_ms: 0, doubts: 0,
         failures: 0, isFetching: false, fetched: undefined, sent: undefined,
-        saidIn: -1, gaveIn: -1, seen: '', seen_ms: -Infinity, changes: 0, calm_ms: 0,
+        saidIn: -1, gaveIn: -1, seen: '', seen_ms: -Infinity, changes: 0, calm_ms: -Infinity,
         status: { trustDomain, interval_s },
       };
       this.#cases.set(trustDomain, one);
@@ -128,7 +128,8 @@ export class FederationKeeper {
     const [jitter = 0] = entropy.bytes(1);
     // all of them within half a window
     const step_ms = Math.min(fallback_ms, (intervalOf(federation) * 1000) / (2 * support));
-    const due_ms = Math.max(this.#now_ms + (rank + jitter / 256) * step_ms, one.paused_ms, one.calm_ms);
+    const turn_ms = this.#now_ms + (rank + jitter / 256) * step_ms;
+    const due_ms = Math.max(turn_ms, one.paused_ms, one.calm_ms);
     one.poll_ms = rank < support ? due_ms : undefined;
   }
 
@@ -232,7 +233,7 @@ export class FederationKeeper {
     const now_ms = this.#now_ms;
     // within the windows that a turn takes to come round, and twice the last pause
     const since_ms = Math.max(one.seen_ms, one.calm_ms);
-    const pause_ms = Math.max(0, one.calm_ms - one.seen_ms);
+    const pause_ms = one.calm_ms > one.seen_ms ? one.calm_ms - one.seen_ms : 0;
     const isSoon = now_ms - since_ms <= 4 * interval_ms + pause_ms;
     one.changes = isSoon ? Math.min(one.changes + 1, 32) : 0;
     one.seen = digest;
@@ -242,10 +243,9 @@ export class FederationKeeper {
     one.calm_ms = now_ms + Math.min(long_ms, UNSTEADY_MS_MAX);
     const { log, clock } = this.#parts;
     const { trustDomain } = one.status;
-    log.warn({ trustDomain, changes: one.changes }, 'a foreign bundle changes all the time');
-    one.status = {
-      ...one.status, failure: { at_ms: clock.wall_ms(), code: UNSTEADY },
-    };
+    const { code } = unsteady;
+    log.warn({ trustDomain, code, changes: one.changes }, 'a foreign bundle does not stay');
+    one.status = { ...one.status, failure: { at_ms: clock.wall_ms(), code } };
   }
 
   /** The held bundle stays. */

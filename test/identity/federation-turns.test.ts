@@ -45,6 +45,7 @@ test('each validator is first in one of as many windows as there are validators'
 
 test('only others that have a seat are counted', (t) => {
   const [self = '', second = '', third = ''] = actors;
-  const pending = [self, second, third, 'who left'].map((actor) => ({ actor, digest: 'd', sequence: 1n }));
+  const said = { digest: 'd', sequence: 1n };
+  const pending = [self, second, third, 'who left'].map((actor) => ({ actor, ...said }));
   t.deepEqual([...countsOf(of('a', { pending }), self, actors)], [['d', 2]]);
 });

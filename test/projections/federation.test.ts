@@ -1,7 +1,9 @@
 import test from 'ava';
 import { bytesOf, idOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
-import { FEDERATIONS_MAX, REFRESH_PAUSE_MS, refreshSupport } from '#projections/identity-federation.ts';
+import {
+  FEDERATIONS_MAX, REFRESH_PAUSE_MS, refreshSupport,
+} from '#projections/identity-federation.ts';
 import { identity, readIdentity } from '#projections/identity.ts';
 import { kv } from '#projections/kv.ts';
 import { members } from '#projections/members.ts';
@@ -22,10 +24,10 @@ const documentOf = (sequence: number | string | undefined, more = ''): Uint8Arra
 /** What is vouched for: the document without its sequence, and that beside it. */
 function told(document: Uint8Array) {
   const text = new TextDecoder().decode(document);
-  const sequence = /,"spiffe_sequence":(\d+)/.exec(text)?.[1];
+  const sequence = /,"spiffe_sequence":(\d+)(?![.\d])/.exec(text)?.[1];
   // another sequence stands for another bundle here
   const more = sequence === undefined ? '' : `,"of":"${sequence}"`;
-  const bare = text.replace(/,"spiffe_sequence":\d+/, more);
+  const bare = text.replace(/,"spiffe_sequence":\d+(?![.\d])/, more);
   return { bundle: new TextEncoder().encode(bare), ...(sequence && { sequence }) };
 }
 
