@@ -16,11 +16,7 @@ const CANDIDATES_MAX = 64;
 const TRIAL_PARTS_MAX = 600_000;
 /** What a question costs besides. */
 const QUESTION_PARTS = 100;
-/**
- * Whoever is an operator and nothing else. The ledger keeps the last one of them (`members`), so
- * what any operator may do, somebody may at all times.
- */
-const ANY_OPERATOR = '0'.repeat(64);
+/** Of whoever is an operator and nothing else. */
 const STANDING = { roles: ['operator'], labels: [] };
 
 /** Who and what a changed set is tried on. */
@@ -28,6 +24,8 @@ export interface Trial {
   readonly program: PolicyProgram;
   readonly principals: Principals;
   readonly policyIds: readonly string[];
+  /** An actor that no policy can name. */
+  readonly anybody: string;
   /** Those that may hold the network's keys: who asks for the change comes first. */
   readonly candidates: readonly string[];
   readonly kinds: readonly string[];
@@ -37,7 +35,9 @@ export interface Trial {
 
 /**
  * Throws `policy_lockout` where an operator as such could not replace every policy at any time,
- * which is enough to undo anything, or hand that event to a node by its API; and
+ * which is enough to undo anything, or hand that event to a node by its API: the ledger keeps the
+ * last operator (`members`), whoever that will be. The same where none of those who are operators
+ * now, as far as they are candidates, could. Throws
  * `policy_denies_everyone` where none of the candidates could author any event but changes of
  * policies. What is permitted by rules that look at the time does not count.
  */
@@ -48,10 +48,14 @@ export function assertSafe(trial: Trial): void {
     .filter((actor) => standingOf(actor) !== undefined)
     .map((id) => principals.of({ type: 'Actor', id }, standingOf));
   const always = program.regardlessOf('time_ms');
-  const operator = principals.of({ type: 'Actor', id: ANY_OPERATOR }, () => STANDING);
-  const mayPut = (id: string) =>
-    isAllowed(always, operator, 'policy.put/1', { type: 'Policy', id }, ts_ms, NONE);
-  if (policyIds.length === 0 || !policyIds.every(mayPut)) {
+  const operator = principals.of({ type: 'Actor', id: trial.anybody }, () => STANDING);
+  const mayChange = (one: PolicySubject) =>
+    policyIds.every((id) =>
+      isAllowed(always, one, 'policy.put/1', { type: 'Policy', id }, ts_ms, NONE),
+    );
+  const present = members.filter(({ id }) => standingOf(id)?.roles.includes('operator'));
+  const isKept = mayChange(operator) && (present.length === 0 || present.some(mayChange));
+  if (policyIds.length === 0 || !isKept) {
     const message =
       'Operators could not change policies any more, or not at all times: keep a policy that ' +
       'permits it to the role.';

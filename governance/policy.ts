@@ -128,11 +128,15 @@ export class Policies implements Projection, Permission {
     };
     const program = this.#programOf(version, over);
     const roles = readRoles(over, version.roles);
+    const { policies } = version;
+    // it follows from the texts, so none of them can hold it
+    const parts = [...policies.values(), version.schema ?? '', version.roles ?? ''];
     const assigned = [...roles.keys()].filter((one) => principalNamed(one).type === 'Actor');
     assertSafe({
       program,
       principals: new Principals(roles),
-      policyIds: [...version.policies.keys()],
+      policyIds: [...policies.keys()],
+      anybody: idOf(encode(parts)),
       candidates: [actor, ...readFounders(rows), ...assigned],
       kinds: this.#others,
       ts_ms,

@@ -55,6 +55,7 @@ export class Replica {
   epochs: Epochs;
   #run: EpochRun;
   #reloading: (() => Promise<Restored>) | undefined;
+  #isReloading = false;
   /** The certified start of the next epoch, to be entered in the next turn. */
   #entering: EpochStart | undefined;
   readonly #storedKeys: StoredKeys;
@@ -270,10 +271,11 @@ export class Replica {
 
   /**
    * Resolves when all that the fold holds now is written: before, a crash may undo it, where it
-   * rests on an own block that nobody else has. Rejects where it could not be written.
+   * rests on an own block that nobody else has. Rejects where it could not be written. What is
+   * reloaded was written before.
    */
-  written(): Promise<void> {
-    return this.#turns.over();
+  async written(): Promise<void> {
+    if (!this.#isReloading) await this.#turns.over();
   }
 
   /** Resolves when no turn is under way. */
@@ -316,7 +318,11 @@ export class Replica {
     // what it waited for is looked at now
     this.#sealer.stop();
     const ops: StoreOp[] = [];
-    if (this.#reloading) await this.#reload(this.#reloading);
+    if (this.#reloading) {
+      this.#isReloading = true;
+      await this.#reload(this.#reloading);
+      this.#isReloading = false;
+    }
     const hadEnded = this.orderer.isEnded;
     const hasEntered = await this.#enter(ops);
     this.#run.releaseOverdue(this.#now_ms());

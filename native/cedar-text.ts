@@ -72,3 +72,37 @@ export function assertShallow(policy: string, text: string): void {
     fail('policy_invalid', message, { policy });
   }
 }
+
+/** A clause of a policy: from its keyword to behind its last brace. */
+export interface Clause {
+  readonly kind: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+const CLAUSE = /\b(when|unless)[\s\u0085]*\{/y;
+
+/** The clauses of a policy, in order. An annotation may have their names: it has no brace. */
+export function clausesOf(text: string): Clause[] {
+  // as long as the text itself
+  const code = text.replaceAll(OPAQUE, (part) =>
+    part.startsWith('"') ? `"${'_'.repeat(part.length - 2)}"` : ' '.repeat(part.length),
+  );
+  const clauses: Clause[] = [];
+  let depth = 0;
+  let begun: Omit<Clause, 'end'> | undefined;
+  for (let at = 0; at < code.length; at++) {
+    const char = code.charAt(at);
+    if (depth === 0) {
+      CLAUSE.lastIndex = at;
+      const [, kind] = CLAUSE.exec(code) ?? [];
+      if (kind !== undefined) begun = { kind, start: at };
+    }
+    if ('([{'.includes(char)) depth += 1;
+    else if (')]}'.includes(char)) depth -= 1;
+    if (depth !== 0 || char !== '}' || !begun) continue;
+    clauses.push({ ...begun, end: at + 1 });
+    begun = undefined;
+  }
+  return clauses;
+}

@@ -4,6 +4,7 @@ import { openChain } from '#ledger/chain.ts';
 import { signStatement } from '#governance/participant.ts';
 import { X0tError, codeOf, fail } from '#ledger/errors.ts';
 import type { Body, Entry } from '#ledger/event.ts';
+import { LANE_WINDOW } from '#ledger/limits.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Client, Written } from '#node/client.ts';
 import { ApiError } from '#node/client.ts';
@@ -27,8 +28,11 @@ export interface SigningOptions extends DataOption, PassphraseOption {
 const LANE = 0;
 /** The lane of what is signed with a node's own key here, apart from what the node says itself. */
 export const LANE_BESIDE_NODE = 1;
-/** Tries to find a free sequence number, when others use the same key at the same time. */
-const TRIES_MAX = 64;
+/**
+ * Tries to find a free sequence number, when others use the same key at the same time. Each is an
+ * event of its own: whoever answers could keep all of them.
+ */
+const TRIES_MAX = 8;
 
 /** A key that signs here, and the file that it was read from. */
 export interface SigningKey extends ActorKey {
@@ -75,8 +79,8 @@ export async function chainOf(client: Client, { file }: Pick<SigningKey, 'file'>
 
 /**
  * Signs an event and hands it over. The sequence number is the present second and a little by
- * chance, so that no state is kept here: an actor's numbers stay within `LANE_WINDOW` for a quarter
- * of an hour, however its events overtake each other. Where one turns out to be taken, which may
+ * chance, so that no state is kept here: an actor's numbers stay within `LANE_WINDOW` for ten
+ * minutes, however its events overtake each other. Where one turns out to be taken, which may
  * show only when the event is final, a higher one is signed. Throws what the node answers.
  */
 export async function submitSigned(
@@ -113,7 +117,12 @@ export async function signOnly(
 }
 
 /** Others that use the key in the same second most likely take another number. */
-const SPREAD = 64;
+const SPREAD = 256;
+/**
+ * So far ahead of the present second a lane may be, of a clock that was: what a node says beyond it
+ * is not believed, since a number at the end of the range would end the lane for good.
+ */
+const AHEAD_MAX = 4 * LANE_WINDOW;
 
 function freshSeq(): number {
   return Math.floor(systemClock.wall_ms() / 1000) + randomInt(SPREAD);
@@ -138,9 +147,9 @@ function nextSeq(error: unknown, seq: number): number | undefined {
   const isTaken = code === 'slot_pending' || (code === 'not_applied' && verdict === 'replayed');
   if (isTaken) return seq + 1 + randomInt(SPREAD);
   const highest = error instanceof ApiError ? error.data['highest'] : undefined;
-  return code === 'replayed' && typeof highest === 'number'
-    ? Math.max(highest, seq) + 1
-    : undefined;
+  if (code !== 'replayed' || typeof highest !== 'number') return undefined;
+  const present = Math.floor(systemClock.wall_ms() / 1000);
+  return highest <= present + AHEAD_MAX ? Math.max(highest, seq) + 1 : undefined;
 }
 
 /**

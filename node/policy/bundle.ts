@@ -166,6 +166,7 @@ export class CompiledBundle {
       program: this.program,
       principals: new Principals(this.#roles),
       policyIds: [...this.#policies.keys()],
+      anybody: OPERATOR,
       candidates: [OPERATOR, ...assigned],
       kinds: ordinaryKinds(),
       ts_ms: 0,

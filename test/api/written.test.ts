@@ -59,3 +59,19 @@ test('what is read from the fold is told after the write under way', async (t) =
   t.deepEqual((await read).json().labels, labels);
   await node.close();
 });
+
+test('the status is told while a snapshot is put in place', async (t) => {
+  const node = await startSingleNode();
+  const { core, api } = node;
+  const placed = Promise.withResolvers<never>();
+  const began = Promise.withResolvers<void>();
+  const reloaded = core.replica.reload(() => {
+    began.resolve();
+    return placed.promise;
+  });
+  await began.promise;
+  t.is((await api.inject('/v1/status')).statusCode, 200);
+  placed.reject(new Error('it is not put in place'));
+  await reloaded.catch(() => undefined);
+  await node.close();
+});

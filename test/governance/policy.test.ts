@@ -153,6 +153,23 @@ const TEXTS: readonly (readonly [what: string, verdict: string, text: string])[]
      when { context == { time_ms: 5000, operation: "submitEvent" } };`,
   ],
   [
+    'a forbid that looks at the time, with numbers that JSON rounds',
+    'policy_lockout',
+    `forbid(principal, action in Action::"policy", resource)
+     when { context.time_ms > 3 } when { 9007199254740993 != 9007199254740992 };`,
+  ],
+  [
+    'a forbid that looks at the time, with a chain as long as may be',
+    'policy_lockout',
+    `forbid(principal, action in Action::"policy", resource) // when { false }
+     when { context.time_ms > 3 } when { ${'false || '.repeat(118)}true };`,
+  ],
+  [
+    'a forbid of all operators that there are, and of none who could come',
+    'policy_lockout',
+    `forbid(principal == Actor::"${OPERATOR}", action in Action::"policy", resource);`,
+  ],
+  [
     'a policy that nobody may replace',
     'policy_lockout',
     'forbid(principal, action in Action::"policy", resource == Policy::"mine");',
@@ -235,6 +252,11 @@ test('a rule may look at the time where operators are not concerned', (t) => {
   const night = `forbid(principal, action, resource) when { context.time_ms > 5000 }
     unless { principal in Role::"operator" };`;
   t.is(one.apply('policy.put/1', put(night)), 'applied');
+  const chain = `${'false || '.repeat(100)}true`;
+  const long = `@when("is no clause") forbid(principal, action, resource) when { ${chain} }
+    when { context.time_ms > 9 && "when { } // \\" {" != "" }
+    unless { principal in Role::"operator" };`;
+  t.is(one.apply('policy.put/1', put(long, 'long')), 'applied');
   const some = 'permit(principal, action, resource) when { context.time_ms < 9 };';
   t.is(one.apply('policy.put/1', put(some, 'some')), 'applied');
 });
