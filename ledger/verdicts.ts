@@ -118,6 +118,8 @@ export const VERDICTS = {
   identity_bounds: 1030,
   /** The bundle is not newer than the held one, or the relationship was set anew since. */
   identity_stale: 1031,
+  /** A bundle before enough validators vouch for it, or too soon after the one before. */
+  identity_early: 1032,
   /** Validators report and isolate by rule; operators by their own right. */
   posture_not_permitted: 1280,
   /** Of whom is spoken is no member, or is not isolated. */

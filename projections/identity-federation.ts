@@ -13,20 +13,21 @@ import { parseSpiffeId, parseTrustDomain } from './spiffe-id.ts';
  * Foreign trust domains and their bundles. An operator makes a relationship, with the endpoint at
  * which the bundle is found; validators keep the bundle current. No validator is believed alone:
  * a bundle counts once as many of those who sit in the committee vouch for the same bytes as there
- * cannot be traitors of.
+ * cannot be traitors of. They vouch for its digest; the document is told once, by the statement
+ * that completes.
  *
  * Rows: `federations` → [name...], `federation/<name>` → Relation, `bundle/<name>` → document,
- * `refresh/<name>` → [[actor, digest]...]: whom validators vouch for, one statement each,
- * `candidate/<name>/<64 hex digits>` → document, as long as somebody vouches for it.
+ * `refresh/<name>` → [[actor, digest, sequence]...]: what validators vouch for, one statement each.
  */
 const NAMES = 'federations';
 const ofRelation = (name: string): string => `federation/${name}`;
 const ofBundle = (name: string): string => `bundle/${name}`;
 const ofRefresh = (name: string): string => `refresh/${name}`;
-const ofCandidate = (name: string, digest: Id): string => `candidate/${name}/${digest}`;
 
 export const FEDERATIONS_MAX = 64;
 export const REFRESH_KIND = 'identity.refresh/1';
+/** Commit time between two bundles of a relationship that validators put in place. */
+export const REFRESH_PAUSE_MS = 60_000;
 
 /** Where and how the bundle is fetched (SPIFFE Federation, 5.1). */
 export interface EndpointParameters {
@@ -47,9 +48,19 @@ interface Relation {
   readonly hint_s?: number;
   /** Commit time of the bundle's last change. */
   readonly changed_ms: number;
+  /** With a bundle from validators: what they vouched for, and the commit time of it. */
+  readonly refreshed?: readonly [content: Uint8Array, at_ms: number];
 }
 
-type Statements = readonly (readonly [actor: Uint8Array, digest: Uint8Array])[];
+/** The sequence in decimal digits, empty for none. */
+type Statement = readonly [actor: Uint8Array, digest: Uint8Array, sequence: string];
+
+export interface Vouching {
+  readonly actor: Id;
+  /** SHA-256 of the document without its sequence. */
+  readonly digest: Id;
+  readonly sequence: bigint | undefined;
+}
 
 /** A relationship as it stands, without the documents. */
 export interface Federation {
@@ -57,11 +68,13 @@ export interface Federation {
   readonly basis: Id;
   readonly endpoint: EndpointParameters | undefined;
   readonly digest: Id;
+  /** What validators vouched for, where the bundle is from them. */
+  readonly content?: Id;
   readonly sequence: bigint | undefined;
   readonly hint_s: number | undefined;
   readonly changed_ms: number;
   /** What validators vouch for, and not enough of them yet; who left its seat counts no more. */
-  readonly pending: readonly { readonly actor: Id; readonly digest: Id }[];
+  readonly pending: readonly Vouching[];
 }
 
 export interface FederationBody {
@@ -73,7 +86,11 @@ export interface FederationBody {
 export interface RefreshBody {
   readonly trustDomain: string;
   readonly basis: Uint8Array;
+  /** SHA-256 of the document without its sequence. */
   readonly digest: Uint8Array;
+  /** In decimal digits. */
+  readonly sequence?: string;
+  /** The document without its sequence, from whoever completes. */
   readonly bundle?: Uint8Array;
 }
 
@@ -121,10 +138,13 @@ export function federate(
   return 'applied';
 }
 
-/** A sitting validator vouches for what it fetched; the bundle changes once enough of them do. */
+/**
+ * A sitting validator vouches for what it fetched, by digest. The bundle changes with the statement
+ * that brings the document, once enough of them vouch for it; sooner no document is taken.
+ */
 export function refresh(
   actor: Id,
-  { trustDomain, basis, digest, bundle }: RefreshBody,
+  { trustDomain, basis, digest, sequence = '', bundle }: RefreshBody,
   ts_ms: number,
   rows: Rows,
   seats: Seats,
@@ -135,30 +155,32 @@ export function refresh(
   if (!relation?.endpoint) return 'identity_unknown';
   if (basis.toHex() !== relation.basis.toHex()) return 'identity_stale';
   const name = digest.toHex();
-  if (name === relation.digest.toHex()) return 'identity_known';
+  const [content, refreshed_ms = -Infinity] = relation.refreshed ?? [];
+  if ([relation.digest.toHex(), content?.toHex()].includes(name)) return 'identity_known';
+  if (!isNewer(sequenceOf(relation), sequenceOf({ sequence }))) return 'identity_stale';
   const before = statementsOf(rows, trustDomain);
-  const isSaid = before.some(([who, what]) => who.toHex() === actor && what.toHex() === name);
-  if (isSaid) return 'identity_known';
-  if (bundle && idOf(bundle) !== name) return 'identity_invalid';
-  const document = bundle ?? rows.get(ofCandidate(trustDomain, name));
-  if (!document) return 'identity_unknown';
-  const head = attempt(() => readBundleHead(document));
-  if (!head) return 'identity_invalid';
-  if (!isNewer(sequenceOf(relation), head.sequence)) return 'identity_stale';
   const others = before.filter(([who]) => seated.has(who.toHex()) && who.toHex() !== actor);
-  const after: Statements = [...others, [bytesOf(actor), digest]];
-  const vouching = after.filter(([, what]) => what.toHex() === name).length;
-  if (vouching >= refreshSupport(seats)) {
-    clearPending(rows, trustDomain);
-    hold(rows, trustDomain, document, head, { ...relation, changed_ms: ts_ms });
+  const after: readonly Statement[] = [...others, [bytesOf(actor), digest, sequence]];
+  if (!bundle) {
+    const own = before.find(([who]) => who.toHex() === actor);
+    if (own?.[1].toHex() === name && own[2] === sequence) return 'identity_known';
+    rows.put(ofRefresh(trustDomain), encode(after));
     return 'applied';
   }
-  rows.put(ofRefresh(trustDomain), encode(after));
-  if (bundle) rows.put(ofCandidate(trustDomain, name), bundle);
-  const kept = new Set(after.map(([, what]) => what.toHex()));
-  for (const [, what] of before) {
-    if (!kept.has(what.toHex())) rows.remove(ofCandidate(trustDomain, what.toHex()));
-  }
+  if (idOf(bundle) !== name) return 'identity_invalid';
+  const same = after.filter(([, what, at]) => what.toHex() === name && !at === !sequence);
+  // as many as it takes have seen this one or a later one
+  const reached = same.map(([, , at]) => BigInt(at)).toSorted((a, b) => (a < b ? 1 : -1));
+  const vouched = reached[refreshSupport(seats) - 1];
+  const document = sequence ? withSequence(bundle, vouched ?? 0n) : bundle;
+  const head = attempt(() => readBundleHead(document));
+  const isBare = attempt(() => readBundleHead(bundle).sequence === undefined) === true;
+  if (!head || !isBare) return 'identity_invalid';
+  if (vouched === undefined || ts_ms < refreshed_ms + REFRESH_PAUSE_MS) return 'identity_early';
+  clearPending(rows, trustDomain);
+  const { endpoint } = relation;
+  const refreshed = [digest, ts_ms] as const;
+  hold(rows, trustDomain, document, head, { basis, endpoint, changed_ms: ts_ms, refreshed });
   return 'applied';
 }
 
@@ -166,17 +188,18 @@ export function refresh(
 export function federationsIn(rows: Reading): readonly Federation[] {
   return federationNames(rows).map((trustDomain) => {
     const relation = relationOf(rows, trustDomain) as Relation;
-    const { basis, endpoint, digest, hint_s, changed_ms } = relation;
+    const { basis, endpoint, digest, hint_s, changed_ms, refreshed } = relation;
     return {
       trustDomain,
       basis: basis.toHex(),
       endpoint,
       digest: digest.toHex(),
+      ...(refreshed && { content: refreshed[0].toHex() }),
       sequence: sequenceOf(relation),
       hint_s,
       changed_ms,
-      pending: statementsOf(rows, trustDomain).map(([who, what]) => {
-        return { actor: who.toHex(), digest: what.toHex() };
+      pending: statementsOf(rows, trustDomain).map(([who, what, sequence]) => {
+        return { actor: who.toHex(), digest: what.toHex(), sequence: sequenceOf({ sequence }) };
       }),
     };
   });
@@ -187,13 +210,10 @@ export function bundleOf(rows: Reading, trustDomain: string): Uint8Array {
   return rows.get(ofBundle(trustDomain)) as Uint8Array;
 }
 
-/** What a validator vouches for; `undefined` once nobody does any more. */
-export function candidateOf(
-  rows: Reading,
-  trustDomain: string,
-  digest: Id,
-): Uint8Array | undefined {
-  return rows.get(ofCandidate(trustDomain, digest));
+/** The document with a sequence, which it has not yet: the first of its members. */
+function withSequence(bundle: Uint8Array, sequence: bigint): Uint8Array {
+  const text = new TextDecoder().decode(bundle);
+  return new TextEncoder().encode(text.replace('{', `{"spiffe_sequence":${sequence},`));
 }
 
 function hold(
@@ -201,7 +221,9 @@ function hold(
   trustDomain: string,
   document: Uint8Array,
   { sequence, refreshHint_s }: BundleHead,
-  { basis, endpoint, changed_ms }: Pick<Relation, 'basis' | 'changed_ms'> & {
+  { basis, endpoint, changed_ms, refreshed }: Pick<
+    Relation, 'basis' | 'changed_ms' | 'refreshed'
+  > & {
     readonly endpoint?: EndpointParameters | undefined;
   },
 ): void {
@@ -210,6 +232,7 @@ function hold(
     digest: bytesOf(idOf(document)),
     changed_ms,
     ...(endpoint && { endpoint }),
+    ...(refreshed && { refreshed }),
     ...(sequence !== undefined && { sequence: String(sequence) }),
     ...(refreshHint_s !== undefined && { hint_s: refreshHint_s }),
   };
@@ -218,9 +241,6 @@ function hold(
 }
 
 function clearPending(rows: Rows, trustDomain: string): void {
-  for (const [, digest] of statementsOf(rows, trustDomain)) {
-    rows.remove(ofCandidate(trustDomain, digest.toHex()));
-  }
   rows.remove(ofRefresh(trustDomain));
 }
 
@@ -245,11 +265,11 @@ function relationOf(rows: Reading, trustDomain: string): Relation | undefined {
   return found && (decode(found) as Relation);
 }
 
-function statementsOf(rows: Reading, trustDomain: string): Statements {
+function statementsOf(rows: Reading, trustDomain: string): readonly Statement[] {
   const found = rows.get(ofRefresh(trustDomain));
-  return found ? (decode(found) as Statements) : [];
+  return found ? (decode(found) as Statement[]) : [];
 }
 
-function sequenceOf({ sequence }: Relation): bigint | undefined {
-  return sequence === undefined ? undefined : BigInt(sequence);
+function sequenceOf({ sequence }: Pick<Relation, 'sequence'>): bigint | undefined {
+  return sequence ? BigInt(sequence) : undefined;
 }

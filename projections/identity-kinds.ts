@@ -111,7 +111,10 @@ export const IdentityRefresh = Type.Object(
   {
     trustDomain: TrustDomain,
     basis: bytes('id of the event that set the relationship', 32, 32),
-    digest: bytes('SHA-256 of the bundle', 32, 32),
+    digest: bytes('SHA-256 of the bundle without its sequence', 32, 32),
+    sequence: Type.Optional(
+      Type.String({ pattern: '^(0|[1-9][0-9]{0,38})$', maxLength: 39, description: 'decimal' }),
+    ),
     bundle: Type.Optional(ForeignBundle),
   },
   plain,

@@ -44,30 +44,9 @@ export async function refetch(
       fetched: String(bundle.sequence),
     });
   }
-  const made = ledgerDocument(bundle);
-  return { document: made, digest: idOf(made) };
-}
-
-/**
- * Whether another document says what was fetched here: the same authorities and refresh hint, and a
- * sequence that the fetched one has reached. It need not be the same: endpoints may count polls.
- */
-export function isSaidBy(
-  trustDomain: string,
-  fetched: Uint8Array,
-  other: Uint8Array | undefined,
-): boolean {
-  if (!other) return false;
-  try {
-    const [own, said] = [parseBundle(trustDomain, fetched), parseBundle(trustDomain, other)];
-    if (contentOf(own) !== contentOf(said)) return false;
-    if (own.sequence === undefined || said.sequence === undefined) {
-      return own.sequence === said.sequence;
-    }
-    return said.sequence <= own.sequence;
-  } catch {
-    return false;
-  }
+  // the sequence is told beside it: endpoints may count polls
+  const made = ledgerDocument({ ...bundle, sequence: undefined });
+  return { document: made, digest: idOf(made), sequence: bundle.sequence };
 }
 
 /**

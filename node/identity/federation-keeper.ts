@@ -1,4 +1,4 @@
-import { codeOf } from '#ledger/errors.ts';
+import { X0tError, codeOf } from '#ledger/errors.ts';
 import type { Body } from '#ledger/event.ts';
 import { bytesOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
@@ -6,8 +6,8 @@ import { rendezvous } from '#ledger/submissions.ts';
 import { RankedTries } from '#node/ranked-tries.ts';
 import { REFRESH_KIND, refreshSupport } from '#projections/identity-federation.ts';
 import type { Federation } from '#projections/identity-federation.ts';
-import type { FederationKeeperParts, FetchStatus, Refetched } from './federation-parts.ts';
-import { countsOf, intervalOf, orderIn, windowOf } from './federation-turns.ts';
+import type { Case, FederationKeeperParts, FetchStatus } from './federation-parts.ts';
+import { countsOf, intervalOf, orderIn, vouchingOf, windowOf } from './federation-turns.ts';
 
 /** How often it looks at what is due by time alone. */
 export const LOOK_MS = 1_000;
@@ -19,35 +19,19 @@ const QUIET_MS = 10_000;
 const FETCHES_MAX = 4;
 /** A statement that is not final by then is taken for lost. */
 const LOST_MS = 600_000;
-/** Judgements kept of what others vouch for, of one relationship. */
-const JUDGED_MAX = 256;
-
-/** One relationship, as long as its operator leaves it as it is. Times are monotonic. */
-interface Case {
-  readonly basis: Id;
-  /** Of the bundle that is held. */
-  digest: Id;
-  window: number;
-  poll_ms: number | undefined;
-  paused_ms: number;
-  quiet_ms: number;
-  /** Fetches in this window that others' statements asked for. */
-  doubts: number;
-  failures: number;
-  isFetching: boolean;
-  fetched: Refetched | undefined;
-  /** A statement on its way. */
-  sent: { isFinal: () => boolean; readonly until_ms: number } | undefined;
-  readonly judged: Map<Id, boolean>;
-  status: FetchStatus;
-}
+/** So many changes in a row are news; with each more the pause doubles. */
+const CHANGES_MAX = 2;
+const UNSTEADY_MS_MAX = 86_400_000;
+const unsteady = new X0tError('bundle_unsteady', 'A foreign bundle changes all the time.');
 
 /**
  * A validator's part in keeping foreign bundles current. In each window, as long as the bundle's
  * refresh hint, as many validators poll as it takes to replace the bundle, so one that is honest at
- * least; who they are changes from window to window. They author what they found, if it has
- * changed. Of a bundle that somebody vouches for the others convince themselves, each by a fetch of
- * its own, as many at a time as are needed, until it has replaced the held one.
+ * least; who they are changes from window to window. They author the digest of what they found, if
+ * it has changed, once in a window at most. Of a bundle that somebody vouches for the others
+ * convince themselves, each by a fetch of its own, as many at a time as are needed, until enough
+ * vouch for the same: one of these tells the document. A bundle that changes again and again, also
+ * before it is told, is fetched more and more rarely.
  */
 export class FederationKeeper {
   readonly #parts: FederationKeeperParts;
@@ -94,7 +78,7 @@ export class FederationKeeper {
     for (const federation of polled) {
       const one = this.#caseOf(federation);
       this.#plan(one, federation, actors, support);
-      this.#vouch(one, federation, actors, due);
+      this.#vouch(one, federation, actors, due, support);
       this.#doubt(one, federation, actors, due, support);
       const isDue = one.poll_ms !== undefined && this.#now_ms >= one.poll_ms;
       if (isDue && this.#mayFetch(one)) {
@@ -117,7 +101,7 @@ export class FederationKeeper {
       one = {
         basis, digest, window: -1, poll_ms: undefined, paused_ms: 0, quiet_ms: 0, doubts: 0,
         failures: 0, isFetching: false, fetched: undefined, sent: undefined,
-        judged: new Map(),
+        saidIn: -1, gaveIn: -1, seen: '', seen_ms: -Infinity, changes: 0, calm_ms: -Infinity,
         status: { trustDomain, interval_s },
       };
       this.#cases.set(trustDomain, one);
@@ -126,6 +110,7 @@ export class FederationKeeper {
     if (one.digest !== digest) {
       // it was refreshed: nobody has to any more in this window
       one.digest = digest;
+      this.#noteNew(one, federation.content ?? digest, interval_s * 1000);
       one.fetched = undefined;
       one.poll_ms = undefined;
     }
@@ -143,32 +128,49 @@ export class FederationKeeper {
     const [jitter = 0] = entropy.bytes(1);
     // all of them within half a window
     const step_ms = Math.min(fallback_ms, (intervalOf(federation) * 1000) / (2 * support));
-    const due_ms = Math.max(this.#now_ms + (rank + jitter / 256) * step_ms, one.paused_ms);
+    const turn_ms = this.#now_ms + (rank + jitter / 256) * step_ms;
+    const due_ms = Math.max(turn_ms, one.paused_ms, one.calm_ms);
     one.poll_ms = rank < support ? due_ms : undefined;
   }
 
-  /** Says what was fetched, in the words of whoever has said the same already. */
-  #vouch(one: Case, federation: Federation, actors: readonly Id[], due: Set<string>): void {
-    const { fetched } = one;
+  /** Says the digest of what was fetched; the document once enough vouch for it. */
+  #vouch(
+    one: Case,
+    federation: Federation,
+    actors: readonly Id[],
+    due: Set<string>,
+    support: number,
+  ): void {
+    const { fetched, window } = one;
     // what waits for a quorum is not said again
     if (one.sent && !one.sent.isFinal() && this.#now_ms < one.sent.until_ms) return;
     one.sent = undefined;
     if (!fetched) return;
     const { self } = this.#parts;
-    const { trustDomain, basis, pending } = federation;
-    const said = countsOf(federation, self, actors);
-    const fits = [...said].filter(([digest]) => this.#judge(one, federation, fetched, digest));
-    const [most] = fits.toSorted((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
-    const digest = most?.[0] ?? fetched.digest;
-    if (pending.some((row) => row.actor === self && row.digest === digest)) return;
-    const name = `say ${trustDomain} ${basis} ${digest} ${one.window}`;
+    const { trustDomain, basis } = federation;
+    const { digest, sequence, document } = fetched;
+    const vouching = vouchingOf(federation, fetched, actors);
+    const isSaid = vouching.includes(self);
+    const others = vouching.length - Number(isSaid);
+    const isEnough = others + 1 >= support;
+    const isTold = isEnough ? one.gaveIn === window : isSaid || one.saidIn === window;
+    if (isTold) return;
+    const name = `${isEnough ? 'give' : 'say'} ${trustDomain} ${basis} ${digest} ${window}`;
     due.add(name);
-    if (!this.#tries.isDue(name, () => 0, actors.length, this.#now_ms)) return;
+    // whoever completes comes first, then who has vouched, then who need not any more
+    const ranked = (): number => {
+      if (isSaid) return rendezvous(digest, vouching).indexOf(self);
+      return others < support ? 0 : others;
+    };
+    if (!this.#tries.isDue(name, ranked, actors.length, this.#now_ms)) return;
+    if (isEnough) one.gaveIn = window;
+    else one.saidIn = window;
     void this.#author(one, {
       trustDomain,
       basis: bytesOf(basis),
       digest: bytesOf(digest),
-      ...(!most && { bundle: fetched.document }),
+      ...(sequence !== undefined && { sequence: String(sequence) }),
+      ...(isEnough && { bundle: document }),
     });
   }
 
@@ -183,25 +185,16 @@ export class FederationKeeper {
     const { self } = this.#parts;
     const { trustDomain, basis } = federation;
     for (const digest of countsOf(federation, self, actors).keys()) {
-      if (one.fetched && this.#judge(one, federation, one.fetched, digest)) continue;
+      if (one.fetched?.digest === digest) continue;
       const name = `look ${trustDomain} ${basis} ${digest}`;
       due.add(name);
-      if (!this.#mayFetch(one) || this.#now_ms < one.quiet_ms) continue;
+      if (!this.#mayFetch(one) || this.#now_ms < Math.max(one.quiet_ms, one.calm_ms)) continue;
       // as many at a time as are needed
       const rank = () => rendezvous(digest, actors).indexOf(self) / support;
       if (!this.#tries.isDue(name, rank, actors.length, this.#now_ms)) continue;
       one.doubts += 1;
       void this.#fetch(one, federation);
     }
-  }
-
-  #judge(one: Case, federation: Federation, fetched: Refetched, digest: Id): boolean {
-    const known = one.judged.get(digest);
-    if (known !== undefined) return known;
-    const isSame = digest === fetched.digest || this.#parts.isSame(federation, fetched, digest);
-    if (one.judged.size >= JUDGED_MAX) one.judged.clear();
-    one.judged.set(digest, isSame);
-    return isSame;
   }
 
   #mayFetch(one: Case): boolean {
@@ -222,8 +215,8 @@ export class FederationKeeper {
       one.paused_ms = 0;
       // another may have refreshed it meanwhile
       one.fetched = one.digest === federation.digest ? found : undefined;
-      one.judged.clear();
       one.status = { ...one.status, checked_ms: clock.wall_ms() };
+      if (found) this.#noteNew(one, found.digest, intervalOf(federation) * 1000);
     } catch (error) {
       this.#failed(one, federation, codeOf(error));
     } finally {
@@ -232,6 +225,27 @@ export class FederationKeeper {
       one.quiet_ms = this.#now_ms + QUIET_MS * 2 ** one.doubts;
     }
     this.look();
+  }
+
+  /** Something new, here or on the ledger: too often in a row, and there is a pause. */
+  #noteNew(one: Case, digest: Id, interval_ms: number): void {
+    if (digest === one.seen) return;
+    const now_ms = this.#now_ms;
+    // within the windows that a turn takes to come round, and twice the last pause
+    const since_ms = Math.max(one.seen_ms, one.calm_ms);
+    const pause_ms = one.calm_ms > one.seen_ms ? one.calm_ms - one.seen_ms : 0;
+    const isSoon = now_ms - since_ms <= 4 * interval_ms + pause_ms;
+    one.changes = isSoon ? Math.min(one.changes + 1, 32) : 0;
+    one.seen = digest;
+    one.seen_ms = now_ms;
+    if (one.changes <= CHANGES_MAX) return;
+    const long_ms = interval_ms * 2 ** (one.changes - CHANGES_MAX);
+    one.calm_ms = now_ms + Math.min(long_ms, UNSTEADY_MS_MAX);
+    const { log, clock } = this.#parts;
+    const { trustDomain } = one.status;
+    const { code } = unsteady;
+    log.warn({ trustDomain, code, changes: one.changes }, 'a foreign bundle does not stay');
+    one.status = { ...one.status, failure: { at_ms: clock.wall_ms(), code } };
   }
 
   /** The held bundle stays. */

@@ -1,6 +1,7 @@
 import type { Id } from '#ledger/ports.ts';
 import { rendezvous } from '#ledger/submissions.ts';
-import type { Federation } from '#projections/identity-federation.ts';
+import type { Federation, Vouching } from '#projections/identity-federation.ts';
+import type { Refetched } from './federation-parts.ts';
 
 /**
  * Whose turn it is to poll a foreign bundle, and when: every validator finds the same without a
@@ -9,9 +10,10 @@ import type { Federation } from '#projections/identity-federation.ts';
 
 /**
  * Between two polls: the bundle's refresh hint, within these bounds; five minutes where it has none
- * (SPIFFE Federation, 4.1).
+ * (SPIFFE Federation, 4.1). Never less, whatever a foreign hint says: each poll may cost the ledger
+ * statements that stay.
  */
-const INTERVAL_S = { min: 60, default: 300, max: 24 * 3600 } as const;
+const INTERVAL_S = { min: 300, default: 300, max: 24 * 3600 } as const;
 
 /** Seconds. */
 export function intervalOf({ hint_s = INTERVAL_S.default }: Pick<Federation, 'hint_s'>): number {
@@ -47,4 +49,16 @@ export function countsOf(
     if (isCounted) counts.set(digest, (counts.get(digest) ?? 0) + 1);
   }
   return counts;
+}
+
+/** Those with a seat who vouch for what was fetched, whatever its sequence. */
+export function vouchingOf(
+  { pending }: Federation,
+  fetched: Pick<Refetched, 'digest' | 'sequence'>,
+  actors: readonly Id[],
+): Id[] {
+  const isSame = ({ digest, sequence }: Vouching): boolean =>
+    digest === fetched.digest && (sequence === undefined) === (fetched.sequence === undefined);
+  return pending.filter((one) => isSame(one) && actors.includes(one.actor))
+    .map(({ actor }) => actor);
 }

@@ -2,7 +2,7 @@ import { Counter } from 'prom-client';
 import type { Registry } from 'prom-client';
 import type { Core } from '#ledger/core.ts';
 import type { Clock, Entropy, Id, Log } from '#ledger/ports.ts';
-import { bundleOf, candidateOf, federationsIn } from '#projections/identity-federation.ts';
+import { bundleOf, federationsIn } from '#projections/identity-federation.ts';
 import type { EndpointParameters, Federation } from '#projections/identity-federation.ts';
 import { identity } from '#projections/identity.ts';
 import type * as Refresh from './bundle-refresh.ts';
@@ -36,7 +36,6 @@ export class FederationService {
   readonly #options: FederationOptions;
   readonly #keeper: FederationKeeper | undefined;
   #loading: Promise<typeof Refresh> | undefined;
-  #loaded: typeof Refresh | undefined;
   readonly #stops: (() => void)[] = [];
 
   constructor(options: FederationOptions) {
@@ -56,7 +55,6 @@ export class FederationService {
       list: () => federationsIn(this.#rows),
       seats: () => core.replica.fold.seats,
       refetch: (federation) => this.#refetch(federation),
-      isSame: (federation, fetched, digest) => this.#isSame(federation, fetched, digest),
       author: async (kind, body) => {
         const entry = await core.author(kind, body, true);
         return () => core.replica.fold.isFinalEntry(entry);
@@ -99,18 +97,12 @@ export class FederationService {
     const { core, clock, log, self } = this.#options;
     const endpoint = federation.endpoint as EndpointParameters;
     this.#loading ??= import('./bundle-refresh.ts');
-    this.#loaded = await this.#loading;
-    const { refetch, heldAuthorities } = this.#loaded;
+    const { refetch, heldAuthorities } = await this.#loading;
     const parts = { ledger: identityLedger(core, clock), clock, log, actor: self };
     const held = {
       document: bundleOf(this.#rows, federation.trustDomain),
       authorities: heldAuthorities(parts),
     };
     return refetch({ ...federation, endpoint }, held, clock.wall_ms());
-  }
-
-  #isSame({ trustDomain }: Federation, { document }: Refetched, digest: Id): boolean {
-    const other = candidateOf(this.#rows, trustDomain, digest);
-    return this.#loaded?.isSaidBy(trustDomain, document, other) === true;
   }
 }

@@ -1,7 +1,9 @@
 import test from 'ava';
 import { bytesOf, idOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
-import { FEDERATIONS_MAX, candidateOf, refreshSupport } from '#projections/identity-federation.ts';
+import {
+  FEDERATIONS_MAX, REFRESH_PAUSE_MS, refreshSupport,
+} from '#projections/identity-federation.ts';
 import { identity, readIdentity } from '#projections/identity.ts';
 import { kv } from '#projections/kv.ts';
 import { members } from '#projections/members.ts';
@@ -18,6 +20,16 @@ const documentOf = (sequence: number | string | undefined, more = ''): Uint8Arra
   const head = sequence === undefined ? '' : `,"spiffe_sequence":${sequence}`;
   return new TextEncoder().encode(`{"keys":[]${head}${more}}`);
 };
+
+/** What is vouched for: the document without its sequence, and that beside it. */
+function told(document: Uint8Array) {
+  const text = new TextDecoder().decode(document);
+  const sequence = /,"spiffe_sequence":(\d+)(?![.\d])/.exec(text)?.[1];
+  // another sequence stands for another bundle here
+  const more = sequence === undefined ? '' : `,"of":"${sequence}"`;
+  const bare = text.replace(/,"spiffe_sequence":\d+(?![.\d])/, more);
+  return { bundle: new TextEncoder().encode(bare), ...(sequence && { sequence }) };
+}
 
 /** A network whose operator has federated with one trust domain, by its endpoint. */
 class Net {
@@ -49,18 +61,20 @@ class Net {
     return this.say(this.operator, 'identity.federation/1', whole, ts_ms);
   }
 
-  refresh(index: number, document: Uint8Array, more: object = {}): string {
-    return this.#vouch(index, document, { bundle: document, ...more });
+  refresh(index: number, document: Uint8Array, more: object = {}, ts_ms?: number): string {
+    return this.#vouch(index, document, { bundle: told(document).bundle, ...more }, ts_ms);
   }
 
   /** Without the document itself. */
-  agree(index: number, document: Uint8Array, ts_ms?: number): string {
-    return this.#vouch(index, document, {}, ts_ms);
+  agree(index: number, document: Uint8Array, ts_ms?: number, more: object = {}): string {
+    return this.#vouch(index, document, more, ts_ms);
   }
 
   #vouch(index: number, document: Uint8Array, more: object, ts_ms?: number): string {
     const basis = bytesOf(this.held?.basis ?? '00'.repeat(32));
-    const body = { trustDomain: NAME, basis, digest: bytesOf(idOf(document)), ...more };
+    const { bundle, sequence } = told(document);
+    const digest = bytesOf(idOf(bundle));
+    const body = { trustDomain: NAME, basis, digest, ...(sequence && { sequence }), ...more };
     return this.say(this.validators[index] ?? '', 'identity.refresh/1', body, ts_ms);
   }
 
@@ -96,41 +110,70 @@ test('a bundle takes more validators than there may be traitors, and two where t
 test('enough validators that vouch for one document replace the bundle, nothing less', (t) => {
   const net = federated(7);
   const next = documentOf(6, ',"spiffe_refresh_hint":90');
-  t.is(net.refresh(0, next), 'applied');
-  t.is(net.refresh(0, next), 'identity_known');
+  t.is(net.refresh(0, next), 'identity_early', 'no document before it counts');
+  t.is(net.agree(0, next), 'applied');
+  t.is(net.agree(0, next), 'identity_known');
   t.is(net.agree(1, next), 'applied');
+  t.is(net.refresh(1, next), 'identity_early');
   t.is(net.sequence, 5n);
   t.is(net.held?.pending.length, 2);
-  t.is(net.agree(2, next, CREATED_MS + 99), 'applied');
+  t.is(net.refresh(2, next, {}, CREATED_MS + 99), 'applied');
   t.like(net.held, { sequence: 6n, hint_s: 90, changed_ms: CREATED_MS + 99, endpoint });
-  t.deepEqual(net.held?.bundle, next);
+  const text = new TextDecoder().decode(net.held?.bundle);
+  t.is(text, '{"spiffe_sequence":6,"keys":[],"of":"6","spiffe_refresh_hint":90}');
   t.deepEqual(net.held?.pending, []);
-  t.is(candidateOf(net.rows, NAME, idOf(next)), undefined, 'nothing is left of it');
+  t.is(net.rows.get(`refresh/${NAME}`), undefined, 'nothing is left of it');
   t.is(net.refresh(3, next), 'identity_known');
+});
+
+test('validators replace a bundle once a minute at most', (t) => {
+  const net = federated();
+  const at_ms = CREATED_MS + 1000;
+  const end_ms = at_ms + REFRESH_PAUSE_MS;
+  for (const [sequence, early_ms, late_ms] of [[6, at_ms, at_ms], [7, at_ms, end_ms]] as const) {
+    const next = documentOf(sequence);
+    t.is(net.agree(0, next, early_ms), 'applied');
+    if (late_ms > early_ms) t.is(net.refresh(1, next, {}, late_ms - 1), 'identity_early');
+    t.is(net.refresh(1, next, {}, late_ms), 'applied');
+    t.is(net.sequence, BigInt(sequence));
+  }
+});
+
+test('validators that saw one bundle with several sequences agree on one all have reached', (t) => {
+  const net = federated(7);
+  const next = documentOf(9);
+  for (const [index, sequence] of [[0, '9'], [1, '99999'], [2, '7']] as const) {
+    t.is(net.agree(index, next, undefined, { sequence }), 'applied');
+  }
+  t.is(net.refresh(3, next, { sequence: '8' }), 'applied');
+  t.is(net.sequence, 8n, 'three have seen it or a later one');
+  t.is(net.agree(0, documentOf(10), undefined, { sequence: '8' }), 'identity_stale');
 });
 
 test('a single validator that lies replaces nothing, whatever and how often it says', (t) => {
   const net = federated(4);
   for (let sequence = 6; sequence < 20; sequence += 1) {
-    t.is(net.refresh(3, documentOf(sequence)), 'applied');
+    t.is(net.agree(3, documentOf(sequence)), 'applied');
+    t.is(net.refresh(3, documentOf(sequence)), 'identity_early');
   }
   t.is(net.sequence, 5n);
   t.is(net.held?.pending.length, 1, 'one statement each');
   const [last] = net.held?.pending ?? [];
-  t.is(last?.digest, idOf(documentOf(19)));
-  t.is(candidateOf(net.rows, NAME, idOf(documentOf(18))), undefined, 'and one document');
+  t.is(last?.digest, idOf(told(documentOf(19)).bundle));
   const honest = documentOf(7);
-  t.is(net.refresh(0, honest), 'applied');
-  t.is(net.sequence, 5n, 'the lie and the truth are no two of a kind');
-  t.is(net.agree(1, honest), 'applied');
+  t.is(net.agree(0, honest), 'applied');
+  t.is(net.refresh(0, honest), 'identity_early', 'the lie and the truth are no two of a kind');
+  t.is(net.refresh(1, honest), 'applied');
   t.is(net.sequence, 7n);
 });
 
 test('a committee of two or three takes two, one of one itself', (t) => {
   for (const [count, verdicts] of [[1, 6n], [2, 5n], [3, 5n]] as const) {
     const net = federated(count);
-    t.is(net.refresh(0, documentOf(6)), 'applied');
+    const early = count > 1 ? 'identity_early' : 'applied';
+    t.is(net.refresh(0, documentOf(6)), early);
     t.is(net.sequence, verdicts, `of ${count}`);
+    if (count > 1) net.agree(0, documentOf(6));
     if (count > 1) net.refresh(1, documentOf(6));
     t.is(net.sequence, 6n);
   }
@@ -152,11 +195,12 @@ test('only sitting validators vouch, not even operators', (t) => {
 test('who leaves the committee does not vouch any more', (t) => {
   const net = federated(4);
   const next = documentOf(6);
-  t.is(net.refresh(3, next), 'applied');
+  t.is(net.agree(3, next), 'applied');
   const removed = net.net.validators[3]?.actor ?? '';
   const change = { remove: [bytesOf(removed)] };
   t.is(net.say(net.operator, 'committee.change/1', change), 'applied');
-  t.is(net.refresh(0, next), 'applied');
+  t.is(net.refresh(0, next), 'identity_early');
+  t.is(net.agree(0, next), 'applied');
   t.is(net.sequence, 5n);
   t.is(net.refresh(3, next), 'identity_not_permitted');
   t.is(net.refresh(1, next), 'applied');
@@ -167,20 +211,25 @@ test('Federation 4.2: an older bundle, and another of the same sequence, are ref
   const net = federated();
   t.is(net.refresh(0, documentOf(4)), 'identity_stale');
   t.is(net.refresh(0, documentOf(5, ',"more":1')), 'identity_stale');
-  t.is(net.refresh(0, documentOf(5)), 'identity_known');
   t.is(net.held?.pending.length, 0);
   const huge = '340282366920938463463374607431768211455';
-  for (const index of [0, 1]) t.is(net.refresh(index, documentOf(huge)), 'applied');
+  t.is(net.agree(0, documentOf(huge)), 'applied');
+  t.is(net.refresh(1, documentOf(huge)), 'applied');
   t.is(net.sequence, BigInt(huge));
   t.is(net.refresh(0, documentOf(6)), 'identity_stale');
-  t.is(net.refresh(0, documentOf(`${huge}0`)), 'identity_invalid');
+  t.is(net.refresh(0, documentOf(`${huge}0`)), 'bad_body');
 });
 
 test('Federation 4.2: without a sequence what was fetched last counts', (t) => {
   const net = federated(4, documentOf(undefined));
-  for (const index of [0, 1]) net.refresh(index, documentOf(undefined, ',"a":1'));
+  const next = documentOf(undefined, ',"a":1');
+  t.is(net.agree(0, next), 'applied');
+  t.is(net.agree(2, next, undefined, { sequence: '9' }), 'applied');
+  t.is(net.agree(1, next), 'applied');
+  t.is(net.refresh(1, next, {}, CREATED_MS + 20), 'applied');
   t.is(net.held?.bundle.length, documentOf(undefined, ',"a":1').length);
-  for (const index of [0, 1]) net.refresh(index, documentOf(3));
+  net.agree(0, documentOf(3));
+  net.refresh(1, documentOf(3), {}, CREATED_MS + 20 + REFRESH_PAUSE_MS);
   t.is(net.sequence, 3n);
 });
 
@@ -188,11 +237,11 @@ test('only a relationship with an endpoint is refreshed, and only the one that w
   const net = federated();
   const before = bytesOf(net.held?.basis ?? '');
   t.is(net.refresh(0, documentOf(6), { trustDomain: 'third.example' }), 'identity_unknown');
-  t.is(net.refresh(0, documentOf(6)), 'applied');
+  t.is(net.agree(0, documentOf(6)), 'applied');
   t.is(net.federate({ endpoint: { ...endpoint, url: 'https://moved.example/' } }), 'applied');
   t.like(net.held, { sequence: 5n, pending: [], changed_ms: CREATED_MS + 10 });
   t.is(net.refresh(1, documentOf(6), { basis: before }), 'identity_stale');
-  t.is(net.agree(1, documentOf(6)), 'identity_unknown');
+  t.is(net.refresh(1, documentOf(6)), 'identity_early');
   t.is(net.federate({ bundle: documentOf(5) }), 'applied');
   t.is(net.held?.endpoint, undefined);
   t.is(net.refresh(0, documentOf(6)), 'identity_unknown');
@@ -205,7 +254,8 @@ test('an operator may go back, and a refresh never changes the endpoint', (t) =>
   const net = federated();
   t.is(net.federate({ bundle: documentOf(2), endpoint }), 'applied');
   t.is(net.sequence, 2n);
-  for (const index of [2, 3]) t.is(net.refresh(index, documentOf(3)), 'applied');
+  t.is(net.agree(2, documentOf(3)), 'applied');
+  t.is(net.refresh(3, documentOf(3)), 'applied');
   t.like(net.held, { sequence: 3n, endpoint });
   const more = { endpoint: { ...endpoint, url: 'https://evil.example/' } };
   t.is(net.refresh(2, documentOf(4), more), 'bad_body');
@@ -222,7 +272,9 @@ test('what is no bundle, and what is not what its digest says, is refused', (t) 
   t.is(net.refresh(0, deep), 'identity_invalid');
   const other = bytesOf(idOf(documentOf(8)));
   t.is(net.refresh(0, documentOf(6), { digest: other }), 'identity_invalid');
-  t.is(net.agree(0, documentOf(6)), 'identity_unknown');
+  const own = { sequence: '6', bundle: documentOf(6) };
+  t.is(net.refresh(0, documentOf(6), { ...own, digest: bytesOf(idOf(own.bundle)) }),
+    'identity_invalid', 'the sequence is told beside it');
   t.is(net.refresh(0, new Uint8Array(60 * 1024 + 1).fill(32)), 'bad_body');
   t.is(net.sequence, 5n);
 });

@@ -84,6 +84,13 @@ export class FederatedCluster {
     });
   }
 
+  /** Refreshes so far that carried a document. */
+  documents(): number {
+    return this.sim.at(0).finals.filter(({ entry: { event } }) => {
+      return event.kind === 'identity.refresh/1' && event.body['bundle'] !== undefined;
+    }).length;
+  }
+
   /** Codes of the failures that nodes have met and not got over. */
   failures(): (string | undefined)[] {
     return [...this.services.values()].map(({ status: [one] }) => one?.failure?.code);
