@@ -26,27 +26,26 @@ export function sayFirstWord(
   let isBusy = false;
   let isOver = false;
   let cancel: (() => void) | undefined;
+  const say = async (addrs: readonly string[]): Promise<void> => {
+    isBusy = true;
+    try {
+      // whatever else it authors does the same
+      await core.author('member.describe/1', { actor: Uint8Array.fromHex(self), addrs }, true);
+      pause_ms = PAUSE_MS;
+    } catch (error) {
+      log.warn({ code: codeOf(error) }, 'the new validator could not say where it is');
+      if (isOver) return;
+      cancel = clock.after(pause_ms, look);
+      pause_ms = Math.min(2 * pause_ms, PAUSE_MS_MAX);
+    } finally {
+      isBusy = false;
+    }
+  };
   const look = (): void => {
     const rows = core.rows('members', 'final');
     if (isOver || isBusy || !isUnseen(rows, self)) return;
     cancel?.();
-    const addrs = readMember(rows, self)?.addrs ?? addressesOf(network.status().addrs);
-    const body = { actor: Uint8Array.fromHex(self), addrs };
-    isBusy = true;
-    // whatever else it authors does the same
-    core.author('member.describe/1', body, true).then(
-      () => {
-        isBusy = false;
-        pause_ms = PAUSE_MS;
-      },
-      (error: unknown) => {
-        isBusy = false;
-        log.warn({ code: codeOf(error) }, 'the new validator could not say where it is');
-        if (isOver) return;
-        cancel = clock.after(pause_ms, look);
-        pause_ms = Math.min(2 * pause_ms, PAUSE_MS_MAX);
-      },
-    );
+    void say(readMember(rows, self)?.addrs ?? addressesOf(network.status().addrs));
   };
   look();
   const endEpochs = core.onEpoch(look);
