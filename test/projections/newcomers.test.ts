@@ -8,6 +8,7 @@ import { invite, joinBody, seededPeer } from '#test/support/invites.ts';
 import { seededActor, seededNet } from '#test/support/seeded-actor.ts';
 import { MemoryStore } from '#test/support/memory-store.ts';
 import { HandFold, put } from '#test/ledger/fold-support.ts';
+import { MembersModel } from '#test/sim/model/members.ts';
 
 /** No change of the committee may leave fewer validators that were seen at work than a quorum. */
 
@@ -24,10 +25,20 @@ function start(count: number) {
   const by = (actor: string, kind: string, body: Body = {}): Entry =>
     put(actor, (seq += 1), '', { chain: net.chain.id, kind, body });
   const change = (body: Body): Entry => by(operator, 'committee.change/1', body);
-  /** A commit with an event, and blocks of the authors below `seen`. */
+  const differences: string[] = [];
+  const model = new MembersModel(net.chain.genesis, (what) => differences.push(what));
+  /**
+   * A commit with an event, and blocks of the authors below `seen`. Throws where the second telling
+   * of the rules has other seats.
+   */
   const commit = (entries: readonly Entry[], seen = 1): string[] => {
     const blocks = Array.from({ length: seen }, (_, i) => (i === 0 ? entries : []));
-    return hand.apply(blocks).map(({ verdict }) => verdictName(verdict));
+    const finals = hand.apply(blocks);
+    for (const final of finals) model.take(final);
+    model.endCommit([...blocks.keys()]);
+    if (model.seated.join() !== seats().join()) differences.push('other seats');
+    if (differences.length > 0) throw new Error(differences.join('; '));
+    return finals.map(({ verdict }) => verdictName(verdict));
   };
   const seats = () => hand.fold.seats.validators.map(({ actor }) => actor);
   const old = net.validators.map(({ actor }) => actor);
