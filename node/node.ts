@@ -298,7 +298,7 @@ async function assemble(
   core.start();
   posture.start();
   joiner.start();
-  const endWord = sayFirstWord(core, network, self.actor, log);
+  const endWord = sayFirstWord(core, network, self.actor, { clock: systemClock, log });
   closers.push(() => Promise.resolve(endWord()));
   closers.push(() => identity.close());
   await identity.start();

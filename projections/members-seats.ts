@@ -16,7 +16,9 @@ import {
   putRow, rowOf,
 } from './members-rows.ts';
 import type { Reading, Row } from './members-rows.ts';
-import { markSeen, putWaiting, renewUnseen, standingOf, waitingIn } from './members-unseen.ts';
+import {
+  displace, isDisplaced, markSeen, putWaiting, renewUnseen, standingOf, waitingIn,
+} from './members-unseen.ts';
 
 /** Who sits in the committee, and how that changes. */
 
@@ -40,7 +42,8 @@ export function seat(rows: Rows, epoch: number, validators: readonly Validator[]
 
 /**
  * The end of a commit that holds blocks of these authors. Makes its changes the next epoch's
- * committee, with those of the waiting for whom there is room by now; false where there are none.
+ * committee, with those of the waiting for whom there is room by now, and without the unseen who
+ * would leave it no quorum; false where there are none.
  */
 export function seatNext(rows: Rows, authors: ReadonlySet<number>): boolean {
   const epoch = epochOf(rows);
@@ -50,7 +53,7 @@ export function seatNext(rows: Rows, authors: ReadonlySet<number>): boolean {
   const row = rows.get(NEXT);
   if (!row) return false;
   rows.remove(NEXT);
-  const next = idsOf(row);
+  const next = displace(rows, present, idsOf(row));
   renewUnseen(rows, present, next);
   seat(rows, epoch + 1, next.map((actor) => validatorOf(rows, actor)));
   return true;
@@ -115,7 +118,9 @@ function waitNoMore(rows: Rows, actors: readonly Id[]): void {
 function keepsQuorum(rows: Reading, before: readonly Id[], after: readonly Id[]): boolean {
   const present = actorsOf(rows, epochOf(rows));
   const { unseen, most } = standingOf(rows, present, after);
-  return unseen <= most || unseen < standingOf(rows, present, before).unseen;
+  if (unseen <= most) return true;
+  const now = standingOf(rows, present, before);
+  return now.unseen > now.most && unseen - most < now.unseen - now.most;
 }
 
 /**
@@ -189,8 +194,9 @@ function seatWaiting(rows: Rows): void {
   const waiting = waitingIn(rows);
   const next = nextActors(rows);
   const present = actorsOf(rows, epochOf(rows));
-  const hasRoom = (): boolean => {
-    const { unseen, most } = standingOf(rows, present, [...next, SOMEBODY]);
+  const hasRoom = (actor = SOMEBODY): boolean => {
+    const bearsOne = isDisplaced(rows, actor) ? false : undefined;
+    const { unseen, most } = standingOf(rows, present, [...next, actor], bearsOne);
     return next.length < COMMITTEE_MAX && unseen <= most;
   };
   if (waiting.length === 0 || !hasRoom()) return;
@@ -199,7 +205,7 @@ function seatWaiting(rows: Rows): void {
     const isAble = row?.state === undefined || row.state === 'cordoned';
     if (!isAble || row?.peer === undefined || row.barred || next.includes(actor)) return false;
     const isFit = row.state === undefined && keyOf(actor, rows) !== undefined;
-    if (!isFit || !hasRoom()) return true;
+    if (!isFit || !hasRoom(actor)) return true;
     next.push(actor);
     return false;
   });

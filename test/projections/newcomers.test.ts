@@ -8,6 +8,7 @@ import { invite, joinBody, seededPeer } from '#test/support/invites.ts';
 import { seededActor, seededNet } from '#test/support/seeded-actor.ts';
 import { MemoryStore } from '#test/support/memory-store.ts';
 import { HandFold, put } from '#test/ledger/fold-support.ts';
+import { MembersModel } from '#test/sim/model/members.ts';
 
 /** No change of the committee may leave fewer validators that were seen at work than a quorum. */
 
@@ -24,10 +25,20 @@ function start(count: number) {
   const by = (actor: string, kind: string, body: Body = {}): Entry =>
     put(actor, (seq += 1), '', { chain: net.chain.id, kind, body });
   const change = (body: Body): Entry => by(operator, 'committee.change/1', body);
-  /** A commit with an event, and blocks of the authors below `seen`. */
+  const differences: string[] = [];
+  const model = new MembersModel(net.chain.genesis, (what) => differences.push(what));
+  /**
+   * A commit with an event, and blocks of the authors below `seen`. Throws where the second telling
+   * of the rules has other seats.
+   */
   const commit = (entries: readonly Entry[], seen = 1): string[] => {
     const blocks = Array.from({ length: seen }, (_, i) => (i === 0 ? entries : []));
-    return hand.apply(blocks).map(({ verdict }) => verdictName(verdict));
+    const finals = hand.apply(blocks);
+    for (const final of finals) model.take(final);
+    model.endCommit([...blocks.keys()]);
+    if (model.seated.join() !== seats().join()) differences.push('other seats');
+    if (differences.length > 0) throw new Error(differences.join('; '));
+    return finals.map(({ verdict }) => verdictName(verdict));
   };
   const seats = () => hand.fold.seats.validators.map(({ actor }) => actor);
   const old = net.validators.map(({ actor }) => actor);
@@ -106,11 +117,107 @@ test('removing repairs, in any number; but who was seen stays while others were 
 });
 
 test('below four validators one that is new keeps nobody from leaving', (t) => {
-  const { by, change, commit, old, seats } = start(3);
+  const { by, change, commit, old, seats } = start(2);
   t.deepEqual(commit([change({ add: [fresh(0)] })]), ['applied']);
   t.deepEqual(commit([by(old[0] ?? '', 'committee.leave/1')]), ['applied']);
-  t.deepEqual(commit([change(removing(old[1] ?? ''))]), ['applied']);
-  t.deepEqual(seats(), [old[2], newcomer(0).actor]);
+  t.deepEqual(seats(), [old[1], newcomer(0).actor]);
+});
+
+test('of four nobody leaves while one is new; who is new can be taken out first', (t) => {
+  const { by, change, commit, old, seats } = start(3);
+  t.deepEqual(commit([change({ add: [fresh(0)] })]), ['applied']);
+  const leave = () => by(old[0] ?? '', 'committee.leave/1');
+  t.deepEqual(commit([leave()]), ['committee_quorum'], 'two run of three');
+  t.deepEqual(commit([change(removing(newcomer(0).actor)), leave()]), ['applied', 'applied']);
+  t.deepEqual(seats(), old.slice(1));
+});
+
+test('of four that were seen one may leave', (t) => {
+  const { by, change, commit, old, seats } = start(3);
+  commit([change({ add: [fresh(0)] })]);
+  t.deepEqual(commit([change(removing('aa'.repeat(32)))], 4), ['not_validator']);
+  t.deepEqual(commit([by(old[0] ?? '', 'committee.leave/1')]), ['applied']);
+  t.is(seats().length, 3);
+});
+
+test('a change that takes out fewer unseen than seen is no repair of a safe committee', (t) => {
+  const { change, commit, old, seats } = start(7);
+  t.deepEqual(commit([change({ add: [0, 1, 2].map(fresh) })]), ['applied']);
+  const worse = removing(newcomer(0).actor, ...old.slice(0, 3));
+  t.deepEqual(commit([change(worse)]), ['committee_quorum'], 'four run of six');
+  t.is(seats().length, 10);
+  t.deepEqual(commit([change(removing(newcomer(0).actor, ...old.slice(0, 1)))]), ['applied']);
+});
+
+test('within a commit an unsafe committee changes only for the better', (t) => {
+  const { by, change, commit, old, operator, seats } = start(5);
+  t.deepEqual(commit([change({ add: [0, 1].map(fresh) })]), ['applied']);
+  const [first = '', second = ''] = old;
+  const verdicts = commit([
+    by(operator, 'member.drain/1', { actor: hex(first) }),
+    change(removing(second)),
+    change(removing(newcomer(0).actor)),
+  ]);
+  // four of six would run, three of five, four of five
+  t.deepEqual(verdicts, ['applied', 'committee_quorum', 'applied']);
+  t.deepEqual(seats(), [...old.slice(1), newcomer(1).actor]);
+});
+
+test('who drains takes unseen ones along, as many as leave a quorum', (t) => {
+  const { by, change, commit, old, operator, rows, seats } = start(5);
+  t.deepEqual(commit([change({ add: [0, 1].map(fresh) })]), ['applied']);
+  const [first = ''] = old;
+  t.deepEqual(commit([by(operator, 'member.drain/1', { actor: hex(first) })]), ['applied']);
+  const [a, b] = [newcomer(0).actor, newcomer(1).actor];
+  t.deepEqual(seats(), [...old.slice(1), a], 'four of five run');
+  t.true(readMember(rows(), b)?.seeksSeat);
+  const nothing = () => change(removing('aa'.repeat(32)));
+  t.deepEqual(commit([nothing()], 4), ['not_validator']);
+  t.deepEqual(seats(), [...old.slice(1), a]);
+  // a is seen: there is room again
+  t.deepEqual(commit([nothing()], 5), ['not_validator']);
+  t.deepEqual(seats(), [...old.slice(1), a, b]);
+  t.true(isUnseen(rows(), b));
+  t.is(readMember(rows(), b)?.seeksSeat, undefined);
+});
+
+test('additions and steps of the ledger in one commit leave a quorum together', (t) => {
+  const { by, change, commit, old, operator, rows, seats } = start(7);
+  const drain = (actor: string) => by(operator, 'member.drain/1', { actor: hex(actor) });
+  const gone = old.slice(0, 3);
+  const verdicts = commit([change({ add: [0, 1].map(fresh) }), ...gone.map(drain)]);
+  t.deepEqual(verdicts, ['applied', 'applied', 'applied', 'applied']);
+  t.deepEqual(seats(), [...old.slice(3), newcomer(0).actor]);
+  t.true(readMember(rows(), newcomer(1).actor)?.seeksSeat);
+});
+
+test('who gave up its seat unseen gets none again where fewer than four tolerate nobody', (t) => {
+  const { by, change, commit, old, operator, rows, seats } = start(4);
+  const drain = (actor: string) => by(operator, 'member.drain/1', { actor: hex(actor) });
+  const nothing = () => change(removing('aa'.repeat(32)));
+  const [first = '', second = ''] = old;
+  commit([change({ add: [fresh(0)] })]);
+  t.deepEqual(commit([drain(first), drain(second)]), ['applied', 'applied']);
+  t.deepEqual(seats(), old.slice(2));
+  t.deepEqual(commit([nothing()], 2), ['not_validator']);
+  t.deepEqual(seats(), old.slice(2));
+  // one that comes for the first time does
+  t.deepEqual(commit([change({ add: [fresh(1)] })]), ['applied']);
+  t.deepEqual(commit([nothing()], 3), ['not_validator']);
+  t.deepEqual(seats(), [...old.slice(2), newcomer(1).actor, newcomer(0).actor]);
+  t.is(readMember(rows(), newcomer(0).actor)?.seeksSeat, undefined);
+});
+
+test('an operator gives a small committee the one back that gave up its seat', (t) => {
+  const { by, change, commit, old, operator, rows, seats } = start(3);
+  commit([change({ add: [fresh(0)] })]);
+  const [first = ''] = old;
+  t.deepEqual(commit([by(operator, 'member.drain/1', { actor: hex(first) })]), ['applied']);
+  t.deepEqual(seats(), old.slice(1));
+  const again = { add: [{ actor: hex(newcomer(0).actor) }] };
+  t.deepEqual(commit([change(again)]), ['applied']);
+  t.deepEqual(seats(), [...old.slice(1), newcomer(0).actor]);
+  t.is(readMember(rows(), newcomer(0).actor)?.seeksSeat, undefined);
 });
 
 test('who leaves and comes again counts as unseen', (t) => {

@@ -65,7 +65,7 @@ const STEPS: Readonly<Record<string, { from: string; to?: string; own?: true; of
   'member.describe/1': { from: 'joining active cordoned draining' },
 };
 const TRANSITION = 562;
-/** A smaller committee bears nobody that is down; one newcomer is let in all the same. */
+/** Fewer bear nobody that is down; beside them one newcomer is let in all the same. */
 const TOLERANT_MIN = 4;
 const SEATS_MAX = 64;
 
@@ -82,6 +82,8 @@ export class MembersModel {
   #next: Id[] | undefined;
   /** Who was invited as a validator and has no seat yet, in order. */
   #waiting: Id[] = [];
+  /** Who of these gave up a seat, unseen. */
+  readonly #displaced = new Set<Id>();
   /** Who sits, and none of whose blocks was ordered since it took the seat. */
   #unseen = new Set<Id>();
 
@@ -202,6 +204,7 @@ export class MembersModel {
     for (const author of authors) this.#unseen.delete(this.seated[author] ?? '');
     this.#seatWaiting();
     if (!this.#next) return false;
+    this.#next = this.#withoutExcess(this.#next);
     this.#unseen = new Set(this.#unseenOf(this.#next));
     this.committees.push(this.#next);
     this.#next = undefined;
@@ -212,11 +215,24 @@ export class MembersModel {
     return next.filter((actor) => !this.seated.includes(actor) || this.#unseen.has(actor));
   }
 
-  /** Whether a committee has a quorum of those who were seen. */
-  #isSafe(next: readonly Id[]): boolean {
+  /** How many more unseen ones a committee has than it bears. */
+  #excess(next: readonly Id[], bearsOne = this.seated.length < TOLERANT_MIN): number {
     const faulty = thresholdsOf(next.length).validity - 1;
-    const isSmall = Math.min(this.seated.length, next.length) < TOLERANT_MIN;
-    return this.#unseenOf(next).length <= (isSmall ? Math.max(1, faulty) : faulty);
+    return this.#unseenOf(next).length - (bearsOne ? Math.max(1, faulty) : faulty);
+  }
+
+  /** The last of the unseen give up their seats until a quorum of those who were seen is left. */
+  #withoutExcess(next: readonly Id[]): Id[] {
+    let seats = [...next];
+    const out: Id[] = [];
+    while (this.seated.length >= TOLERANT_MIN && seats.length > 1 && this.#excess(seats) > 0) {
+      const last = this.#unseenOf(seats).at(-1) ?? '';
+      seats = seats.filter((actor) => actor !== last);
+      out.unshift(last);
+      this.#displaced.add(last);
+    }
+    this.#waiting.push(...out);
+    return seats;
   }
 
   #seatWaiting(): void {
@@ -224,10 +240,11 @@ export class MembersModel {
       const member = this.members.get(actor);
       const seats = this.#nextSeats();
       const next = [...seats, actor];
-      if (seats.length >= SEATS_MAX || !this.#isSafe(next)) return;
+      if (seats.length >= SEATS_MAX || this.#excess(next) > 0) return;
       const isOut = !member || member.isBarred || seats.includes(actor);
       if (isOut || !['active', 'cordoned'].includes(member.state)) this.#waitNoMore(actor);
       else if (member.state === 'active' && member.key !== undefined) {
+        if (this.#displaced.has(actor) && this.#excess(next, false) > 0) continue;
         this.#waitNoMore(actor);
         this.#next = next;
       }
@@ -236,6 +253,7 @@ export class MembersModel {
 
   #waitNoMore(actor: Id): void {
     this.#waiting = this.#waiting.filter((one) => one !== actor);
+    this.#displaced.delete(actor);
   }
 
   #judge(
@@ -301,8 +319,9 @@ export class MembersModel {
       seats.push(known);
     }
     if (seats.length === 0) say('nobody is left');
-    const before = this.#unseenOf(this.#nextSeats()).length;
-    if (!this.#isSafe(seats) && this.#unseenOf(seats).length >= before) {
+    const before = this.#excess(this.#nextSeats());
+    const after = this.#excess(seats);
+    if (after > 0 && (before <= 0 || after >= before)) {
       say('leaves no quorum of validators that were seen at work');
     }
     this.#next = seats;
