@@ -8,7 +8,7 @@ import { auditCar, auditStore, exportCar } from '#node/audit/index.ts';
 import { claimStore } from '#node/data-dir.ts';
 import { rebuildProjections } from '#node/rebuild.ts';
 import { schema } from '#projections/index.ts';
-import { areIn, changeCommittee, joining, newcomer } from '#test/support/epochs.ts';
+import { areIn, changeCommittee, joining, newcomer, showAtWork } from '#test/support/epochs.ts';
 import { MemoryStore } from '#test/support/memory-store.ts';
 import { SimCluster } from '#test/support/sim-cluster.ts';
 
@@ -30,6 +30,7 @@ async function logOverEpochs(seed: number, isQuietEnd: boolean): Promise<Log> {
   await changeCommittee(cluster, 0, [joining(who, 'peer-3')]);
   await cluster.until(() => areIn(cluster, 1), 10_000);
   for (let i = 0; i < 5; i++) await cluster.put(i % 4, `l${i}`, 'v', i % 2 === 0);
+  await showAtWork(cluster, 3);
   await cluster.during(cluster.at(1).core.author('committee.leave/1', {}, true));
   await cluster.until(() => areIn(cluster, 2), 10_000);
   if (!isQuietEnd) await cluster.put(0, 'last');
