@@ -3,7 +3,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import type { IdentitiesJson } from '#node/api/identity.ts';
 import type { NodeStatus } from '#node/api/index.ts';
 import { fetchBundle } from '#node/identity/bundle-fetch.ts';
 import { parseBundle } from '#node/identity/bundle.ts';
@@ -54,7 +53,7 @@ test('Federation 5.2.2.3: the endpoint shows an SVID, and asks nobody who he is'
     [200, 405, 404],
   );
 
-  const two = (await start(t, cwd, '--data', 'two', ...silent)).started;
+  await start(t, cwd, '--data', 'two', ...silent);
   const federate = (id: string) =>
     x0t(
       cwd, 'identity', 'federate', trustDomain, at, '--endpoint-id', id, '--bundle', 'first.json',
@@ -69,16 +68,9 @@ test('Federation 5.2.2.3: the endpoint shows an SVID, and asks nobody who he is'
       endpoint: { url: at, profile: 'https_spiffe', id: spiffeId },
       sequence: String(sequence),
       pending: 0,
-      fetch: { interval_s: 60 },
+      fetch: { interval_s: 300 },
     }],
   });
-  // the node that federates polls by itself, and finds that nothing has changed
-  const seen = async () =>
-    JSON.parse(
-      await (await fetchAs(two.directory, `${two.url}/v1/identity`)).text(),
-    ) as IdentitiesJson;
-  while ((await seen()).federations[0]?.fetch?.checked_ms === undefined) await sleep(50);
-  t.is((await seen()).federations[0]?.fetch?.failure, undefined);
   const { stdout } = await x0t(cwd, 'identity', 'show', '--data', 'two');
   t.true(stdout.includes(`# ${trustDomain}, federated`), stdout);
   t.true(stdout.includes(`${at} (https_spiffe, ${spiffeId})`), stdout);

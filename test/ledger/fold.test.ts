@@ -76,6 +76,7 @@ test('verdicts have the numbers of the wire format', (t) => {
     identity_known: 1029,
     identity_bounds: 1030,
     identity_stale: 1031,
+    identity_early: 1032,
     posture_not_permitted: 1280,
     posture_unknown: 1281,
     posture_own: 1282,
