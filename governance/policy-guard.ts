@@ -37,9 +37,9 @@ export interface Trial {
  * Throws `policy_lockout` where an operator as such could not replace every policy at any time,
  * which is enough to undo anything, or hand that event to a node by its API: the ledger keeps the
  * last operator (`members`), whoever that will be. The same where none of those who are operators
- * now, as far as they are candidates, could. Throws
- * `policy_denies_everyone` where none of the candidates could author any event but changes of
- * policies. What is permitted by rules that look at the time does not count.
+ * now, as far as they are candidates, could. Of rules that look at the time nothing counts there.
+ * Throws `policy_denies_everyone` where none of the candidates could author any event but changes
+ * of policies.
  */
 export function assertSafe(trial: Trial): void {
   const { program, principals, standingOf, policyIds, ts_ms } = trial;

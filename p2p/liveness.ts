@@ -11,7 +11,8 @@ import type { Counters } from './counters.ts';
 import { nameOf } from './failures.ts';
 import type { Gossip } from './gossip.ts';
 import type { Link, LinkedPeer, Links } from './links.ts';
-import { deadline, every } from './timers.ts';
+import { every } from '#ledger/every.ts';
+import { deadline } from './timers.ts';
 
 export interface LivenessTiming {
   readonly ping_ms: number;

@@ -14,7 +14,8 @@ import type { Counters } from './counters.ts';
 import { nameOf } from './failures.ts';
 import { TABLE_MAX } from './limits.ts';
 import type { Links } from './links.ts';
-import { deadline, every } from './timers.ts';
+import { every } from '#ledger/every.ts';
+import { deadline } from './timers.ts';
 import { X0tError } from '#ledger/errors.ts';
 
 export interface Backoff {

@@ -2,22 +2,6 @@
 import type { Clock } from '#ledger/ports.ts';
 import type { X0tError } from '#ledger/errors.ts';
 
-/**
- * Calls `fire` every `interval_ms`, the next time counted from the end of a call. The result stops
- * it.
- */
-export function every(clock: Clock, interval_ms: number, fire: () => void): () => void {
-  let cancel = clock.after(interval_ms, function again() {
-    fire();
-    if (!stopped) cancel = clock.after(interval_ms, again);
-  });
-  let stopped = false;
-  return () => {
-    stopped = true;
-    cancel();
-  };
-}
-
 export interface Deadline {
   readonly signal: AbortSignal;
   /** Aborts the signal now. */

@@ -1,5 +1,6 @@
 import { X0tError, codeOf } from '#ledger/errors.ts';
 import type { Body } from '#ledger/event.ts';
+import { every } from '#ledger/every.ts';
 import { bytesOf } from '#ledger/ids.ts';
 import type { Id } from '#ledger/ports.ts';
 import { rendezvous } from '#ledger/submissions.ts';
@@ -47,10 +48,7 @@ export class FederationKeeper {
   }
 
   start(): void {
-    this.#cancel = this.#parts.clock.after(LOOK_MS, () => {
-      this.look();
-      if (!this.#isStopped) this.start();
-    });
+    this.#cancel = every(this.#parts.clock, LOOK_MS, () => this.look());
   }
 
   stop(): void {

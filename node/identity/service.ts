@@ -1,5 +1,6 @@
 import { codeOf, fail } from '#ledger/errors.ts';
 import type { Body } from '#ledger/event.ts';
+import { every } from '#ledger/every.ts';
 import type { Clock, Entropy, Id, Log } from '#ledger/ports.ts';
 import { peerKernel } from '#native/peer-process.ts';
 import type { SpiffeTrust } from '#node/auth/svid-callers.ts';
@@ -282,14 +283,8 @@ export class IdentityService {
   }
 
   #repeat(look: () => void): void {
-    const { clock } = this.#parts;
-    let cancel: () => void = () => undefined;
-    const again = (): void => {
-      cancel = clock.after(LOOK_MS, again);
-      look();
-    };
-    again();
-    this.#closers.push(() => cancel());
+    look();
+    this.#closers.push(every(this.#parts.clock, LOOK_MS, look));
   }
 
   async #serve(socket: string): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Committee } from '#ledger/committee.ts';
 import type { Core } from '#ledger/core.ts';
+import { every } from '#ledger/every.ts';
 import type { Clock, Id, PeerName } from '#ledger/ports.ts';
 import type { Rows } from '#ledger/projection.ts';
 import type { AskAccess, ManagedNetwork } from '#p2p/index.ts';
@@ -86,9 +87,7 @@ export function reviewUnknown(
   clock: Pick<Clock, 'after'>,
 ): () => void {
   const isUnknown = (actor: Id) => rowOf(core.rows('members', 'final'), actor) === undefined;
-  let cancel = clock.after(UNKNOWN_LOOK_MS, function look() {
+  return every(clock, UNKNOWN_LOOK_MS, () => {
     if (network.peers().some(({ actor }) => isUnknown(actor))) network.review();
-    cancel = clock.after(UNKNOWN_LOOK_MS, look);
   });
-  return () => cancel();
 }

@@ -1,5 +1,6 @@
 import { codeOf } from '#ledger/errors.ts';
 import type { Body } from '#ledger/event.ts';
+import { every } from '#ledger/every.ts';
 import { bytesOf } from '#ledger/ids.ts';
 import type { Clock, Id, Log } from '#ledger/ports.ts';
 import type { Seats } from '#ledger/projection.ts';
@@ -69,10 +70,7 @@ export class PostureKeeper {
   }
 
   start(): void {
-    this.#cancel = this.#parts.clock.after(LOOK_MS, () => {
-      this.look();
-      if (!this.#isStopped) this.start();
-    });
+    this.#cancel = every(this.#parts.clock, LOOK_MS, () => this.look());
   }
 
   stop(): void {

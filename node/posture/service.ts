@@ -1,6 +1,7 @@
 import { Counter, Gauge } from 'prom-client';
 import type { Registry } from 'prom-client';
 import type { Core } from '#ledger/core.ts';
+import { every } from '#ledger/every.ts';
 import type { FinalEvent } from '#ledger/fold.ts';
 import type { Clock, Id, Log } from '#ledger/ports.ts';
 import type { ManagedNetwork } from '#p2p/index.ts';
@@ -142,15 +143,12 @@ export class PostureService {
   /** Isolation also ends with time, without an event. */
   #watch(review: () => void): void {
     const { clock } = this.#options;
-    let cancel: () => void = () => undefined;
-    const again = (): void => {
+    const look = (): void => {
       const now = this.list().map(({ actor, grade }) => `${actor} ${grade}`).join();
       if (now !== this.#effective) review();
       this.#effective = now;
-      cancel = clock.after(LOOK_MS, again);
     };
-    cancel = clock.after(LOOK_MS, again);
-    this.#stops.push(() => cancel());
+    this.#stops.push(every(clock, LOOK_MS, look));
   }
 
   #showGrades(registry: Registry): void {

@@ -12,7 +12,7 @@ import {
 } from '#test/identity/two-issuers.ts';
 import { newGenesisSchema } from '#node/schema.ts';
 import { netOf, seededActor } from '#test/support/seeded-actor.ts';
-import { signedEvent, startSingleNode, submission } from '#test/support/single-node.ts';
+import { makeFinal, startSingleNode } from '#test/support/single-node.ts';
 
 /** Whom the API believes of its own trust domain: issuer by issuer, entry by entry. */
 
@@ -125,15 +125,7 @@ test('an open stream of the API ends with the entry of its reader', async (t) =>
   const node = await startSingleNode({ net, trust: async () => trust });
   t.teardown(() => node.close());
   const text = `permit (principal == Spiffe::"${idOf('web')}", action, resource);`;
-  const event = { kind: 'policy.put/1', body: { id: 'web', text } };
-  const entry = await signedEvent(node, 1, event);
-  await node.api.inject({
-    method: 'POST',
-    url: '/v1/events',
-    headers: { 'content-type': 'application/cbor' },
-    payload: submission(entry, operator),
-  });
-  await node.core.waitFinal(entry.id, 10_000);
+  await makeFinal(node, 1, { kind: 'policy.put/1', body: { id: 'web', text } });
   const base = await node.api.listen({ host: '127.0.0.1', port: 0 });
   const [audience] = trust.ownIds;
   const token = await ofAda.jwt('web', audience ?? '');

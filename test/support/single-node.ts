@@ -181,6 +181,19 @@ function pretending(principalOf: () => PolicyEntity): Authenticator {
   };
 }
 
+/** Hands a signed event of the operator over and waits until it is final. */
+export async function makeFinal(node: SingleNode, seq: number, change: Partial<Event>) {
+  const { api, core, operator } = node;
+  const entry = await signedEvent(node, seq, change);
+  await api.inject({
+    method: 'POST',
+    url: '/v1/events',
+    headers: { 'content-type': 'application/cbor' },
+    payload: submission(entry, operator),
+  });
+  await core.waitFinal(entry.id, 10_000);
+}
+
 /** An event of the operator, signed; `change` overrides its fields. */
 export function signedEvent(
   node: SingleNode,

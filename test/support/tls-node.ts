@@ -14,7 +14,7 @@ import { craftCa, craftLeaf } from '#test/identity/craft.ts';
 import type { Crafted } from '#test/identity/craft.ts';
 import { quietLog } from '#test/identity/support.ts';
 import { netOf, seededActor } from './seeded-actor.ts';
-import { signedEvent, startSingleNode, submission } from './single-node.ts';
+import { makeFinal, startSingleNode } from './single-node.ts';
 import type { SingleNode } from './single-node.ts';
 
 /** A node with its HTTPS listener, in this process, and the certificates of both sides. */
@@ -123,14 +123,7 @@ export async function startTlsNode(
   });
   const permit = async (text: string): Promise<void> => {
     const body = { id: 'workloads', text };
-    const entry = await signedEvent(node, (seq += 1), { kind: 'policy.put/1', body });
-    await node.api.inject({
-      method: 'POST',
-      url: '/v1/events',
-      headers: { 'content-type': 'application/cbor' },
-      payload: submission(entry, operator),
-    });
-    await node.core.waitFinal(entry.id, 10_000);
+    await makeFinal(node, (seq += 1), { kind: 'policy.put/1', body });
   };
   return { node, trust, svid, port: listener.port, permit };
 }
