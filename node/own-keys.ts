@@ -111,10 +111,12 @@ const LOOK_MS = 1000;
 export function followOwnKeys(core: Core, self: Self, keyring: Keyring, log: Log): () => void {
   let trouble: string | undefined;
   const told = new WeakSet<BadKeyFile>();
-  let isLooking = false;
+  let looking: Promise<void> | undefined;
   const look = async (): Promise<void> => {
-    if (isLooking) return;
-    isLooking = true;
+    looking ??= lookOnce();
+    await looking;
+  };
+  const lookOnce = async (): Promise<void> => {
     try {
       if (await keyring.refresh()) core.keysChanged();
       trouble = undefined;
@@ -127,13 +129,17 @@ export function followOwnKeys(core: Core, self: Self, keyring: Keyring, log: Log
       if (code !== trouble) log.error({ code }, 'a key of this node cannot be read');
       trouble = code;
     } finally {
-      isLooking = false;
+      looking = undefined;
     }
+  };
+  const lookAndTell = async (): Promise<void> => {
+    await look();
+    tell(core, self, log);
   };
   const timer = setInterval(() => void look(), LOOK_MS);
   timer.unref();
   const unfollow = core.onFinal((events) => {
-    if (events.some((event) => isAboutKeysOf(event, self.actor))) tell(core, self, log);
+    if (events.some((event) => isAboutKeysOf(event, self.actor))) void lookAndTell();
   });
   return () => {
     clearInterval(timer);

@@ -12,7 +12,15 @@ import { dataPaths } from '#node/data-paths.ts';
 import { isSealedFile } from '#node/private-file.ts';
 import { addCommand } from './command.ts';
 import { readInput, saveNew } from './files.ts';
-import { keysOf, keysOfFile, keysOfNode, memberOf, presentOfNode, withoutKey } from './own-key.ts';
+import {
+  keysOf,
+  keysOfFile,
+  keysOfNode,
+  memberOf,
+  presentOfNode,
+  untilRead,
+  withoutKey,
+} from './own-key.ts';
 import type { KeyJson, RotateOptions } from './own-key.ts';
 import { columns } from './output.ts';
 import type { Output } from './output.ts';
@@ -135,11 +143,11 @@ function registerRekey(group: Command): void {
   rekey.does(async (out, options, file = '') => {
     const client = await clientOf(options);
     const body = readRequest(file);
-    const key = await operatorKey(options);
-    await write(out, options, client, { key, kind: REKEY_KIND, body }, {
-      actor: (body['actor'] as Uint8Array).toHex(),
-      key: keyId(body['key'] as Uint8Array),
-    });
+    const signer = await operatorKey(options);
+    const actor = (body['actor'] as Uint8Array).toHex();
+    const key = keyId(body['key'] as Uint8Array);
+    await untilRead(client, actor, key);
+    await write(out, options, client, { key: signer, kind: REKEY_KIND, body }, { actor, key });
   });
 }
 

@@ -109,10 +109,10 @@ const READ_MS_MAX = 30_000;
 const LOOK_MS = 200;
 
 /**
- * Waits until the node can sign with its next key: one that is bound before would leave it without.
- * A node elsewhere cannot be asked. Throws `key_not_read`.
+ * Waits until the node that is asked, where it is the actor's, can sign with its next key: one that
+ * is bound before would leave it without. A node elsewhere cannot be asked. Throws `key_not_read`.
  */
-async function untilRead(client: Client, actor: Id, key: Id): Promise<void> {
+export async function untilRead(client: Client, actor: Id, key: Id): Promise<void> {
   for (let waited_ms = 0; waited_ms < READ_MS_MAX; waited_ms += LOOK_MS) {
     const status = await client.status();
     if (status.actor !== actor || status.heldKeys?.includes(key)) return;
