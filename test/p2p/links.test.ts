@@ -6,13 +6,14 @@ import type { ManagedNetwork } from '#p2p/index.ts';
 import type { Startable } from '@libp2p/interface';
 import { generatePeerKey } from '#p2p/index.ts';
 import { rawPeer } from './raw-peer.ts';
-import { addrOf, CHAIN, linked, sleep, startNode, until, untilMeshed } from './support.ts';
+import { addrOf, CHAIN, linked, ownHost, sleep, startNode, until } from './support.ts';
+import { untilMeshed } from './support.ts';
 
 test('a peer that restarts on its port is found again by those it once dialled', async (t) => {
   const one = await startNode();
   t.teardown(() => one.stop());
   const key = await generatePeerKey();
-  const first = await startNode({ key, bootstrap: [addrOf(one)] });
+  const first = await startNode({ key, listen: [ownHost()], bootstrap: [addrOf(one)] });
   await untilMeshed([one, first]);
   const listen = [addrOf(first).replace(/\/p2p\/.*$/, '')];
   await first.stop();
@@ -44,10 +45,11 @@ test('blocked peers are cut, stay away, and come back when they are taken off', 
   await untilMeshed([one, two]);
   one.setBlocked(new Set([two.self]));
   await until(() => one.peers().length === 0 && two.peers().length === 0, 'the cut', 2_000);
+  const failures = (): number => two.status().missing[0]?.failures ?? 0;
+  await until(() => failures() > 1, 'the other side keeps trying');
   await sleep(1_500);
   t.false(linked(one, two.self) || linked(two, one.self));
   t.deepEqual(one.status().blocked, [two.self]);
-  t.true((two.status().missing[0]?.failures ?? 0) > 1, 'the other side keeps trying');
   one.setBlocked(new Set());
   await untilMeshed([one, two], 3_000);
   t.deepEqual(one.status().blocked, []);
@@ -74,7 +76,7 @@ test('a 2-2 partition by deny lists heals to a full mesh', async (t) => {
 
 test('two nodes that know each other and start together end with one working link', async (t) => {
   const keys = [await generatePeerKey(), await generatePeerKey()];
-  const early = await Promise.all(keys.map((key) => startNode({ key })));
+  const early = await Promise.all(keys.map((key) => startNode({ key, listen: [ownHost()] })));
   const addrs = early.map((node) => addrOf(node));
   await Promise.all(early.map((node) => node.stop()));
   const nodes = await Promise.all(
@@ -89,12 +91,17 @@ test('two nodes that know each other and start together end with one working lin
   for (const node of nodes) t.teardown(() => node.stop());
   await untilMeshed(nodes);
   await sleep(1_000);
-  t.true(nodes.every((node) => node.status().peers.every((peer) => peer.gossip === 'both')));
-  t.true(nodes.every((node) => node.status().peers[0]?.rtt_ms !== undefined));
+  const works = (node: ManagedNetwork): boolean => {
+    const [peer, ...others] = node.status().peers;
+    return others.length === 0 && peer?.gossip === 'both' && peer.rtt_ms !== undefined;
+  };
+  // a second link may be on its way out
+  await until(() => nodes.every(works), 'one working link');
+  t.true(nodes.every((node) => node.peers().length === 1));
 });
 
 test('a peer that sends no pongs is declared dead and its link closed', async (t) => {
-  const liveness = { ping_ms: 100, pong_ms_max: 1500, pingsLost_max: 2, mute_ms_max: 60_000 };
+  const liveness = { ping_ms: 100, pong_ms_max: 1500, pingsLost_max: 2, mute_ms_max: 600_000 };
   const one = await startNode({ liveness });
   t.teardown(() => one.stop());
   const { host } = await rawPeer(addrOf(one));
@@ -107,7 +114,7 @@ test('a peer that sends no pongs is declared dead and its link closed', async (t
 });
 
 test('a lost gossip stream is opened again on the living connection', async (t) => {
-  const one = await startNode();
+  const one = await startNode({ liveness: { mute_ms_max: 600_000 } });
   t.teardown(() => one.stop());
   const { host, gate, connection } = await rawPeer(addrOf(one));
   t.teardown(() => host.stop());
@@ -116,10 +123,11 @@ test('a lost gossip stream is opened again on the living connection', async (t) 
   const stream = connection.streams.find((each) => {
     return each.protocol.startsWith('/meshsub') && each.direction === 'inbound';
   });
+  const before = one.status().counters.gossip_reset_total['nudged'] ?? 0;
   stream?.abort(new Error('test'));
-  await until(() => one.status().peers[0]?.gossip === 'inbound', 'the loss');
+  const nudged = (): number => one.status().counters.gossip_reset_total['nudged'] ?? 0;
+  await until(() => nudged() > before, 'the loss is seen');
   await until(() => one.status().peers[0]?.gossip === 'both', 'the stream is back');
-  t.true((one.status().counters.gossip_reset_total['nudged'] ?? 0) >= 1);
   t.is(one.status().counters.disconnects_total['gossip'], undefined);
   t.is(one.status().peers[0]?.links, 1);
 });
@@ -156,11 +164,12 @@ test('gossip to a peer that does not read is dropped, not queued without bound',
     await sleep(20);
   }
   await until(() => lost() > 0, 'the full queue was dropped and its stream opened again');
-  t.true(stalled?.status !== 'open', 'the stalled stream was reset');
+  await until(() => stalled?.status !== 'open', 'the stalled stream was reset');
+  t.true(stalled !== undefined);
 });
 
 test('a bootstrap address without a name finds whoever listens there now', async (t) => {
-  const first = await startNode();
+  const first = await startNode({ listen: [ownHost()] });
   const bare = addrOf(first).replace(/\/p2p\/.*$/, '');
   const one = await startNode({ bootstrap: [bare] });
   t.teardown(() => one.stop());
@@ -199,7 +208,7 @@ test('a dropped peer keeps its link and may dial; it is not dialled when it is g
 
 test('what the configuration names is dialled whoever is dropped', async (t) => {
   const key = await generatePeerKey();
-  const first = await startNode({ key });
+  const first = await startNode({ key, listen: [ownHost()] });
   const addr = addrOf(first);
   const one = await startNode({ bootstrap: [addr] });
   t.teardown(() => one.stop());

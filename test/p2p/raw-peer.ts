@@ -17,6 +17,9 @@ export interface RawPeer {
   readonly connection: Connection;
 }
 
+/** A process that stands still in the middle of a hello is refused, and tries again. */
+const TRIES_MAX = 3;
+
 /** Dials `addr` and gets admitted there; gossip stays silent until `gate.connect`. */
 export async function rawPeer(addr: string): Promise<RawPeer> {
   const gate = new GatedRegistrar(() => Promise.resolve(true));
@@ -31,9 +34,19 @@ export async function rawPeer(addr: string): Promise<RawPeer> {
     refuses: () => false,
   });
   await host.start();
-  const connection = await host.dial(multiaddr(addr));
+  for (let tries = 1; ; tries += 1) {
+    try {
+      const connection = await host.dial(multiaddr(addr), { force: true });
+      await greet(host, connection);
+      return { host, gate, connection };
+    } catch (error) {
+      if (tries === TRIES_MAX) throw error;
+    }
+  }
+}
+
+async function greet(host: Host, connection: Connection): Promise<void> {
   const stream = await connection.newStream(HELLO_PROTOCOL);
   const names = { self: host.peerId.toString(), peer: connection.remotePeer.toString() };
-  await exchangeHello(new FrameStream(stream), testAuth(), names, AbortSignal.timeout(5_000));
-  return { host, gate, connection };
+  await exchangeHello(new FrameStream(stream), testAuth(), names, AbortSignal.timeout(60_000));
 }

@@ -116,19 +116,36 @@ export function addrOf(node: ManagedNetwork): string {
 /** A loaded machine takes its time; what is awaited comes, or the test fails. */
 const WAIT_MS = 60_000;
 
-/** Waits until `condition` holds; throws after `timeout_ms`. */
+const LOOK_MS = 20;
+
+/**
+ * Waits until `condition` holds; throws after `timeout_ms`, counted in looks: a process that stood
+ * still looks again as often as it would have, before it gives up.
+ */
 export async function until(
   condition: () => boolean,
   what: string,
   timeout_ms = WAIT_MS,
 ): Promise<void> {
-  const end_ms = performance.now() + timeout_ms;
-  while (!condition()) {
-    if (performance.now() > end_ms)
-      throw new Error(`still not true after ${timeout_ms} ms: ${what}`);
-    await sleep(20);
+  for (let waited_ms = 0; !condition(); waited_ms += LOOK_MS) {
+    if (waited_ms > timeout_ms) throw new Error(`still not true after ${timeout_ms} ms: ${what}`);
+    await sleep(LOOK_MS);
   }
 }
+
+let hosts = 1;
+
+/**
+ * Where a node listens that comes back on its port: an address of its own, as all of 127/8 is
+ * loopback on Linux, so that nobody takes the port meanwhile.
+ */
+export function ownHost(): string {
+  hosts += 1;
+  return process.platform === 'linux' ? `/ip4/127.0.${hosts}.1/tcp/0` : '/ip4/127.0.0.1/tcp/0';
+}
+
+/** Requests of tests: as patient as `until`. */
+export const PATIENT = { timeout_ms: WAIT_MS, responseBytes_max: 100 } as const;
 
 export function sleep(delay_ms: number): Promise<void> {
   return new Promise((resolve) => {
