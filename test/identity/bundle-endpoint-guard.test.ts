@@ -53,23 +53,35 @@ test('a document that cannot be made is answered with 503, and the server goes o
 });
 
 test('one address gets its share of the connections, and never all', async (t) => {
-  const port = await serve(t, () => '{}');
   // of 64 places one alone gets two thirds
   const refused = 60 - 43;
-  const ended: Socket[] = [];
-  const held = Array.from({ length: 60 }, () => idle(t, port));
-  for (const one of held) void one.ended.then(() => ended.push(one.socket));
-  for (let i = 0; i < 250 && ended.length < refused; i++) await sleep(20);
-  t.is(ended.length, refused);
+  for (let [isDone, tries] = [false, 1]; !isDone; tries += 1) {
+    t.true(tries <= 10, 'nobody is refused');
+    const port = await serve(t, () => '{}');
+    const from_ms = performance.now();
+    const ended: Socket[] = [];
+    const held = Array.from({ length: 60 }, () => idle(t, port));
+    for (const one of held) void one.ended.then(() => ended.push(one.socket));
+    const isOver = (): boolean => performance.now() - from_ms > 5000;
+    while (ended.length < refused && !isOver()) await sleep(20);
+    const { length } = ended;
+    // then those end that have said nothing
+    isDone = !isOver();
+    if (isDone) t.is(length, refused);
+    for (const { socket } of held) socket.destroy();
+  }
 });
 
 test('a handshake without a request ends after five seconds, give or take one', async (t) => {
-  t.timeout(20_000);
+  t.timeout(120_000);
   const port = await serve(t, () => '{}');
-  const from_ms = performance.now();
+  // counted while this process runs, as the server's time is
+  let tenths = 0;
+  const timer = setInterval(() => (tenths += 1), 100);
+  t.teardown(() => clearInterval(timer));
   const socket = connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false });
   t.teardown(() => socket.destroy());
   socket.on('error', () => undefined).resume();
   await new Promise<void>((resolve) => void socket.once('close', () => resolve()));
-  t.true(performance.now() - from_ms < 8_000);
+  t.true(tenths < 80, `${tenths / 10} s`);
 });

@@ -23,7 +23,7 @@ function statusOf(port: number, method: string, path: string): Promise<number | 
 }
 
 test('Federation 5.2.2.3: the endpoint shows an SVID, and asks nobody who he is', async (t) => {
-  t.timeout(90_000);
+  t.timeout(240_000);
   const cwd = folder(t);
   const config = { api: { port: 0 }, identity: { endpoint: { host: '127.0.0.1', port: 0 } } };
   for (const name of ['one', 'two']) {

@@ -36,7 +36,7 @@ async function start(
   const cluster = await FederatedCluster.start(validators, idle);
   t.teardown(async () => {
     await cluster.stop();
-    await endpoint.down();
+    await endpoint.close();
   });
   return { endpoint, cluster };
 }
@@ -104,7 +104,7 @@ test.serial('while an endpoint is down the last bundle stays, and it is asked le
   const { endpoint, cluster } = await spiffeCluster(t, 1);
   const { sim } = cluster;
   t.true(await sim.until(() => endpoint.requests > 0, 3 * WINDOW_MS));
-  await endpoint.down();
+  endpoint.down();
   endpoint.document = documentOf([first, second], 2n);
   await sim.run(32 * WINDOW_MS);
   t.deepEqual(cluster.failures(), ['bundle_endpoint_failed']);
@@ -112,7 +112,7 @@ test.serial('while an endpoint is down the last bundle stays, and it is asked le
   const failed = await cluster.metric('failures', 'bundle_endpoint_failed');
   t.true(failed >= 3 && failed <= 12, `${failed} of 32 windows`);
   t.is(await cluster.metric('fetches', 'failed'), failed);
-  await endpoint.up();
+  endpoint.up();
   t.true(await sim.until(() => cluster.isAt(2n), 20 * WINDOW_MS), 'it comes back by itself');
   const [status] = cluster.services.get(0)?.status ?? [];
   t.true((status?.checked_ms ?? 0) > (status?.failure?.at_ms ?? 0));

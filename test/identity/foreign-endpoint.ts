@@ -1,6 +1,6 @@
 import { createServer } from 'node:https';
 import type { Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { serialiseBundle } from '#node/identity/bundle.ts';
 import { craftCa, craftLeaf } from './craft.ts';
 import type { Crafted, Wish } from './craft.ts';
@@ -41,7 +41,7 @@ export class ForeignEndpoint {
   document = '';
   requests = 0;
   readonly #server: Server;
-  #port = 0;
+  #isDown = false;
 
   private constructor(server: Server) {
     this.#server = server;
@@ -55,12 +55,14 @@ export class ForeignEndpoint {
       one.requests += 1;
       response.setHeader('connection', 'close').end(one.document);
     });
-    await one.up();
+    // while it is down it keeps its port, which another process might take
+    server.on('connection', (socket: Socket) => one.#isDown && socket.destroy());
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     return one;
   }
 
   get url(): string {
-    return `https://127.0.0.1:${this.#port}/bundle`;
+    return `https://127.0.0.1:${(this.#server.address() as AddressInfo).port}/bundle`;
   }
 
   /** From the next connection on. */
@@ -68,14 +70,18 @@ export class ForeignEndpoint {
     this.#server.setSecureContext(contextOf(crafted));
   }
 
-  /** On the port that it had. */
-  async up(): Promise<void> {
-    await new Promise<void>((resolve) => this.#server.listen(this.#port, '127.0.0.1', resolve));
-    this.#port = (this.#server.address() as AddressInfo).port;
+  up(): void {
+    this.#isDown = false;
   }
 
-  async down(): Promise<void> {
+  /** Ends every connection, and each new one before a word is said. */
+  down(): void {
+    this.#isDown = true;
     this.#server.closeAllConnections();
+  }
+
+  async close(): Promise<void> {
+    this.down();
     await new Promise((resolve) => this.#server.close(resolve));
   }
 }

@@ -54,7 +54,7 @@ const ends: readonly (readonly [string, string, object])[] = [
       actor: bytesOf(second),
       grade: 'blocked',
       reason,
-      until_ms: Date.now() + 60_000,
+      until_ms: Date.now() + 3_600_000,
       by: 'operator',
     },
   ],

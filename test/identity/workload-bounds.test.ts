@@ -1,4 +1,4 @@
-import { copyFileSync, mkdtempSync, utimesSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, utimesSync } from 'node:fs';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
@@ -152,10 +152,10 @@ test('a party hashes a gibibyte at once, then 16 MiB a second', (t) => {
 test('a program that is touched again and again is not hashed again and again', async (t) => {
   const path = join(mkdtempSync(join(tmpdir(), 'x0t-')), 'program');
   copyFileSync('/bin/sleep', path);
-  const child = spawn(path, ['60']);
+  const child = spawn(path, ['600']);
   t.teardown(() => child.kill('SIGKILL'));
   await once(child, 'spawn');
-  await sleep(50);
+  while (!readFileSync(`/proc/${child.pid}/cmdline`, 'utf8').startsWith(path)) await sleep(5);
   const real = peerKernel();
   const pid = child.pid ?? 0;
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];

@@ -115,7 +115,7 @@ test('a pool whose threads cannot start rejects with engine_failed and the reaso
   // Threads inherit this option, and Node then refuses to start one from a file.
   const args = ['--input-type=module', '--eval', script];
   const cwd = fileURLToPath(new URL('../..', import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd, timeout: 20_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, args, { cwd, timeout: 120_000 });
   t.is(stdout, 'engine_failed ERR_INPUT_TYPE_NOT_ALLOWED\n');
 });
 
@@ -141,6 +141,6 @@ test('the number of workers is bounded', async (t) => {
 
 test('an idle pool does not hold the process, and one at work does', async (t) => {
   const script = fileURLToPath(new URL('./idle-pool.ts', import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, [script], { timeout: 20_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, [script], { timeout: 120_000 });
   t.is(stdout, '100\n');
 });

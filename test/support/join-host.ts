@@ -52,7 +52,7 @@ export async function host(t: ExecutionContext): Promise<Host> {
       chain, lane: 0, seq: (seq += 1), kind, body: { ...body }, wall_ms,
     });
     await node.core.submit(entry.bytes, operator.coseKey);
-    return (await node.core.waitFinal(entry.id, 10_000))?.verdict;
+    return (await node.core.waitFinal(entry.id, 60_000))?.verdict;
   };
   return { base, node, operator, addrs: node.network.status().addrs, chain, say };
 }
@@ -70,7 +70,7 @@ export async function tokenOf(
     labels: [],
     capabilities: [],
     addrs: addrs.slice(0, 8),
-    notAfter_ms: Date.now() + 60_000,
+    notAfter_ms: Date.now() + 600_000,
   };
   const invite: Invite = { chain, issuer: operator.actor, key, ...terms, ...change };
   const { chain: _c, issuer: _i, key: _k, ...body } = invite;

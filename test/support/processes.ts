@@ -85,15 +85,24 @@ export class DrivenNode extends Subprocess {
   }
 }
 
-/** Ports that are free now. */
+/**
+ * Where this process looks for ports. Below those that kernels give to connections and to who asks
+ * for any: one of these may be another's, or a connection's to itself, before its node listens.
+ */
+let port = 10_000 + ((process.pid * 64) % 20_000);
+
+/** Ports that are free, and that no other process of these tests looks at now. */
 async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(
-    servers.map((server) => new Promise((resolve) => server.once('listening', resolve))),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports: number[] = [];
+  for (; ports.length < count; port += 1) if (await isFree(port)) ports.push(port);
   return ports;
+}
+
+function isFree(one: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer().once('error', () => resolve(false));
+    server.listen(one, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }
 
 /**
@@ -135,23 +144,23 @@ export async function makeNet(
 
 /** Waits until every node is linked to all others. */
 export async function untilMeshed(nodes: readonly DrivenNode[]): Promise<void> {
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 600; i++) {
     const reports = await Promise.all(nodes.map((node) => node.report()));
     if (reports.every(({ peers }) => peers >= nodes.length - 1)) return;
     await sleep(100);
   }
-  throw new Error('the nodes did not find each other in 20 s');
+  throw new Error('the nodes did not find each other in 60 s');
 }
 
 /** Waits until the ledger has the node as an active member: who joins needs a moment. */
 export async function untilActive(node: DrivenNode): Promise<void> {
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < 900; i++) {
     const answer = await node.fetch('/v1/status');
     const { membership } = (await answer.json()) as { membership: string };
     if (membership === 'active') return;
     await sleep(100);
   }
-  throw new Error('the node is no active member after 30 s');
+  throw new Error('the node is no active member after 90 s');
 }
 
 /**
@@ -181,12 +190,12 @@ export async function statusOf(node: DrivenNode): Promise<NodeStatus> {
 
 /** Waits until all stand in an epoch. */
 export async function untilIn(nodes: readonly DrivenNode[], epoch: number): Promise<void> {
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < 900; i++) {
     const all = await Promise.all(nodes.map(statusOf));
     if (all.every((one) => one.epoch === epoch)) return;
     await sleep(100);
   }
-  throw new Error(`not all are in epoch ${epoch} after 30 s`);
+  throw new Error(`not all are in epoch ${epoch} after 90 s`);
 }
 
 /** Options by which a command speaks to a node as its operator. */
