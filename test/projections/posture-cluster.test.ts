@@ -179,7 +179,7 @@ test('an authority that is no certificate is a failed attestation of its node', 
   const reported = () => sim.at(0).finals.filter(({ entry }) => {
     return entry.event.kind === 'posture.report/1';
   });
-  for (let each = 0; each < 200 && reported().length < 3; each += 1) {
+  for (let each = 0; each < 1500 && reported().length < 3; each += 1) {
     await sim.run(1_000);
     await new Promise((resolve) => {
       setTimeout(resolve, 20);

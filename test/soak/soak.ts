@@ -94,7 +94,7 @@ async function play(
   say(`healed; ${load.acknowledged.size} events are acknowledged`);
   const wait_ms = SETTLE_MS + SETTLE_MS_PER_EVENT * load.acknowledged.size;
   const settled = await untilSettled(seats, load.acknowledged, wait_ms);
-  const problems = await differences(seats, settled, load.acknowledged);
+  const problems = differences(settled, load.acknowledged);
   for (const { index, ownEnds } of seats) {
     if (ownEnds.length > 0) problems.push(`node ${index} ended by itself: ${ownEnds.join()}`);
   }

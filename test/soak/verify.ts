@@ -57,6 +57,8 @@ export class LogCopy {
 
 export interface Settled {
   readonly logs: readonly LogCopy[];
+  /** What the nodes said last, at one moment: they may author reports of their own at any time. */
+  readonly stati: readonly NodeStatus[];
   /** Acknowledged events that some node did not have as final when the faults ended. */
   readonly openAtHeal: number;
   /** Until the last of them was final on the last node. */
@@ -87,18 +89,17 @@ export async function untilSettled(
       stati[0]?.finalSeq === logs[0]?.ids.length;
     const isDone = open.size === 0 && isQuiet;
     if (isDone || elapsed_ms > wait_ms) {
-      return { logs, openAtHeal, lastFinal_ms: Math.round(lastFinal_ms), isInTime: isDone };
+      return { logs, stati, openAtHeal, lastFinal_ms: Math.round(lastFinal_ms), isInTime: isDone };
     }
     await sleep(POLL_MS);
   }
 }
 
 /** What is wrong between the nodes, in sentences; empty when all agree. */
-export async function differences(
-  seats: readonly Seat[],
-  { logs, isInTime }: Settled,
+export function differences(
+  { logs, stati, isInTime }: Settled,
   acknowledged: ReadonlySet<string>,
-): Promise<string[]> {
+): string[] {
   const found: string[] = [];
   if (!isInTime) found.push('the nodes did not settle in time');
   const [first] = logs;
@@ -109,7 +110,6 @@ export async function differences(
     const at = log.ids.findIndex((id, seq) => id !== first?.ids[seq]);
     if (at >= 0) found.push(`the logs of nodes 0 and ${i} differ from ${at + 1} on`);
   }
-  const stati = await Promise.all(seats.map(statusOf));
   for (const name of ['logRoot', 'stateRoot', 'summaryHash'] as const) {
     const values = new Set(stati.map((status) => status[name]));
     if (values.size > 1) found.push(`${name} differs: ${[...values].join(' ')}`);

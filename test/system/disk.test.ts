@@ -13,10 +13,12 @@ import { reasonToSkip, SmallDisk } from './disks.ts';
 const reason = reasonToSkip();
 const VALUE = Buffer.alloc(40_000, 'v');
 const PUTS_MAX = 2000;
+/** Is sent to nobody: `kill` with it only looks. */
+const NO_SIGNAL = 0 as unknown as NodeJS.Signals;
 
 interface Started {
   readonly url: string;
-  /** How it ended; asks it to end when it has not after 20 s. */
+  /** How it ended; asks it to end when it has not after 80 s. */
   readonly ended: () => Promise<Ran>;
 }
 
@@ -29,9 +31,9 @@ async function startOn(t: ExecutionContext, { path }: SmallDisk): Promise<Starte
       if (!isUp) break;
       await sleep(100);
     }
-    // the answers end before the process does
-    await sleep(2000);
-    return stop('SIGKILL');
+    // the answers end before the process does; signal 0 asks for nothing
+    const late = sleep(60_000).then(() => stop('SIGKILL'));
+    return Promise.race([stop(NO_SIGNAL), late]);
   };
   return { url, ended };
 }
@@ -64,7 +66,7 @@ async function untilAllFinal(
   ids: readonly string[],
 ): Promise<string[]> {
   let open: readonly string[] = ids;
-  for (let i = 0; i < 100 && open.length > 0; i++) {
+  for (let i = 0; i < 600 && open.length > 0; i++) {
     const states = await Promise.all(
       open.map(async (id) => {
         const answer = await fetchAs(directory, `${url}/v1/events/${id}`);

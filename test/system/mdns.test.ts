@@ -21,7 +21,8 @@ if (reason !== undefined) {
       mdns: true,
       chain: 'f0'.repeat(32),
     });
-    await until(() => one.report?.meshed === 1 && two.report?.meshed === 1, 'a link', 40_000);
+    await until(() => one.report?.meshed === 1 && two.report?.meshed === 1, 'a link');
+    await until(() => foreign.report !== undefined, 'the third one runs');
     t.deepEqual(one.report?.peers, [two.report?.self]);
     t.deepEqual(two.report?.peers, [one.report?.self]);
     t.deepEqual(foreign.report?.peers, []);

@@ -38,6 +38,7 @@ const agent = new Agent({
 });
 
 function ask(): void {
+  const sent_ms = Date.now();
   const options = { host: '127.0.0.1', port, path: '/v1/status', agent };
   const request = get(options, (answer) => {
     const { localPort } = request.socket ?? {};
@@ -45,7 +46,7 @@ function ask(): void {
     answer.setEncoding('utf8').on('data', (part: string) => (text += part));
     answer.on('end', () => {
       const { code } = JSON.parse(text) as { code?: string };
-      const who = { uid: process.getuid?.(), id: id.uri, localPort };
+      const who = { uid: process.getuid?.(), id: id.uri, localPort, sent_ms };
       console.log(JSON.stringify({ ...who, status: answer.statusCode, code }));
       setTimeout(ask, PAUSE_MS);
     });
