@@ -1,5 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { envelope, run, x0t } from '#test/cli/support.ts';
@@ -32,7 +33,7 @@ async function startOn(t: ExecutionContext, { path }: SmallDisk): Promise<Starte
       await sleep(100);
     }
     // the answers end before the process does; signal 0 asks for nothing
-    const late = sleep(60_000).then(() => stop('SIGKILL'));
+    const late = delay(60_000, undefined, { ref: false }).then(() => stop('SIGKILL'));
     return Promise.race([stop(NO_SIGNAL), late]);
   };
   return { url, ended };
