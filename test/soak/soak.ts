@@ -102,7 +102,7 @@ async function play(
 
   // alone it goes on no more, so what it says is what is audited
   const audited = seats[options.seed % seats.length] as Seat;
-  await Promise.all(seats.map((seat) => seat !== audited && seat.stop()));
+  await Promise.all(seats.filter((seat) => seat !== audited).map((seat) => seat.stop()));
   const { logRoot, stateRoot } = await statusOf(audited);
   await audited.stop();
   say(`auditing node ${audited.index}`);
