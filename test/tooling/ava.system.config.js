@@ -7,5 +7,5 @@ export default {
   files: ['test/system/**/*.test.ts'],
   workerThreads: false,
   concurrency: 1,
-  timeout: '5m',
+  timeout: '10m',
 };
