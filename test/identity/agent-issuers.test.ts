@@ -20,7 +20,7 @@ const issued = await spire.issueX509(spiffeIdOf(domain, '/of-spire'), 600);
 
 /** The agent gives `roots` besides its own. */
 async function rig(t: ExecutionContext, rootsOf: (more: Certificate) => readonly Uint8Array[]) {
-  const agent = await new FakeAgent().listen();
+  const agent = new FakeAgent();
   t.teardown(() => agent.close());
   const two = await twoIssuers(t, `unix://${agent.socket}`);
   const bundle = Buffer.concat([
@@ -30,6 +30,8 @@ async function rig(t: ExecutionContext, rootsOf: (more: Certificate) => readonly
   const { id, chain, key } = issued;
   const svids = [{ spiffe_id: id.uri, x509_svid: chain, x509_svid_key: key, bundle, hint: '' }];
   agent.answers('FetchX509SVID', { message: { svids } });
+  // not before: a client that was told `unimplemented` asks no more
+  await agent.listen();
   const { client } = two.service;
   if (!client) throw new Error('no client');
   await until(client, () => client.current.status === 'ready');
