@@ -23,7 +23,7 @@ const statusOf = async (cwd: string, url: string): Promise<Status> =>
   (await (await fetchAs(join(cwd, 'd'), `${url}/v1/status`)).json()) as Status;
 
 async function untilEpoch(cwd: string, url: string, epoch: number): Promise<Status> {
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 1200; i++) {
     const status = await statusOf(cwd, url);
     if (status.epoch === epoch) return status;
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { envelope, fed, folder, freePorts, json, start, x0t } from './support.ts';
+import { envelope, fed, folder, json, start, x0t } from './support.ts';
+import { freePorts } from '#test/support/ports.ts';
 
 /** A member's life on the command line, from its token to its removal. */
 

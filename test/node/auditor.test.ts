@@ -20,7 +20,7 @@ import { systemClock } from '#node/system.ts';
 import { tokenFile } from '#node/auth/tokens.ts';
 import { withToken } from '#node/client-auth.ts';
 import type { ClientAuth } from '#node/client-auth.ts';
-import { freePorts } from '#test/cli/support.ts';
+import { freePorts } from '#test/support/ports.ts';
 import { craftCa, craftLeaf } from '#test/identity/craft.ts';
 import { certPem, keyPem } from '#test/support/tls-node.ts';
 import { fetchAs } from '#test/support/fetch-as.ts';

@@ -191,7 +191,7 @@ export async function makeFinal(node: SingleNode, seq: number, change: Partial<E
     headers: { 'content-type': 'application/cbor' },
     payload: submission(entry, operator),
   });
-  await core.waitFinal(entry.id, 10_000);
+  await core.waitFinal(entry.id, 60_000);
 }
 
 /** An event of the operator, signed; `change` overrides its fields. */
