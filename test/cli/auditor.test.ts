@@ -11,7 +11,7 @@ import { fetchAs } from '#test/support/fetch-as.ts';
 const WAIT_MS = 120_000;
 
 test('an auditor follows, audits, compares and ends; one that prunes is refused', async (t) => {
-  t.timeout(180_000);
+  t.timeout(300_000);
   const cwd = folder(t);
   const p2p = await freePorts(2);
   const ports = (i: number) => ['--api-port', '0', '--p2p-port', `${p2p + i}`];

@@ -5,7 +5,7 @@ import { freePorts } from '#test/support/ports.ts';
 /** A node that leaves by itself, on the command line. */
 
 test('a step that the present state does not permit is refused before it is made', async (t) => {
-  t.timeout(180_000);
+  t.timeout(300_000);
   const cwd = folder(t);
   const p2p = await freePorts(2);
   const ports = (at: number) => ['--api-port', '0', '--p2p-port', `${p2p + at}`];

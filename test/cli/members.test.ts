@@ -14,7 +14,7 @@ interface MemberShown {
 }
 
 test('a token, a member without a node, its states, and invites that are taken back', async (t) => {
-  t.timeout(180_000);
+  t.timeout(300_000);
   const cwd = folder(t);
   const p2p = await freePorts(1);
   const ports = ['--api-port', '0', '--p2p-port', `${p2p}`];

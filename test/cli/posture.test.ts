@@ -6,7 +6,7 @@ import { fetchAs } from '#test/support/fetch-as.ts';
 import { envelope, folder, json, start, x0t } from './support.ts';
 
 test('an operator isolates, sees it everywhere, and an audit agrees', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const cwd = folder(t);
   const ports = ['--api-port', '0', '--p2p-port', '0'];
   const { actor } = json(await x0t(cwd, 'init', '--data', 'd', ...ports, '--json'));

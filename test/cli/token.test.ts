@@ -10,7 +10,7 @@ import { envelope, folder, json, start, x0t } from './support.ts';
 const PORTS = ['--api-port', '0', '--listen', '/ip4/127.0.0.1/tcp/0', '--log', 'silent'];
 
 test('tokens are made, used without being asked for, renewed and shown', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const cwd = folder(t);
   const key = join('d', 'operator.key');
   t.is((await x0t(cwd, 'init', '--data', 'd')).code, 0);

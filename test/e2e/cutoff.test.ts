@@ -27,7 +27,7 @@ function traffic({ core }: Node): () => Promise<void> {
 }
 
 test('a blocked member is cut off within a second, told why, and let in after', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const net = await MemberNet.start(2);
   t.teardown(() => net.stop());
   const { actor } = net.member.status();
@@ -62,7 +62,7 @@ test('a blocked member is cut off within a second, told why, and let in after', 
 });
 
 test('a change of policy refuses the next request of an open connection', async (t) => {
-  t.timeout(60_000);
+  t.timeout(300_000);
   const net = await MemberNet.start(1);
   t.teardown(() => net.stop());
   const read = async (): Promise<number> => (await net.get('/v1/members')).status;
@@ -76,7 +76,7 @@ test('a change of policy refuses the next request of an open connection', async 
 });
 
 test('a restricted member stays linked without gossip, and its events are denied', async (t) => {
-  t.timeout(60_000);
+  t.timeout(300_000);
   const net = await MemberNet.start(1);
   t.teardown(() => net.stop());
   const { actor } = net.member.status();
@@ -99,7 +99,7 @@ test('a restricted member stays linked without gossip, and its events are denied
 });
 
 test('a quorum goes on with a quarantined validator where it needs its blocks', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const net = await MemberNet.start(4);
   t.teardown(() => net.stop());
   const [first, second, third, fourth] = net.validators as [Node, Node, Node, Node];

@@ -12,7 +12,7 @@ import {
 /** Real processes and the command line: an observer becomes the fifth of four, one leaves. */
 
 test('four become five by the command line, and four again', async (t) => {
-  t.timeout(180_000);
+  t.timeout(300_000);
   const base = await mkdtemp(join(tmpdir(), 'x0t-epochs-'));
   const operator = join(base, 'operator.key');
   const { actor } = await createKeyFile(operator);

@@ -13,7 +13,7 @@ import {
 /** Real processes: validators rotate while they run, while they are dead, and over restarts. */
 
 test.serial('validators rotate: running, dead, with a key left over; one was away', async (t) => {
-  t.timeout(240_000);
+  t.timeout(300_000);
   const base = await mkdtemp(join(tmpdir(), 'x0t-keys-'));
   const directories = await makeNet(join(base, 'net'), 4, []);
   const nodes: DrivenNode[] = [];
@@ -87,7 +87,7 @@ test.serial('validators rotate: running, dead, with a key left over; one was awa
 });
 
 test.serial('an observer knows its only validator again, which has rotated twice', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const base = await mkdtemp(join(tmpdir(), 'x0t-keys-'));
   const operator = join(base, 'operator.key');
   const { actor } = await createKeyFile(operator);

@@ -38,7 +38,7 @@ async function untilCertified(nodes: readonly DrivenNode[], size: number): Promi
 }
 
 test('all nodes certify one log; receipts verify; a node that was away catches up', async (t) => {
-  t.timeout(180_000);
+  t.timeout(300_000);
   const base = await mkdtemp(join(tmpdir(), 'x0t-receipts-'));
   const directories = await makeNet(base, 4, []);
   const nodes: DrivenNode[] = [];

@@ -131,7 +131,7 @@ test('keys that were there before a refused run stay, and another token does', a
 });
 
 test('where nobody can be reached the keys are kept, and the same token goes on', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const one = await host(t);
   const port = await freePorts(1);
   const addr = one.addrs.find((each) => each.startsWith('/ip4/127.0.0.1/')) ?? '';

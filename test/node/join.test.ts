@@ -117,7 +117,7 @@ test('a token that was changed anywhere is none', async (t) => {
 });
 
 test('a directory left half made goes on; a node with a key of another is refused', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const one = await host(t);
   const token = await tokenOf(one, { labels: ['site=x'] });
   const directory = join(one.base, 'joined');
@@ -163,7 +163,7 @@ test('a directory left half made goes on; a node with a key of another is refuse
 });
 
 test('who was invited ahead hands over the invite too, and only that', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const one = await host(t);
   const node = await nodeKeys();
   const ahead = {
