@@ -141,7 +141,8 @@ test.serial(
       const loads = net.nodes.map((node, n) => load(node, `k${n}`));
       const written = async (all: readonly Load[], count: number): Promise<void> => {
         const counts = all.map((one) => one.count + count);
-        await untilSeen('all write', async () => all.every((one, i) => one.count >= (counts[i] ?? 0)));
+        await untilSeen('all write', async () =>
+          all.every((one, i) => one.count >= (counts[i] ?? 0)));
       };
       await sleep(1500);
       await written(loads, 5);
