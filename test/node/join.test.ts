@@ -22,14 +22,23 @@ import { until } from '#test/p2p/support.ts';
 
 /** What a member answers to those who ask to join: each refusal by its code, and counted. */
 
-/** What the member says: a state, or why not. */
-async function answer(pending: PendingJoin, peerKey: Uint8Array): Promise<string> {
+async function answerOnce(pending: PendingJoin, peerKey: Uint8Array): Promise<string> {
   try {
     return (await askToJoin(pending, peerKey)).state;
   } catch (error) {
     if (!(error instanceof X0tError)) throw error;
     return String(error.data['reason'] ?? error.code);
   }
+}
+
+/**
+ * What the member says: a state, or why not. It is asked again where the connection did not come
+ * about, as a node does: both sides are in this process, which may be held up.
+ */
+async function answer(pending: PendingJoin, peerKey: Uint8Array): Promise<string> {
+  let said = await answerOnce(pending, peerKey);
+  for (let i = 0; i < 10 && said === 'peer_gone'; i++) said = await answerOnce(pending, peerKey);
+  return said;
 }
 
 const joins = ({ node }: Host, code: string): number =>
