@@ -244,14 +244,14 @@ async function shrunk(t: ExecutionContext, isRestarted: boolean) {
   return { endpoint, cluster, sim };
 }
 
-test.serial('what is enough in a smaller committee is told by who holds the document', async (t) => {
+test.serial('in a smaller committee who holds the document tells it', async (t) => {
   const { cluster, sim } = await shrunk(t, false);
   t.true(await sim.until(() => cluster.isAt(2n), WINDOW_MS), 'without another fetch');
   t.deepEqual(cluster.refreshes(), ['0 applied', '1 applied', '0 applied']);
   t.deepEqual(sim.troubles(), []);
 });
 
-test.serial('in a smaller committee who has lost the document fetches the same again', async (t) => {
+test.serial('in a smaller committee who lost the document fetches it again', async (t) => {
   const { endpoint, cluster, sim } = await shrunk(t, true);
   await sim.run(3 * WINDOW_MS);
   t.true(cluster.isAt(1n), 'nobody has it');
