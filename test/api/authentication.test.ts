@@ -142,22 +142,26 @@ test('two proofs in one request are refused, whether they hold or not', async (t
 });
 
 test('who signs is the actor that policies speak of; strangers are nobody', async (t) => {
+  const own = netOf([seededActor('named')], [operator], 'named', newGenesisSchema());
+  const one = await startSingleNode({ net: own });
+  t.teardown(() => one.close());
+  const base = await one.api.listen({ host: '127.0.0.1', port: 0 });
   // in the first second after the start, too: the client signs again
-  const signer = new Client(url, { auth: withSignature(operator) });
+  const signer = new Client(base, { auth: withSignature(operator) });
   const value = Uint8Array.of(1);
   t.is((await signer.putKv('signed/a b', value, 'text/x', { isFinal: true })).state, 'final');
   t.is((await signer.getKv('signed/a b')).value, 'AQ==');
   t.true((await signer.listKv({ prefix: 'signed/' })).entries.length === 1);
-  await t.throwsAsync(new Client(url, { auth: withSignature(stranger) }).status(), {
+  await t.throwsAsync(new Client(base, { auth: withSignature(stranger) }).status(), {
     message: /present one of a member/,
   });
-  t.is(codeOf(await t.throwsAsync(new Client(url).status())), 'unauthenticated');
+  t.is(codeOf(await t.throwsAsync(new Client(base).status())), 'unauthenticated');
   const text = `forbid (principal, action == Action::"api.kv.read", resource)
     unless { principal == Actor::"${operator.actor}" };`;
-  const entry = await signedEvent(node, 1, { kind: 'policy.put/1', body: { id: 'mine', text } });
+  const entry = await signedEvent(one, 1, { kind: 'policy.put/1', body: { id: 'mine', text } });
   await signer.waitFinal((await signer.submit(entry.bytes, operator.coseKey)).id);
   t.is((await signer.getKv('signed/a b')).value, 'AQ==');
-  t.is((await ask(node, '/v1/kv/x', bearer(node.tokens.operator))).code, 'policy_denied');
+  t.is((await ask(one, '/v1/kv/x', bearer(one.tokens.operator))).code, 'policy_denied');
 });
 
 /** The status of what is answered to a PUT whose body is framed by hand. */
