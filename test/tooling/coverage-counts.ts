@@ -13,8 +13,12 @@ export interface FileCoverage {
 /** By absolute path. */
 export type Coverage = Readonly<Record<string, FileCoverage>>;
 
-/** Statements, functions, branches; in the order of their keys, which are whole numbers. */
-export type Counts = readonly [readonly number[], readonly number[], readonly (readonly number[])[]];
+/** Each in the order of its keys, which are whole numbers. */
+export type Counts = readonly [
+  statements: readonly number[],
+  functions: readonly number[],
+  branches: readonly (readonly number[])[],
+];
 
 export function countsOf(coverage: Coverage): Record<string, Counts> {
   const files = Object.entries(coverage);
