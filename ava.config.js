@@ -7,8 +7,9 @@ export default {
   extensions: ['ts'],
   files: ['test/**/*.test.ts', '!test/system/**', '!test/containers/**'],
   workerThreads: false,
-  concurrency: 2,
+  // One more than a small machine has cores: tests of clusters wait a good part of their time.
+  concurrency: 3,
   // Inactivity of a whole run, not a single test's time; clusters under coverage on two cores are
-  // slow, and two such may be all that runs.
+  // slow, and one test that says nothing of itself until its end may run for minutes.
   timeout: '10m',
 };

@@ -181,9 +181,9 @@ export interface BlockStore {
   range(range: StoreRange): AsyncIterable<readonly [string, Uint8Array]>;
   /**
    * The rows as they are now, to read while others take their place. Close it, since what is
-   * deleted meanwhile is kept for it. A store without it shows what is written at once.
+   * deleted meanwhile is kept for it.
    */
-  frozen?(): FrozenRows | undefined;
+  frozen(): FrozenRows;
   /** Gives back the disk of what was deleted between two keys; for stores that keep it. */
   compact?(from: string, to: string): Promise<void>;
   close(): Promise<void>;

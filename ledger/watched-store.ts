@@ -30,8 +30,8 @@ export class WatchedStore implements BlockStore {
     return this.#store.range(range);
   }
 
-  frozen(): FrozenRows | undefined {
-    return this.#store.frozen?.();
+  frozen(): FrozenRows {
+    return this.#store.frozen();
   }
 
   async compact(from: string, to: string): Promise<void> {

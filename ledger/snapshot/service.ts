@@ -1,7 +1,7 @@
 import type { Certifier } from '#ledger/certifier.ts';
 import type { Chain } from '#ledger/chain.ts';
 import type { Checkpoint } from '#ledger/checkpoint.ts';
-import { codeOf } from '#ledger/errors.ts';
+import { codeOf, fail } from '#ledger/errors.ts';
 import type { Self } from '#ledger/held-keys.ts';
 import type { BlockStore, Clock, FrozenRows, Log, Network, Verifier } from '#ledger/ports.ts';
 import type { PoolLimits } from '#ledger/pool.ts';
@@ -80,7 +80,7 @@ export class SnapshotService {
 
   /**
    * While a snapshot is put in place, what is read of the store is neither old nor new; the fold's
-   * rows are the old ones.
+   * rows are the old ones. Where it cannot be put in place that stays so until the node has ended.
    */
   get isInstalling(): boolean {
     return this.#isInstalling;
@@ -112,6 +112,11 @@ export class SnapshotService {
     const { fold } = replica;
     this.#isInstalling = true;
     await replica.reload(() => this.#load());
+    if (replica.fold === fold) {
+      // its sealed parts are for the next start: another attempt would drop them
+      this.sync.stop();
+      fail('stopping', 'A snapshot could not be put in place: the node ends.');
+    }
     this.#isInstalling = false;
     // nobody should ask the old fold any more; who does must not find a view that is closed
     fold.readFrom(ports.store);
@@ -128,8 +133,8 @@ export class SnapshotService {
     this.shelf.cancel();
     const bare = [...replica.pool.values()].filter(({ entry }) => !entry.sign1);
     // members, keys and authorities are asked for meanwhile: as they were
-    this.#before = ports.store.frozen?.();
-    if (this.#before) replica.fold.readFrom(this.#before);
+    this.#before = ports.store.frozen();
+    replica.fold.readFrom(this.#before);
     await install(ports.store);
     const restored = await restore(chain, schema, self.actor, config.pool, ports);
     const { fold, pool } = restored;

@@ -5,6 +5,7 @@ import test from 'ava';
 import { DIGEST_HEADER, digestOf, signRequest } from '#node/auth/request-signature.ts';
 import { newGenesisSchema } from '#node/schema.ts';
 import { partsOf } from '#test/auth/signed-request.ts';
+import { nextSecond } from '#test/support/next-second.ts';
 import { netOf, seededActor } from '#test/support/seeded-actor.ts';
 import { startSingleNode } from '#test/support/single-node.ts';
 
@@ -61,7 +62,7 @@ const CASES: readonly (readonly [Sent, string])[] = [
 
 for (const [sent, code] of CASES) {
   test.serial(`${sent.method} ${sent.path} with another body: ${code}`, async (t) => {
-    await sleep(1000 - (Date.now() % 1000));
+    await nextSecond();
     t.is(await codeOfForged(sent), code);
     // what nobody waits for comes later
     await sleep(50);

@@ -40,7 +40,7 @@ test('a signed event is accepted, becomes final, and is known from then on', asy
   t.is(first.statusCode, 202, first.body);
   t.deepEqual(first.json(), { id: textOf(entry.id), state: 'accepted' });
 
-  const final = await node.core.waitFinal(entry.id, 5000);
+  const final = await node.core.waitFinal(entry.id, 60_000);
   const again = await send(entry);
   t.is(again.statusCode, 200);
   t.deepEqual(again.json(), { id: textOf(entry.id), state: 'final' });
@@ -77,7 +77,7 @@ test('links and dependencies are shown as CIDs', async (t) => {
   const notAfter_ms = Date.now() + 60_000;
   const second = await signedEvent(node, 21, { deps: [first.id], notAfter_ms });
   await send(second);
-  const final = await node.core.waitFinal(second.id, 5000);
+  const final = await node.core.waitFinal(second.id, 60_000);
   t.is(final?.verdict, 0);
   const shown = (await node.api.inject(`/v1/events/${second.id}`)).json();
   t.deepEqual(shown.event.deps, [textOf(first.id)]);
@@ -127,7 +127,7 @@ test('an event with a body that does not fit is refused', async (t) => {
 test('a lane and seq are used once', async (t) => {
   const first = await signedEvent(node, 40);
   await send(first);
-  await node.core.waitFinal(first.id, 5000);
+  await node.core.waitFinal(first.id, 60_000);
   const other = await signedEvent(node, 40, { body: { key: 'other', value: new Uint8Array() } });
   const reply = await send(other);
   refused(t, reply, 409, 'replayed');

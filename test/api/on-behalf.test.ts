@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import { codeOf } from '#ledger/errors.ts';
 import { signEvent } from '#ledger/event.ts';
@@ -7,6 +6,7 @@ import { withSignature } from '#node/client-auth.ts';
 import { Client } from '#node/client.ts';
 import { newGenesisSchema } from '#node/schema.ts';
 import type { TestActor } from '#test/support/cluster.ts';
+import { nextSecond } from '#test/support/next-second.ts';
 import { netOf, seededActor } from '#test/support/seeded-actor.ts';
 import { startSingleNode } from '#test/support/single-node.ts';
 
@@ -20,14 +20,14 @@ async function start() {
   const node = await startSingleNode({ net });
   const url = await node.api.listen({ host: '127.0.0.1', port: 0 });
   // what was signed in the second of the start is refused
-  await sleep(1000 - (Date.now() % 1000));
+  await nextSecond();
   let seq = 0;
   const say = async ({ actor, coseKey, signer }: TestActor, kind: string, body: Body) => {
     const hlc = [Date.now(), 0] as const;
     const event = { chain: net.chain.id, actor, lane: 3, seq: (seq += 1), kind, body, hlc };
     const entry = await signEvent(event, signer);
     await node.core.submit(entry.bytes, coseKey);
-    return node.core.waitFinal(entry.id, 10_000);
+    return node.core.waitFinal(entry.id, 60_000);
   };
   return { node, url, say };
 }
@@ -63,7 +63,7 @@ test('nobody can be spoken for who is no member any more', async (t) => {
   const write = () =>
     node.core.author('kv.put/1', { key: 'k', value: new Uint8Array() }, true, member.actor);
   const before = await write();
-  t.is((await node.core.waitFinal(before.id, 10_000))?.verdict, 0);
+  t.is((await node.core.waitFinal(before.id, 60_000))?.verdict, 0);
   const gone = { actor: Uint8Array.fromHex(member.actor), reason: 'gone' };
   t.is((await say(operator, 'member.remove/1', gone))?.verdict, 0);
   t.is(codeOf(await t.throwsAsync(write())), 'policy_denied');

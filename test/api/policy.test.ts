@@ -40,7 +40,7 @@ async function make(kind: string, body: Body): Promise<void> {
   const { statusCode, body: answer } = await send(kind, body);
   if (statusCode !== 202) throw new Error(answer);
   const { id } = JSON.parse(answer) as { id: string };
-  const final = await node.core.waitFinal(parseId(id), 10_000);
+  const final = await node.core.waitFinal(parseId(id), 60_000);
   if (final?.verdict !== 0) throw new Error(`${kind}: ${verdictName(final?.verdict ?? -1)}`);
 }
 

@@ -11,8 +11,8 @@ import type { Sample } from './support.ts';
 
 /** Whatever byte of an export is changed, the audit fails and names the place. */
 
-const PER_CLASS = 24;
-const RANDOM = 48;
+const PER_CLASS = 16;
+const RANDOM = 32;
 
 const sample = await exportSample(await smallLog(await makeNet(4, 2)));
 test.after.always(() => sample.remove());

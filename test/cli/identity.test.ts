@@ -2,6 +2,7 @@ import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
+import type { NodeStatus } from '#node/api/index.ts';
 import { envelope, folder, json, start, x0t } from './support.ts';
 
 test('an entry gives this process an identity, until it is removed', async (t) => {
@@ -15,6 +16,10 @@ test('an entry gives this process an identity, until it is removed', async (t) =
   await start(t, cwd, '--data', 'd');
   const on = (...args: string[]) => x0t(cwd, ...args, '--data', 'd', '--json');
   const endpoint = ['--socket', `unix://${socket}`];
+  // it has an authority once what it says of it is final
+  const isReady = async () =>
+    (json(await on('status')) as unknown as NodeStatus).identity?.provider === 'ready';
+  for (let tries = 0; tries < 100 && !(await isReady()); tries++);
 
   const before = await x0t(cwd, 'svid', 'x509', ...endpoint, '--json');
   t.is(before.code, 4);

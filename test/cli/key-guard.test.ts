@@ -28,8 +28,9 @@ async function dumpableIn(
   t.teardown(() => child.kill('SIGKILL'));
   let stderr = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    const hasStarted = STARTED.test(stderr);
     stderr += text;
-    if (STARTED.test(text)) child.kill('SIGINT');
+    if (!hasStarted && STARTED.test(stderr)) child.kill('SIGINT');
   });
   await once(child, 'close');
   return { dumpable: existsSync(file) ? readFileSync(file, 'utf8') : stderr, stderr };

@@ -23,7 +23,7 @@ const statusOf = async (cwd: string, url: string): Promise<Status> =>
   (await (await fetchAs(join(cwd, 'd'), `${url}/v1/status`)).json()) as Status;
 
 async function untilEpoch(cwd: string, url: string, epoch: number): Promise<Status> {
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 1200; i++) {
     const status = await statusOf(cwd, url);
     if (status.epoch === epoch) return status;
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -32,7 +32,7 @@ async function untilEpoch(cwd: string, url: string, epoch: number): Promise<Stat
 }
 
 test.serial('a node rotates its encrypted key, goes on, restarts, and proves it all', async (t) => {
-  t.timeout(240_000);
+  t.timeout(300_000);
   const cwd = folder(t);
   const asOperator = (url: string, init?: RequestInit) => fetchAs(join(cwd, 'd'), url, init);
   writeFileSync(join(cwd, 'pass'), 'a long enough passphrase\n', { mode: 0o600 });
@@ -90,7 +90,7 @@ test.serial('a node rotates its encrypted key, goes on, restarts, and proves it 
 });
 
 test.serial('a participant rotates with its key file; the old one is of no use', async (t) => {
-  t.timeout(240_000);
+  t.timeout(300_000);
   const cwd = folder(t);
   const asOperator = (url: string, init?: RequestInit) => fetchAs(join(cwd, 'd'), url, init);
   await x0t(cwd, 'init', '--data', 'd');

@@ -1,7 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'ava';
-import { envelope, fed, folder, freePorts, json, start, x0t } from './support.ts';
+import { envelope, fed, folder, json, start, x0t } from './support.ts';
+import { freePorts } from '#test/support/ports.ts';
 
 /** A member's life on the command line, from its token to its removal. */
 
@@ -13,7 +14,7 @@ interface MemberShown {
 }
 
 test('a token, a member without a node, its states, and invites that are taken back', async (t) => {
-  t.timeout(180_000);
+  t.timeout(300_000);
   const cwd = folder(t);
   const p2p = await freePorts(1);
   const ports = ['--api-port', '0', '--p2p-port', `${p2p}`];

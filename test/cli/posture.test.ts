@@ -6,7 +6,7 @@ import { fetchAs } from '#test/support/fetch-as.ts';
 import { envelope, folder, json, start, x0t } from './support.ts';
 
 test('an operator isolates, sees it everywhere, and an audit agrees', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const cwd = folder(t);
   const ports = ['--api-port', '0', '--p2p-port', '0'];
   const { actor } = json(await x0t(cwd, 'init', '--data', 'd', ...ports, '--json'));
@@ -28,6 +28,9 @@ test('an operator isolates, sees it everywhere, and an audit agrees', async (t) 
   const given = await isolate('--grade', 'restricted', ...why, '--for', '5');
   t.like(json(given), { verdict: 'applied' });
 
+  const early = await on('posture', 'recover', actor, ...why, '--wait');
+  t.regex(early.stderr, /posture_too_soon/);
+
   const [row] = await members();
   t.like(row, { actor, grade: 'restricted', isolation: { by: 'operator', reason: 'a drill' } });
   const until_ms = row?.isolation?.until_ms ?? 0;
@@ -46,8 +49,6 @@ test('an operator isolates, sees it everywhere, and an audit agrees', async (t) 
   const put = await fetchAs(join(cwd, 'd'), `${url}/v1/kv/a`, { method: 'PUT', body: 'x' });
   t.is(put.status, 403);
   t.like(json(await on('kv', 'put', 'a', 'x', '--wait')), { verdict: 'applied' });
-  const early = await on('posture', 'recover', actor, ...why, '--wait');
-  t.regex(early.stderr, /posture_too_soon/);
 
   const { stateRoot } = json(await on('status'));
   await node.stop();

@@ -3,14 +3,12 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 
 const MAIN = join(import.meta.dirname, '..', '..', 'node', 'cli', 'main.ts');
-const READY_MS = 60_000;
+const READY_MS = 120_000;
 
 export interface Ran {
   readonly code: number | NodeJS.Signals | null;
@@ -127,27 +125,4 @@ export function envelope({ stderr }: Ran): {
   detail: Record<string, unknown>;
 } {
   return JSON.parse(stderr) as ReturnType<typeof envelope>;
-}
-
-/** The first of several ports that follow each other and are free now. */
-export async function freePorts(count: number): Promise<number> {
-  for (;;) {
-    const lowest = await listen(0);
-    const servers = [lowest];
-    const first = (lowest.address() as AddressInfo).port;
-    try {
-      while (servers.length < count) servers.push(await listen(first + servers.length));
-      return first;
-    } catch {
-      // one of them is taken: look elsewhere
-    } finally {
-      for (const server of servers) server.close();
-    }
-  }
-}
-
-async function listen(port: number): Promise<ReturnType<typeof createServer>> {
-  const server = createServer().listen(port, '127.0.0.1');
-  await once(server, 'listening');
-  return server;
 }

@@ -2,7 +2,8 @@ import { join } from 'node:path';
 import test from 'ava';
 import { NodeProcess } from '#node/node-process.ts';
 import { openTestnet } from '#node/testnet.ts';
-import { envelope, folder, freePorts, run, x0t } from './support.ts';
+import { envelope, folder, run, x0t } from './support.ts';
+import { freePorts } from '#test/support/ports.ts';
 
 interface Line {
   readonly type: string;
@@ -77,7 +78,7 @@ test.serial('a node process is ready, is killed, and comes back with its log', a
   const launch = async (): Promise<NodeProcess> => {
     const running = new NodeProcess(node.directory, { url: node.url });
     t.teardown(() => running.kill());
-    await running.ready(30_000);
+    await running.ready(120_000);
     return running;
   };
   const before = await launch();
@@ -102,5 +103,6 @@ test.serial('a stop ends requests under way and takes no time-out', async (t) =>
   const { code, stderr } = await net.stop('SIGINT');
   t.is(code, 0, stderr);
   t.is(stderr, 'stopping ...\n');
-  t.true(performance.now() - start_ms < 5000);
+  // after ten seconds a node is ended by force
+  t.true(performance.now() - start_ms < 9000);
 });

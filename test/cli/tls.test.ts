@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import type { NodeStatus } from '#node/api/status.ts';
-import { envelope, folder, freePorts, json, run, start, x0t } from './support.ts';
+import { envelope, folder, json, run, start, x0t } from './support.ts';
+import { freePorts } from '#test/support/ports.ts';
 import type { Ran } from './support.ts';
 
 /** Commands at the HTTPS listener of a node, as if from another machine: with files alone. */
@@ -29,10 +30,11 @@ async function bench(t: ExecutionContext): Promise<Bench> {
   const more = { api: { ...api, tls: { port } }, identity: { socket } };
   writeFileSync(config, JSON.stringify({ ...rest, ...more }));
   await start(t, home, '--data', 'd');
-  for (let tries = 0; tries < 100; tries++) {
+  const state = async () => {
     const status = json(await x0t(home, 'status', '--data', 'd', '--json'));
-    if ((status as unknown as NodeStatus).api?.https?.state === 'ready') break;
-  }
+    return (status as unknown as NodeStatus).api?.https?.state;
+  };
+  for (let tries = 0; tries < 100 && (await state()) !== 'ready'; tries++);
   mkdirSync(away);
   const file = join(away, 'bundle.json');
   t.is((await x0t(home, 'identity', 'bundle', '--data', 'd', '-o', file)).code, 0);

@@ -18,7 +18,7 @@ export type MakeGroup = (
   prepare: (node: Network, index: number) => void,
 ) => Promise<Group>;
 
-const LIMITS = { timeout_ms: 5_000, responseBytes_max: 4 * 1024 * 1024 };
+const LIMITS = { timeout_ms: 30_000, responseBytes_max: 4 * 1024 * 1024 };
 const bytes = (length: number, fill = 0): Uint8Array => new Uint8Array(length).fill(fill);
 
 async function codeOfAsync(step: Promise<unknown>): Promise<string> {
@@ -200,7 +200,7 @@ function requestContract(test: TestFn, name: string, makeGroup: MakeGroup): void
         ended = true;
       }
     });
-    for await (const chunk of ask(group, { timeout_ms: 5_000, responseBytes_max: 2 ** 30 })) {
+    for await (const chunk of ask(group, { timeout_ms: 30_000, responseBytes_max: 2 ** 30 })) {
       t.is(chunk.length, FRAME_BYTES_MAX);
       break;
     }
@@ -216,7 +216,7 @@ function requestContract(test: TestFn, name: string, makeGroup: MakeGroup): void
       for (; sent < 200; sent += 1) yield bytes(FRAME_BYTES_MAX, 1);
     });
     let read = 0;
-    for await (const chunk of ask(group, { timeout_ms: 20_000, responseBytes_max: 2 ** 30 })) {
+    for await (const chunk of ask(group, { timeout_ms: 30_000, responseBytes_max: 2 ** 30 })) {
       read += 1;
       t.is(chunk.length, FRAME_BYTES_MAX);
       if (read > 1) break;
@@ -333,13 +333,15 @@ function failureContract(test: TestFn, name: string, makeGroup: MakeGroup): void
 function peerContract(test: TestFn, name: string, makeGroup: MakeGroup): void {
   test(`${name}: peers are told up with their actor, and down when they crash`, async (t) => {
     const notices: [number, string, PeerInfo][] = [];
+    const gate = Promise.withResolvers<void>();
     const group = await open(t, makeGroup, 3, (node, index) => {
       node.onPeer((peer, change) => notices.push([index, change, peer]));
       node.serve('range', async function* answer() {
         yield bytes(1);
-        await sleep(3_000);
+        await gate.promise;
       });
     });
+    t.teardown(() => gate.resolve());
     const [first, second, third] = [at(group.nodes, 0), at(group.nodes, 1), at(group.nodes, 2)];
     t.deepEqual(
       first

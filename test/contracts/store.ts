@@ -55,12 +55,12 @@ export function storeContract(test: TestFn, name: string, open: OpenStore): void
   test(`${name}: what is frozen stays as it was`, async (t) => {
     const store = await open(t.title);
     await store.write([put('a', 1), put('b', 1)], soft);
-    const frozen = store.frozen?.();
+    const frozen = store.frozen();
     await store.write([put('a', 2), del('b'), put('c', 3)], soft);
-    t.deepEqual(frozen && plain(frozen.get('a')), bytes(1));
-    t.deepEqual(frozen && plain(frozen.get('b')), bytes(1));
-    t.is(frozen?.get('c'), undefined);
-    await frozen?.close();
+    t.deepEqual(plain(frozen.get('a')), bytes(1));
+    t.deepEqual(plain(frozen.get('b')), bytes(1));
+    t.is(frozen.get('c'), undefined);
+    await frozen.close();
     t.deepEqual(plain(store.get('a')), bytes(2));
     await store.close();
   });

@@ -16,7 +16,7 @@ import { fetchAs } from '#test/support/fetch-as.ts';
 /** SPIFFE with the command line and a real node: entries are events, identities follow. */
 
 test('a new network gives workloads identities, and takes them away', async (t) => {
-  t.timeout(90_000);
+  t.timeout(300_000);
   const cwd = folder(t);
   const made = await x0t(cwd, 'init', '--data', 'd', '--json');
   t.is(made.code, 0, made.stderr);
@@ -95,7 +95,7 @@ async function call(
 }
 
 test('a workload calls the API by mTLS with the SVID of its socket, as policies say', async (t) => {
-  t.timeout(90_000);
+  t.timeout(300_000);
   const cwd = folder(t);
   await x0t(cwd, 'init', '--data', 'd', '--json');
   const file = join(cwd, 'd', 'config.json');

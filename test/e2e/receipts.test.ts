@@ -22,7 +22,7 @@ function clientOf({ url, directory }: DrivenNode): Client {
 
 /** Waits until every node has the certificate over so many events; returns its id. */
 async function untilCertified(nodes: readonly DrivenNode[], size: number): Promise<string> {
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 120_000;
   for (;;) {
     const checkpoints = await Promise.all(
       nodes.map(async (node) => (await clientOf(node).status()).checkpoint),
@@ -38,7 +38,7 @@ async function untilCertified(nodes: readonly DrivenNode[], size: number): Promi
 }
 
 test('all nodes certify one log; receipts verify; a node that was away catches up', async (t) => {
-  t.timeout(180_000);
+  t.timeout(300_000);
   const base = await mkdtemp(join(tmpdir(), 'x0t-receipts-'));
   const directories = await makeNet(base, 4, []);
   const nodes: DrivenNode[] = [];
@@ -62,7 +62,7 @@ test('all nodes certify one log; receipts verify; a node that was away catches u
     });
     ids.push(...(await Promise.all(batch)).map(({ id }) => id));
   }
-  await untilFinal(nodes, size, 60);
+  await untilFinal(nodes, size, 120);
   const certified = await untilCertified(nodes, size);
   const genesis = new Uint8Array(await readFile(join(directories[0] as string, 'genesis.cbor')));
   const verifier = await directVerifier();

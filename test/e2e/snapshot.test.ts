@@ -31,7 +31,7 @@ test('an observer joins a real node by a snapshot and says where its log begins'
   const observer = await DrivenNode.start(second, { sync: 'snapshot' });
   await untilActive(observer);
   const { size: joined, hash } = await node.report();
-  const [report] = await untilFinal([observer], joined, 60);
+  const [report] = await untilFinal([observer], joined, 120);
   t.is(report?.hash, hash);
   // it was made when the observer was let in: with its invite, and its join
   const size = (report?.from ?? 0) - 1;
@@ -39,7 +39,7 @@ test('an observer joins a real node by a snapshot and says where its log begins'
 
   await node.ask({ type: 'author', perSecond: 100, seconds: 0.5, valueBytes: 9 });
   const after = await node.report();
-  const [later] = await untilFinal([observer], after.size, 60);
+  const [later] = await untilFinal([observer], after.size, 120);
   t.is(later?.hash, after.hash);
   const read = async (path: string): Promise<Response> => observer.fetch(path);
   const status = (await (await read('/v1/status')).json()) as NodeStatus;

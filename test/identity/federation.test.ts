@@ -4,6 +4,7 @@ import test from 'ava';
 import type { ExecutionContext } from 'ava';
 import { bytesOf, idOf } from '#ledger/ids.ts';
 import { serialiseBundle } from '#node/identity/bundle.ts';
+import { areIn, changeCommittee } from '#test/support/epochs.ts';
 import { FederatedCluster } from '#test/support/federated-cluster.ts';
 import { authorityBody } from './ledger.ts';
 import type { Crafted } from './craft.ts';
@@ -225,4 +226,37 @@ test.serial('https_spiffe: the endpoint of another domain is judged by its bundl
     endpoint.document = documentOf([first, second], sequence);
     t.true(await sim.until(() => cluster.isAt(sequence), 20 * WINDOW_MS), name);
   }
+});
+
+/** Two of seven vouch for a newer bundle, and so they do when the committee has four: enough. */
+async function shrunk(t: ExecutionContext, isRestarted: boolean) {
+  const { endpoint, cluster } = await spiffeCluster(t, 7, [2, 3, 4, 5, 6]);
+  const { sim } = cluster;
+  endpoint.document = documentOf([first, second], 2n);
+  const isPending = () => cluster.held()?.pending.length === 2;
+  t.true(await sim.until(isPending, 10 * WINDOW_MS));
+  await sim.run(5 * WINDOW_MS);
+  t.true(isPending() && cluster.isAt(1n), 'two of seven are not enough');
+  await endpoint.down();
+  if (isRestarted) cluster.restart([0, 1]);
+  await changeCommittee(sim, 0, [], [4, 5, 6].map((index) => sim.at(index).who));
+  t.true(await sim.until(() => areIn(sim, 1), 10_000));
+  return { endpoint, cluster, sim };
+}
+
+test.serial('in a smaller committee who holds the document tells it', async (t) => {
+  const { cluster, sim } = await shrunk(t, false);
+  t.true(await sim.until(() => cluster.isAt(2n), WINDOW_MS), 'without another fetch');
+  t.deepEqual(cluster.refreshes(), ['0 applied', '1 applied', '0 applied']);
+  t.deepEqual(sim.troubles(), []);
+});
+
+test.serial('in a smaller committee who lost the document fetches it again', async (t) => {
+  const { endpoint, cluster, sim } = await shrunk(t, true);
+  await sim.run(3 * WINDOW_MS);
+  t.true(cluster.isAt(1n), 'nobody has it');
+  await endpoint.up();
+  t.true(await sim.until(() => cluster.isAt(2n), 20 * WINDOW_MS));
+  t.is(cluster.documents(), 1);
+  t.deepEqual(sim.troubles(), []);
 });

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { X0tError } from '#ledger/errors.ts';
 import { actorOfPeer } from '#projections/members-rows.ts';
 import { SimCluster } from '#test/support/sim-cluster.ts';
 import { areIn, changeCommittee, joining, newcomer } from '#test/support/epochs.ts';
@@ -47,6 +48,40 @@ test('while a snapshot is put in place members are who they were', async (t) => 
   t.true(await cluster.until(() => cluster.haveFinal(256), 10_000));
   t.is(new Set(cluster.summaries()).size, 1);
   t.deepEqual(cluster.troubles(), []);
+  await cluster.stop();
+});
+
+test('where a snapshot cannot be put in place, nobody is judged by half of it', async (t) => {
+  const cluster = await SimCluster.start({ validators: 4, seed: 54 });
+  const config = { sync: 'snapshot' } as const;
+  const observer = await cluster.join('late', newcomer(0), [], config);
+  await fill(cluster, 8, [0, 1, 2, 3], 4);
+  t.true(await cluster.until(() => observer.core.replica.fold.size === 8, 10_000));
+  const rows = await cluster.crash(4);
+  await fill(cluster, 240, [0, 1, 2, 3], 4);
+  await cluster.restart(4, rows);
+  const { core, store } = cluster.at(4);
+  const write = store.write.bind(store);
+  let isFull = false;
+  store.write = async (ops, options) => {
+    // what was is deleted; what comes does not fit
+    const isPut = ops.some((op) => op.type === 'put' && op.key.startsWith('s/'));
+    isFull ||= core.snapshots.isInstalling && isPut;
+    if (isFull) throw new X0tError('store_failed', 'The disk is full.');
+    await write(ops, options);
+  };
+  t.true(await cluster.until(() => cluster.at(4).failures.length > 0, 30_000), 'it ends');
+  await cluster.run(2000);
+  t.false([...store.rows.keys()].some((key) => key.startsWith('s/')), 'nothing is there');
+  const owner = actorOfPeer(core.rows('members', 'final'), 'peer-2');
+  t.is(owner, cluster.net.validators[2]?.actor, 'links are judged as before');
+  t.true(core.snapshots.isInstalling, 'callers are refused');
+  t.true(store.rows.has('a/install'), 'the next start goes on with it');
+  const held = [...store.rows];
+  await cluster.crash(4);
+  await cluster.restart(4, held);
+  t.true(await cluster.until(() => cluster.at(4).core.replica.fold.size === 248, 30_000));
+  t.is(new Set(cluster.summaries()).size, 1);
   await cluster.stop();
 });
 

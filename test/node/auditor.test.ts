@@ -20,7 +20,7 @@ import { systemClock } from '#node/system.ts';
 import { tokenFile } from '#node/auth/tokens.ts';
 import { withToken } from '#node/client-auth.ts';
 import type { ClientAuth } from '#node/client-auth.ts';
-import { freePorts } from '#test/cli/support.ts';
+import { freePorts } from '#test/support/ports.ts';
 import { craftCa, craftLeaf } from '#test/identity/craft.ts';
 import { certPem, keyPem } from '#test/support/tls-node.ts';
 import { fetchAs } from '#test/support/fetch-as.ts';
@@ -109,7 +109,7 @@ async function putKeys({ url }: Node, count: number): Promise<void> {
 }
 
 test('it verifies what comes while the node runs; a changed row turns it red', async (t) => {
-  t.timeout(180_000);
+  t.timeout(300_000);
   const directory = await newNode(t);
   const first = await audited(directory);
   await putKeys(first.node, 5);
@@ -151,7 +151,7 @@ async function liar(t: ExecutionContext, answer: () => object | undefined): Prom
 }
 
 test('a node that is gone is no fault; one that shows another state or network is', async (t) => {
-  t.timeout(180_000);
+  t.timeout(300_000);
   let status: object | undefined;
   const url = await liar(t, () => status);
   const watching = await audited(await newNode(t), [url]);
@@ -190,7 +190,7 @@ test('a node that is gone is no fault; one that shows another state or network i
 });
 
 test('https addresses are believed by what the own node believes', async (t) => {
-  t.timeout(180_000);
+  t.timeout(300_000);
   const port = await freePorts(1);
   const directory = await newNode(t, { tls: { port } });
   let isAsked = false;

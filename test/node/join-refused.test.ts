@@ -16,7 +16,8 @@ import type { Token } from '#node/membership/invite-token.ts';
 import { JoinAttempt } from '#node/membership/join-attempt.ts';
 import { isStopped, joinAsSigner, prepareToJoin } from '#node/membership/join-dir.ts';
 import { until } from '#test/p2p/support.ts';
-import { host, nodeKeys, tokenOf } from '#test/support/join-host.ts';
+import { host, lateToken, nodeKeys, tokenOf } from '#test/support/join-host.ts';
+import { freePorts } from '#test/support/ports.ts';
 
 /** What is left of a join that came to nothing, and what the next one may do with it. */
 
@@ -40,7 +41,7 @@ test('who was refused for good keeps its keys, and another token goes on with th
   const one = await host(t);
   const [unknown, withdrawn] = [await tokenOf(one, {}, false), await tokenOf(one)];
   t.is(await one.say('member.withdraw/1', { invite: Uint8Array.fromHex(withdrawn.id) }), 0);
-  const late = await tokenOf(one, { notAfter_ms: Date.now() + 1000 });
+  const late = await lateToken(one);
   await until(() => Date.now() > late.invite.notAfter_ms, 'it is too late');
   const foreign = await tokenOf({ ...one, chain: 'ab'.repeat(32) }, {}, false);
   const cases = [
@@ -130,13 +131,9 @@ test('keys that were there before a refused run stay, and another token does', a
 });
 
 test('where nobody can be reached the keys are kept, and the same token goes on', async (t) => {
-  t.timeout(60_000);
+  t.timeout(300_000);
   const one = await host(t);
-  const place = createServer().listen(0, '127.0.0.1');
-  await once(place, 'listening');
-  const { port } = place.address() as AddressInfo;
-  place.close();
-  await once(place, 'close');
+  const port = await freePorts(1);
   const addr = one.addrs.find((each) => each.startsWith('/ip4/127.0.0.1/')) ?? '';
   const inner = Number(/\/tcp\/(\d+)\//.exec(addr)?.[1]);
   const token = await tokenOf(one, { addrs: [addr.replace(`/tcp/${inner}/`, `/tcp/${port}/`)] });

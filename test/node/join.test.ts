@@ -16,20 +16,29 @@ import type { PendingJoin } from '#node/membership/join-file.ts';
 import { askToJoin } from '#node/membership/joiner.ts';
 import { signStatement } from '#governance/participant.ts';
 import { startNode } from '#node/node.ts';
-import { host, nodeKeys, quiet, tokenOf } from '#test/support/join-host.ts';
+import { host, lateToken, nodeKeys, quiet, tokenOf } from '#test/support/join-host.ts';
 import type { Host } from '#test/support/join-host.ts';
 import { until } from '#test/p2p/support.ts';
 
 /** What a member answers to those who ask to join: each refusal by its code, and counted. */
 
-/** What the member says: a state, or why not. */
-async function answer(pending: PendingJoin, peerKey: Uint8Array): Promise<string> {
+async function answerOnce(pending: PendingJoin, peerKey: Uint8Array): Promise<string> {
   try {
     return (await askToJoin(pending, peerKey)).state;
   } catch (error) {
     if (!(error instanceof X0tError)) throw error;
     return String(error.data['reason'] ?? error.code);
   }
+}
+
+/**
+ * What the member says: a state, or why not. It is asked again where the connection did not come
+ * about, as a node does: both sides are in this process, which may be held up.
+ */
+async function answer(pending: PendingJoin, peerKey: Uint8Array): Promise<string> {
+  let said = await answerOnce(pending, peerKey);
+  for (let i = 0; i < 10 && said === 'peer_gone'; i++) said = await answerOnce(pending, peerKey);
+  return said;
 }
 
 const joins = ({ node }: Host, code: string): number =>
@@ -40,7 +49,7 @@ test('one invite, one member: used, expired, withdrawn and unknown ones are refu
   const [good, back, late, secret] = [
     await tokenOf(one),
     await tokenOf(one),
-    await tokenOf(one, { notAfter_ms: Date.now() + 1500 }),
+    await lateToken(one),
     await tokenOf(one, {}, false),
   ];
   t.is(await one.say('member.withdraw/1', { invite: Uint8Array.fromHex(back.id) }), 0);
@@ -48,9 +57,10 @@ test('one invite, one member: used, expired, withdrawn and unknown ones are refu
   const ask = async (token: Token, who: NodeKeys) =>
     answer(await pendingOf(token, who, who), who.peerKey);
 
+  const before = one.node.core.replica.fold.size;
   const first = await pendingOf(good, ann, ann);
   t.is(await answer(first, ann.peerKey), 'accepted');
-  await until(() => one.node.core.replica.fold.size >= 5, 'the join is final');
+  await until(() => one.node.core.replica.fold.size > before, 'the join is final');
   t.is(await answer(first, ann.peerKey), 'member', 'the same again changes nothing');
   const size = one.node.core.replica.fold.size;
   await until(() => Date.now() > late.invite.notAfter_ms, 'it is too late');
@@ -116,7 +126,7 @@ test('a token that was changed anywhere is none', async (t) => {
 });
 
 test('a directory left half made goes on; a node with a key of another is refused', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const one = await host(t);
   const token = await tokenOf(one, { labels: ['site=x'] });
   const directory = join(one.base, 'joined');
@@ -162,7 +172,7 @@ test('a directory left half made goes on; a node with a key of another is refuse
 });
 
 test('who was invited ahead hands over the invite too, and only that', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const one = await host(t);
   const node = await nodeKeys();
   const ahead = {

@@ -19,19 +19,30 @@ export class FederatedCluster {
   private constructor(sim: SimCluster, idle: readonly number[]) {
     this.sim = sim;
     this.registries = sim.nodes.map(() => new Registry());
-    for (const [index, { core, who }] of sim.nodes.entries()) {
-      if (idle.includes(index)) continue;
-      const service = new FederationService({
-        core,
-        self: who.actor,
-        clock: sim.clockOf(who),
-        entropy: { bytes: (count) => new Uint8Array(count).fill(17 * (index + 1)) },
-        log: silentLog,
-        registry: this.registries[index] as Registry,
-        fallback_ms: 1500,
-      });
-      service.start();
-      this.services.set(index, service);
+    for (const index of sim.nodes.keys()) if (!idle.includes(index)) this.#serve(index);
+  }
+
+  #serve(index: number): void {
+    const { core, who } = this.sim.at(index);
+    const service = new FederationService({
+      core,
+      self: who.actor,
+      clock: this.sim.clockOf(who),
+      entropy: { bytes: (count) => new Uint8Array(count).fill(17 * (index + 1)) },
+      log: silentLog,
+      registry: this.registries[index] as Registry,
+      fallback_ms: 1500,
+    });
+    service.start();
+    this.services.set(index, service);
+  }
+
+  /** These begin anew, as after a restart of their nodes: what they fetched is gone. */
+  restart(indexes: readonly number[]): void {
+    for (const index of indexes) {
+      this.services.get(index)?.close();
+      this.registries[index]?.clear();
+      this.#serve(index);
     }
   }
 

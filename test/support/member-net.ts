@@ -80,7 +80,7 @@ export class MemberNet {
     this.#joined += 1;
     this.member = await this.#run(directory);
     // validators let it in once its membership is final; it may have to catch up then
-    await until(() => this.isLinked, 'a member', 60_000);
+    await until(() => this.isLinked, 'a member');
   }
 
   /** Asks the first validator's API, as the operator on its machine. */
@@ -157,7 +157,7 @@ export interface Told extends FinalEvent {
 }
 
 /** Looks again and again, in pauses that a measurement can bear. */
-export async function until(isDone: () => boolean, what: string, limit_ms = 60_000): Promise<void> {
+export async function until(isDone: () => boolean, what: string, limit_ms = 90_000): Promise<void> {
   const end_ms = performance.now() + limit_ms;
   while (!isDone()) {
     if (performance.now() > end_ms) throw new Error(`still not after ${limit_ms} ms: ${what}`);

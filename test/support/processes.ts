@@ -1,4 +1,3 @@
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { NodeStatus } from '#node/api/index.ts';
@@ -15,6 +14,7 @@ import type { SubprocessOptions } from '#node/subprocess.ts';
 import type { Id } from '#ledger/ports.ts';
 import type { Command, Report } from './driven-node.ts';
 import { fetchAs } from './fetch-as.ts';
+import { freePorts } from './ports.ts';
 
 /** A network of node processes on loopback, for tests and measurements. */
 
@@ -86,26 +86,6 @@ export class DrivenNode extends Subprocess {
 }
 
 /**
- * Where this process looks for ports. Below those that kernels give to connections and to who asks
- * for any: one of these may be another's, or a connection's to itself, before its node listens.
- */
-let port = 10_000 + ((process.pid * 64) % 20_000);
-
-/** Ports that are free, and that no other process of these tests looks at now. */
-async function freePorts(count: number): Promise<number[]> {
-  const ports: number[] = [];
-  for (; ports.length < count; port += 1) if (await isFree(port)) ports.push(port);
-  return ports;
-}
-
-function isFree(one: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer().once('error', () => resolve(false));
-    server.listen(one, '127.0.0.1', () => server.close(() => resolve(true)));
-  });
-}
-
-/**
  * Data directories of `nodes` validators, and one of an observer that an operator of its own has
  * invited; they know each other's addresses.
  */
@@ -119,17 +99,17 @@ export async function makeNet(
   );
   const keys = [];
   for (const directory of directories) keys.push(await createNodeKeys(directory));
-  const ports = await freePorts(2 * (nodes + 1));
+  const port = await freePorts(2 * (nodes + 1));
   const inviter = await makeActor();
   const all = [...operators, inviter.actor];
   const genesis = makeGenesis('loopback', keys.slice(0, nodes), all, Date.now());
   for (const [i, directory] of directories.entries()) {
     const others = keys
       .slice(0, nodes)
-      .flatMap(({ peer }, j) => (i === j ? [] : `/ip4/127.0.0.1/tcp/${ports[j]}/p2p/${peer}`));
+      .flatMap(({ peer }, j) => (i === j ? [] : `/ip4/127.0.0.1/tcp/${port + j}/p2p/${peer}`));
     const config: PartialConfig = {
-      api: { port: ports[nodes + 1 + i] as number },
-      p2p: { listen: [`/ip4/127.0.0.1/tcp/${ports[i]}`], bootstrap: others },
+      api: { port: port + nodes + 1 + i },
+      p2p: { listen: [`/ip4/127.0.0.1/tcp/${port + i}`], bootstrap: others },
     };
     if (i === nodes) {
       const { id: chain } = openChain(genesis);
@@ -142,25 +122,38 @@ export async function makeNet(
   return directories;
 }
 
+/** What a loaded machine is given for anything. */
+const LOOKS_MAX = 900;
+const LOOK_MS = 100;
+
+/** Looks again and again; resolves with what was seen first. */
+export async function untilSeen<T>(
+  what: string,
+  look: () => Promise<T | undefined | false>,
+): Promise<T> {
+  for (let i = 0; i < LOOKS_MAX; i++) {
+    const seen = await look();
+    if (seen !== undefined && seen !== false) return seen;
+    await sleep(LOOK_MS);
+  }
+  throw new Error(`not after ${(LOOKS_MAX * LOOK_MS) / 1000} s: ${what}`);
+}
+
 /** Waits until every node is linked to all others. */
 export async function untilMeshed(nodes: readonly DrivenNode[]): Promise<void> {
-  for (let i = 0; i < 600; i++) {
+  await untilSeen('the nodes find each other', async () => {
     const reports = await Promise.all(nodes.map((node) => node.report()));
-    if (reports.every(({ peers }) => peers >= nodes.length - 1)) return;
-    await sleep(100);
-  }
-  throw new Error('the nodes did not find each other in 60 s');
+    return reports.every(({ peers }) => peers >= nodes.length - 1);
+  });
 }
 
 /** Waits until the ledger has the node as an active member: who joins needs a moment. */
 export async function untilActive(node: DrivenNode): Promise<void> {
-  for (let i = 0; i < 900; i++) {
+  await untilSeen('the node is an active member', async () => {
     const answer = await node.fetch('/v1/status');
     const { membership } = (await answer.json()) as { membership: string };
-    if (membership === 'active') return;
-    await sleep(100);
-  }
-  throw new Error('the node is no active member after 90 s');
+    return membership === 'active';
+  });
 }
 
 /**
@@ -190,12 +183,22 @@ export async function statusOf(node: DrivenNode): Promise<NodeStatus> {
 
 /** Waits until all stand in an epoch. */
 export async function untilIn(nodes: readonly DrivenNode[], epoch: number): Promise<void> {
-  for (let i = 0; i < 900; i++) {
+  await untilSeen(`all are in epoch ${epoch}`, async () => {
     const all = await Promise.all(nodes.map(statusOf));
-    if (all.every((one) => one.epoch === epoch)) return;
-    await sleep(100);
-  }
-  throw new Error(`not all are in epoch ${epoch} after 90 s`);
+    return all.every((one) => one.epoch === epoch);
+  });
+}
+
+/**
+ * Waits until all hold one log and one state, with nothing pending: what was not acknowledged, and
+ * what nodes say by themselves, may become final late. Resolves with what they say then.
+ */
+export async function untilSame(nodes: readonly DrivenNode[]): Promise<readonly NodeStatus[]> {
+  return untilSeen('all hold one state', async () => {
+    const all = await Promise.all(nodes.map(statusOf));
+    const isQuiet = all.every(({ pending }) => pending === 0);
+    return isQuiet && new Set(all.map((one) => one.summaryHash)).size === 1 && all;
+  });
 }
 
 /** Options by which a command speaks to a node as its operator. */

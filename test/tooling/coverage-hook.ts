@@ -2,11 +2,13 @@
  * Counts what runs in this thread and writes it for nyc: at exit, on the signals that end a process
  * by default, and before a worker is terminated. A process ended by SIGKILL loses its counts.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker, isMainThread, threadId } from 'node:worker_threads';
+import { countsOf } from './coverage-counts.ts';
+import type { Coverage } from './coverage-counts.ts';
 import { ROOT, isMeasured } from './coverage-scope.ts';
 import { instrument } from './instrument.ts';
 
@@ -25,16 +27,17 @@ registerHooks({
     if (!url.startsWith('file:') || url.includes('?')) return nextLoad(url, context);
     const path = fileURLToPath(url);
     if (!isMeasured(path)) return nextLoad(url, context);
-    return { format: 'module', source: instrument(path).code, shortCircuit: true };
+    return { format: 'module', source: instrument(path), shortCircuit: true };
   },
 });
 
 /** Overwrites this thread's file, so that a later call holds all that an earlier one held. */
 function write(): void {
-  const counts = (globalThis as { __coverage__?: object }).__coverage__;
-  if (counts === undefined) return;
+  const { __coverage__: coverage } = globalThis as { __coverage__?: Coverage };
+  if (coverage === undefined) return;
   mkdirSync(join(target, '..'), { recursive: true });
-  writeFileSync(target, JSON.stringify(counts));
+  writeFileSync(`${target}.part`, JSON.stringify(countsOf(coverage)));
+  renameSync(`${target}.part`, target);
 }
 
 /** Ends the process as the signal would have, unless the program handles the signal itself. */

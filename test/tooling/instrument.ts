@@ -7,17 +7,12 @@ import { hash } from 'node:crypto';
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { createRequire, stripTypeScriptTypes } from 'node:module';
 import { join } from 'node:path';
+import type { FileCoverage } from './coverage-counts.ts';
 import { ROOT } from './coverage-scope.ts';
-
-export interface Instrumented {
-  readonly code: string;
-  /** Istanbul's map of the file with all counters at zero. */
-  readonly coverage: object;
-}
 
 interface Instrumenter {
   instrumentSync(code: string, path: string): string;
-  lastFileCoverage(): object;
+  lastFileCoverage(): FileCoverage;
 }
 
 interface InstrumenterModule {
@@ -30,26 +25,37 @@ const require = createRequire(import.meta.url);
 const { version } = require('istanbul-lib-instrument/package.json') as { readonly version: string };
 
 /** Throws a `SyntaxError` for a file that is not erasable TypeScript. */
-export function instrument(path: string): Instrumented {
+export function instrument(path: string): string {
+  return kept(path, 'js', (instrumenter, source) => instrumenter.instrumentSync(source, path));
+}
+
+/** Istanbul's map of the file with all counters at zero. Throws as `instrument`. */
+export function emptyCoverage(path: string): FileCoverage {
+  const made = kept(path, 'json', (instrumenter, source) => {
+    instrumenter.instrumentSync(source, path);
+    return JSON.stringify(instrumenter.lastFileCoverage());
+  });
+  return JSON.parse(made) as FileCoverage;
+}
+
+function kept(
+  path: string,
+  ending: string,
+  make: (instrumenter: Instrumenter, source: string) => string,
+): string {
   const source = readFileSync(path, 'utf8');
   const made = JSON.stringify([version, process.version, OPTIONS, path, source]);
-  const cached = join(CACHE, `${hash('sha256', made)}.json`);
+  const cached = join(CACHE, `${hash('sha256', made)}.${ending}`);
   try {
-    return JSON.parse(readFileSync(cached, 'utf8')) as Instrumented;
+    return readFileSync(cached, 'utf8');
   } catch {
-    const fresh = instrumentSource(source, path);
+    const { createInstrumenter } = require('istanbul-lib-instrument') as InstrumenterModule;
+    const fresh = make(createInstrumenter(OPTIONS), stripQuietly(source));
     mkdirSync(CACHE, { recursive: true });
-    writeFileSync(`${cached}.${process.pid}`, JSON.stringify(fresh));
+    writeFileSync(`${cached}.${process.pid}`, fresh);
     renameSync(`${cached}.${process.pid}`, cached);
     return fresh;
   }
-}
-
-function instrumentSource(source: string, path: string): Instrumented {
-  const { createInstrumenter } = require('istanbul-lib-instrument') as InstrumenterModule;
-  const instrumenter = createInstrumenter(OPTIONS);
-  const code = instrumenter.instrumentSync(stripQuietly(source), path);
-  return { code, coverage: instrumenter.lastFileCoverage() };
 }
 
 /**
