@@ -237,7 +237,7 @@ async function shrunk(t: ExecutionContext, isRestarted: boolean) {
   t.true(await sim.until(isPending, 10 * WINDOW_MS));
   await sim.run(5 * WINDOW_MS);
   t.true(isPending() && cluster.isAt(1n), 'two of seven are not enough');
-  await endpoint.down();
+  endpoint.down();
   if (isRestarted) cluster.restart([0, 1]);
   await changeCommittee(sim, 0, [], [4, 5, 6].map((index) => sim.at(index).who));
   t.true(await sim.until(() => areIn(sim, 1), 10_000));
@@ -255,7 +255,7 @@ test.serial('in a smaller committee who lost the document fetches it again', asy
   const { endpoint, cluster, sim } = await shrunk(t, true);
   await sim.run(3 * WINDOW_MS);
   t.true(cluster.isAt(1n), 'nobody has it');
-  await endpoint.up();
+  endpoint.up();
   t.true(await sim.until(() => cluster.isAt(2n), 20 * WINDOW_MS));
   t.is(cluster.documents(), 1);
   t.deepEqual(sim.troubles(), []);
