@@ -16,7 +16,7 @@ import type { BenchContext, Plan } from './sections.ts';
  */
 
 /**
- * The full plan takes about ten minutes on two cores; the quick one shows in two that
+ * The full plan takes about fifteen minutes on two cores; the quick one shows in two or three that
  * everything works.
  */
 const FULL: Plan = {

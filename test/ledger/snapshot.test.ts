@@ -1,4 +1,5 @@
 import test from 'ava';
+import type { ExecutionContext } from 'ava';
 import { X0tError } from '#ledger/errors.ts';
 import { actorOfPeer } from '#projections/members-rows.ts';
 import { SimCluster } from '#test/support/sim-cluster.ts';
@@ -22,15 +23,20 @@ test('a fresh observer joins four validators by a snapshot and goes on with them
   await cluster.stop();
 });
 
-test('while a snapshot is put in place members are who they were', async (t) => {
+/** Four validators at event 248, and an observer that has just started again with the first 8. */
+async function leftBehind(t: ExecutionContext): Promise<SimCluster> {
   const cluster = await SimCluster.start({ validators: 4, seed: 54 });
-  const config = { sync: 'snapshot' } as const;
-  const observer = await cluster.join('late', newcomer(0), [], config);
+  const observer = await cluster.join('late', newcomer(0), [], { sync: 'snapshot' });
   await fill(cluster, 8, [0, 1, 2, 3], 4);
   t.true(await cluster.until(() => observer.core.replica.fold.size === 8, 10_000));
   const rows = await cluster.crash(4);
   await fill(cluster, 240, [0, 1, 2, 3], 4);
   await cluster.restart(4, rows);
+  return cluster;
+}
+
+test('while a snapshot is put in place members are who they were', async (t) => {
+  const cluster = await leftBehind(t);
   const { core, store } = cluster.at(4);
   const write = store.write.bind(store);
   const seen: (string | undefined)[] = [];
@@ -52,14 +58,7 @@ test('while a snapshot is put in place members are who they were', async (t) => 
 });
 
 test('where a snapshot cannot be put in place, nobody is judged by half of it', async (t) => {
-  const cluster = await SimCluster.start({ validators: 4, seed: 54 });
-  const config = { sync: 'snapshot' } as const;
-  const observer = await cluster.join('late', newcomer(0), [], config);
-  await fill(cluster, 8, [0, 1, 2, 3], 4);
-  t.true(await cluster.until(() => observer.core.replica.fold.size === 8, 10_000));
-  const rows = await cluster.crash(4);
-  await fill(cluster, 240, [0, 1, 2, 3], 4);
-  await cluster.restart(4, rows);
+  const cluster = await leftBehind(t);
   const { core, store } = cluster.at(4);
   const write = store.write.bind(store);
   let isFull = false;
